@@ -1,0 +1,71 @@
+# Everything runs from here. `make help` lists the commands; variables are set as in `make compute STUDY=studies/x.yml`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+STUDY ?= studies/quickstart.yml
+WAREHOUSE ?= warehouse.duckdb
+EXECUTOR ?= local
+DEVICE ?= auto
+PYTHON ?= python3
+export STUDY WAREHOUSE EXECUTOR DEVICE
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: help all install compute build check report sql docs test lint bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@echo "  variables: STUDY=$(STUDY) WAREHOUSE=$(WAREHOUSE) EXECUTOR=$(EXECUTOR) DEVICE=$(DEVICE)"
+
+all: install ## install, compute, build, check, report: the whole STUDY
+	@$(BIN)/transfer compute
+	@$(BIN)/dbt build --quiet
+	@code=0; $(BIN)/transfer check || code=$$?; $(BIN)/transfer report; $(BIN)/python -m report.afterword; exit $$code
+
+install: $(INSTALLED) ## make .venv with the pinned dependencies
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+compute: install ## compute what STUDY still lacks and load it
+	@$(BIN)/transfer compute
+
+build: install ## dbt build: the marts and their tests
+	@$(BIN)/dbt build
+
+check: install ## Great Expectations over the warehouse; non-zero when an error-level check fails
+	@$(BIN)/transfer check
+
+report: install ## one self-contained report.html
+	@$(BIN)/transfer report
+
+sql: install ## a DuckDB shell on the warehouse
+	@$(BIN)/duckdb $(WAREHOUSE)
+
+docs: install ## the dbt docs, one page: target/static_index.html
+	@$(BIN)/dbt docs generate --static
+
+test: install ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: install ## ruff, mypy, sqlfluff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint models dbt_project --disable-progress-bar
+
+bench: install ## the benchmarks
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove what can be made again; never the warehouse, landed shards or artefacts
+	rm -rf target logs report.html .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,31 @@
+"""Which device to compute on, and with how many workers."""
+
+from __future__ import annotations
+
+import os
+
+from compute.errors import UserError
+from compute.names import UnknownName
+
+DEVICES = ("auto", "cpu", "cuda")
+_MOST_CPU_WORKERS = 8
+
+
+def resolve_device(name: str) -> str:
+    """`cpu` or `cuda` for a name of `DEVICES`. Raises UserError for another name, or where there is no GPU."""
+    if name not in DEVICES:
+        raise UserError(str(UnknownName("device", name, DEVICES)))
+    if name == "cpu":
+        return name
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise UserError("DEVICE=cuda: no CUDA device is visible; use DEVICE=cpu or auto")
+    return "cpu"
+
+
+def default_workers(device: str) -> int:
+    """One worker a core on a CPU (at most 8), one on a GPU."""
+    return 1 if device == "cuda" else min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)

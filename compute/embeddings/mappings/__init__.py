@@ -1,0 +1,81 @@
+"""How the vectors of two languages are brought into one space: a file a method, a line a method in `METHODS`.
+
+To add a method:
+1. write `<name>.py` here: a subclass of `MappingMethod` whose fields are its settings, with one function
+`fit`; 2. add its line to `METHODS`; 3. test it on a planted rotation, as `tests/unit/test_mapping_proc.py`
+does.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from importlib import import_module
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from compute.embeddings.vectors import Matrix, Vectors
+from compute.names import UnknownName
+
+METHODS: dict[str, str] = {
+    "proc": "compute.embeddings.mappings.proc:Procrustes",
+}
+"""Name in a study -> "module:class", imported on first use."""
+
+Seeds = NDArray[np.int64]
+"""[m, 2]: source row and target row of each training pair; a repeated pair counts twice."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A learnt map: `source @ source_map` and `target @ target_map` live in one space.
+
+    The maps are float32 [d, d']; None leaves a side as it is, at no cost.
+    """
+
+    source_map: Matrix | None
+    target_map: Matrix | None = None
+
+    def apply(self, source: Vectors, target: Vectors) -> tuple[Vectors, Vectors]:
+        """The mapped vectors of both sides.
+
+        Raises:
+            ValueError: the dimensions do not fit, or a mapped vector is not finite.
+        """
+        return _mapped(source, self.source_map), _mapped(target, self.target_map)
+
+
+def _mapped(vectors: Vectors, by: Matrix | None) -> Vectors:
+    return vectors if by is None else Vectors(vectors.words, vectors.matrix @ by)
+
+
+class MappingMethod(BaseModel, ABC):
+    """A method with its settings: the fields are what a study may set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    supervised: ClassVar[bool] = True
+    """Whether `fit` learns from seed pairs."""
+
+    @abstractmethod
+    def fit(self, source: Vectors, target: Vectors, seeds: Seeds) -> Mapping:
+        """Learns the map from vectors that are already preprocessed.
+
+        Raises:
+            ValueError: the two sides, or the seeds, cannot be learnt from; the message says why.
+        """
+
+
+def load_method(name: str) -> type[MappingMethod]:
+    """The class of the method called `name`; `load_method(name)(**settings)` is the method itself.
+
+    Raises:
+        compute.names.UnknownName: no such method.
+    """
+    if name not in METHODS:
+        raise UnknownName("mapping method", name, METHODS)
+    module, _, attribute = METHODS[name].partition(":")
+    return cast(type[MappingMethod], getattr(import_module(module), attribute))

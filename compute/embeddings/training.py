@@ -1,0 +1,48 @@
+"""Monolingual vectors trained with gensim.
+
+Skip-gram with negative sampling (Mikolov et al. 2013), or the same with a word's vector being the mean of
+its own and its character n-grams' vectors (FastText: Bojanowski et al. 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from gensim.models import FastText, Word2Vec  # type: ignore[import-untyped]
+
+from compute.embeddings.settings import TrainedVectors
+from compute.embeddings.vectors import Vectors
+
+
+def train_vectors(sentences: Sequence[Sequence[str]], settings: TrainedVectors) -> Vectors:
+    """Vectors of the words of `sentences` (lists of tokens), most frequent word first.
+
+    The same sentences and settings give the same bytes: one worker, since several update the weights in the
+    order in which the machine happens to run them.
+
+    Raises:
+        ValueError: no word occurs `min_count` times.
+    """
+    common = {
+        "vector_size": settings.dimension,
+        "window": settings.window,
+        "epochs": settings.epochs,
+        "min_count": settings.min_count,
+        "negative": settings.negative,
+        "seed": settings.seed + 1,  # gensim treats 0 as "no seed given"
+        "sg": 1,
+        "workers": 1,
+    }
+    if settings.algorithm == "word2vec":
+        model = Word2Vec(**common)
+    else:
+        model = FastText(
+            **common, min_n=settings.shortest_ngram, max_n=settings.longest_ngram, bucket=settings.buckets
+        )
+    model.build_vocab(sentences)
+    words = list(model.wv.index_to_key)
+    if not words:
+        raise ValueError(f"no word occurs {settings.min_count} times in {len(sentences)} sentences")
+    model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
+    return Vectors(words, np.ascontiguousarray(model.wv.vectors, dtype=np.float32))

@@ -1,0 +1,11 @@
+"""What can go wrong, sorted by whose move it is."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """The input is wrong: one clear line (place, what was expected, nearest valid name), exit code 2."""
+
+
+class JobError(Exception):
+    """One job cannot be done; the others go on. The text lands in `jobs.error`."""

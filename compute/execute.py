@@ -1,0 +1,92 @@
+"""Works a plan off: forms batches, submits each when its inputs have landed, and keeps the score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from compute.executors import Executor
+from compute.landing import Landing
+from compute.plan import Plan
+from compute.plugin import Job
+from compute.runner import Batch, Event
+
+
+@dataclass
+class Summary:
+    """What became of the pending jobs."""
+
+    landed: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """One line per failed job: label and reason."""
+    blocked: list[Job] = field(default_factory=list)
+    """Jobs not run because an input failed."""
+
+    @property
+    def complete(self) -> bool:
+        return not (self.failures or self.blocked)
+
+
+def make_batches(jobs: Iterable[Job], attempts: dict[str, int]) -> list[Batch]:
+    """Group jobs by plugin and batch label, in plan order."""
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.plugin, job.batch or job.label), []).append(job)
+    return [
+        Batch(f"{plugin} {label}".strip(), tuple(group), {job.key: attempts.get(job.key, 0) for job in group})
+        for (plugin, label), group in groups.items()
+    ]
+
+
+def execute(plan: Plan, executor: Executor, landing: Landing, listen: Callable[[Event], None]) -> Summary:
+    """Run the pending jobs of a plan; every event is passed to `listen`.
+
+    A batch waits until the jobs that its own read from other batches have landed. Jobs whose inputs failed are
+    dropped and counted as blocked; the rest of their batch runs.
+    """
+    failed_before = landing.records(landing.failed_keys() & set(plan.pending), "failures")
+    attempts = {record["job_key"]: record["attempts"] for record in failed_before}
+    waiting = make_batches(plan.pending_jobs, attempts)
+    unlanded = set(plan.pending)
+    lost: set[str] = set()
+    summary = Summary()
+
+    def release() -> None:
+        nonlocal waiting
+        still_waiting: list[Batch] = []
+        for batch in waiting:
+            batch, blocked = _without_blocked(batch, lost)
+            summary.blocked.extend(blocked)
+            if not batch.jobs:
+                continue
+            own = {job.key for job in batch.jobs}
+            needed = {key for job in batch.jobs for key in job.inputs} - own
+            if needed & unlanded - lost:
+                still_waiting.append(batch)
+            else:
+                executor.submit(batch)
+        waiting = still_waiting
+
+    release()
+    for event in executor.events():
+        if event.kind == "landed":
+            unlanded.discard(event.job_key)
+            summary.landed.append(event.job_key)
+        elif event.kind == "failed":
+            lost.add(event.job_key)
+            summary.failures.append(event.text)
+        listen(event)
+        if event.kind == "finished":
+            release()
+    return summary
+
+
+def _without_blocked(batch: Batch, lost: set[str]) -> tuple[Batch, list[Job]]:
+    """The batch without jobs that read a lost one, directly or through each other; `lost` grows by them."""
+    blocked = []
+    for job in batch.jobs:  # plan order: inputs first
+        if lost.intersection(job.inputs):
+            lost.add(job.key)
+            blocked.append(job)
+    kept = tuple(job for job in batch.jobs if job.key not in lost)
+    return Batch(batch.name, kept, batch.attempts), blocked

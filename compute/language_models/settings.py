@@ -1,0 +1,87 @@
+"""What can be set about a model: its architecture, its pre-training and its fine-tuning by LoRA."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Family = Literal["llama", "qwen2", "qwen3", "gpt_neox"]
+
+ALL_LINEAR = "all-linear"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Architecture(_Settings):
+    """A decoder to be made from scratch."""
+
+    family: Family = Field(description="the transformers architecture")
+    hidden_size: int = Field(ge=8, le=8192, description="width of the residual stream")
+    layers: int = Field(ge=1, le=128, description="number of blocks")
+    heads: int = Field(ge=1, le=128, description="attention heads; divides hidden_size")
+    intermediate_size: int = Field(ge=8, le=32768, description="width of the feed-forward layer")
+    max_tokens: int = Field(default=256, ge=16, le=131072, description="longest input, in tokens")
+
+    @model_validator(mode="after")
+    def _heads_are_even_parts(self) -> Architecture:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be a multiple of twice the heads ({self.heads}): rotary "
+                "position embeddings need an even number of dimensions a head"
+            )
+        return self
+
+
+class Pretraining(_Settings):
+    """How a model is trained from scratch on text of the numerals world."""
+
+    corpus: Literal["numerals"] = Field(default="numerals", description="the text trained on")
+    languages: tuple[str, ...] = Field(min_length=1, description="languages of the text")
+    readings: int = Field(default=2, ge=0, description="times each training number is read, a language and epoch")
+    counting: int = Field(default=200, ge=0, description="counting documents a language")
+    examples: int = Field(default=20, ge=1, description="labelled examples of each other task, a language")
+    vocabulary_size: int = Field(default=384, ge=258, le=65536, description="entries of the byte-level BPE")
+    block_tokens: int = Field(default=64, ge=8, description="tokens of a packed block")
+    batch_tokens: int = Field(default=4096, ge=8, description="tokens of a step")
+    steps: int = Field(ge=1, description="optimiser steps")
+    learning_rate: float = Field(default=3e-3, gt=0, description="peak of the cosine schedule")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps that warm up")
+    weight_decay: float = Field(default=0.1, ge=0, description="AdamW's, on matrices only")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
+    log_every: int = Field(default=50, ge=1, description="steps between rows of the training log")
+    seed: int = Field(default=0, ge=0, description="of weights, text and order")
+
+    @model_validator(mode="after")
+    def _batch_holds_a_block(self) -> Pretraining:
+        if self.batch_tokens < self.block_tokens:
+            raise ValueError(f"batch_tokens {self.batch_tokens} is less than block_tokens {self.block_tokens}")
+        return self
+
+
+class Lora(_Settings):
+    """A LoRA adapter (Hu et al., arXiv 2106.09685) and how it is trained; names follow PEFT's `LoraConfig`."""
+
+    rank: int = Field(default=8, ge=1, le=1024, description="rank r of the update")
+    alpha: float = Field(default=16, gt=0, description="the update is scaled by alpha / r")
+    rs_lora: bool = Field(default=False, description="scale by alpha / sqrt(r) instead (arXiv 2312.03732)")
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        default=ALL_LINEAR, description="endings of the names of the linear layers adapted; all but the output layer"
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout on the adapter's input")
+    epochs: int = Field(default=3, ge=1, description="passes over the source's items")
+    batch_size: int = Field(default=16, ge=1, description="items of a step")
+    learning_rate: float = Field(default=2e-3, gt=0, description="peak; decays linearly to zero")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps that warm up linearly")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="each adapter's gradient is clipped to this norm")
+    best_checkpoint: bool = Field(
+        default=False, description="keep the epoch of least dev loss; not with a placebo, which would be selected too"
+    )
+
+    @property
+    def scaling(self) -> float:
+        """What the product B A is multiplied by."""
+        return self.alpha / (self.rank**0.5 if self.rs_lora else self.rank)

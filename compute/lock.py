@@ -1,0 +1,45 @@
+"""One run at a time in a landing directory: a second one waits, saying for whom, then gives up clearly."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from compute.errors import UserError
+
+
+@contextmanager
+def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of directory `root`; the system drops it when this process ends, however it ends.
+
+    Raises UserError when another process still holds it after `wait` seconds, or the directory cannot be written.
+    """
+    path = root / ".lock"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - kept open for as long as the lock is held
+    except OSError as error:
+        raise UserError(f"{root}: cannot be written: {error.strerror}") from None
+    with file:
+        deadline = time.monotonic() + wait
+        told = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = path.read_text(encoding="utf-8").strip() or "unknown"
+                if time.monotonic() >= deadline:
+                    raise UserError(f"{root}: process {holder} is computing here; wait for it or end it") from None
+                if not told:
+                    say(f"process {holder} is computing in {root}; waiting up to {wait:.0f} s")
+                    told = True
+                time.sleep(0.5)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,101 @@
+"""Study -> content-addressed jobs, and which of them still have to run, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compute.artifacts import ArtifactStore
+from compute.landing import Landing
+from compute.plugin import BUILT_IN, Job, Planned, Plugin, load_plugin
+from compute.study import Study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a study in an order in which inputs come first, and the pending ones with their reasons."""
+
+    study: Study
+    jobs: Mapping[str, Job]
+    pending: Mapping[str, str]
+    """Job key -> why it has to run."""
+
+    @property
+    def pending_jobs(self) -> list[Job]:
+        return [self.jobs[key] for key in self.pending]
+
+
+def study_jobs(study: Study) -> dict[str, Job]:
+    """Every job the study asks for, by key, inputs before the jobs that read them."""
+    planned = Planned()
+    for name in BUILT_IN:
+        _add(load_plugin(name), None, study, planned)
+    for name in study.plugins:
+        _add(load_plugin(name), study.plugin_config(name), study, planned)
+    return planned.jobs
+
+
+def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
+    for job in plugin.plan(study, planned, config):
+        planned.add(job)
+
+
+def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:
+    """What `study` asks for, minus what has landed (as a shard or in the warehouse).
+
+    A landed job whose artefact is gone becomes pending again only if a pending job reads it.
+    """
+    jobs = study_jobs(study)
+    landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
+    reasons = _reasons([job for job in jobs.values() if job.key not in landed], landing)
+    # Backwards: a job's readers come after it, so each has been decided before the job itself.
+    for job in reversed(list(jobs.values())):
+        if job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
+            reader = next((r for r in jobs.values() if r.key in reasons and job.key in r.inputs), None)
+            if reader is not None:
+                reasons[job.key] = f"its artefact is gone and is read by: {reader.label}"
+    return Plan(study, jobs, {key: reasons[key] for key in jobs if key in reasons})
+
+
+def _reasons(missing: Iterable[Job], landing: Landing) -> dict[str, str]:
+    missing = list(missing)
+    failed = {record["job_key"]: record for record in landing.records(landing.failed_keys(), "failures")}
+    relatives = _latest_by_label(landing) if missing else {}
+    reasons = {}
+    for job in missing:
+        if job.key in failed:
+            record = failed[job.key]
+            reasons[job.key] = f"failed before (attempt {record['attempts']}): {record['error']}"
+        elif (job.plugin, job.label) in relatives:
+            reasons[job.key] = _difference(job, relatives[job.plugin, job.label], reasons)
+        else:
+            reasons[job.key] = "not computed yet"
+    return reasons
+
+
+def _latest_by_label(landing: Landing) -> dict[tuple[str, str], dict[str, Any]]:
+    records = sorted(landing.records(landing.landed_keys()), key=lambda record: record["finished_at"])
+    return {(record["plugin"], record["label"]): record for record in records}
+
+
+def _difference(job: Job, landed: Mapping[str, Any], reasons: Mapping[str, str]) -> str:
+    """Why a job is not the landed one of the same label: what changed in version, configuration or inputs."""
+    if landed["plugin_version"] != job.version:
+        return f"plugin version changed: {landed['plugin_version']} -> {job.version}"
+    before, after = _flatten(json.loads(landed["config"])), _flatten(job.config)
+    changes = [
+        f"{key} {before.get(key)!r} -> {after.get(key)!r}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+    if changes:
+        return f"changed: {'; '.join(changes[:3])}{' ...' if len(changes) > 3 else ''}"
+    return "an input changed"
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        return {key: leaf for name, inner in value.items() for key, leaf in _flatten(inner, f"{path}.{name}").items()}
+    return {path.lstrip("."): value}

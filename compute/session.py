@@ -1,0 +1,74 @@
+"""What the verbs do with a study: plan it, compute what is missing, load what has landed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from compute.artifacts import ArtifactStore
+from compute.devices import default_workers, resolve_device
+from compute.execute import Summary, execute
+from compute.executors import load_executor
+from compute.landing import Landing
+from compute.lock import exclusive
+from compute.plan import Plan, make_plan
+from compute.progress import Progress
+from compute.runner import Workplace
+from compute.study import read_study
+from compute.warehouse import Warehouse
+
+LANDING, ARTIFACTS = Path("landing"), Path("artifacts")
+"""Below the working directory, which is the repository's root."""
+
+
+class Session:
+    """One study file and one warehouse. Raises UserError for what is wrong with either."""
+
+    def __init__(self, study: Path, warehouse: Path, wait: float, say: Callable[[str], None]) -> None:
+        self.study = read_study(study)
+        self.landing = Landing(LANDING)
+        self.artifacts = ArtifactStore(ARTIFACTS)
+        self.warehouse = Warehouse(warehouse, wait, say)
+        self.wait, self.say = wait, say
+
+    def plan(self) -> Plan:
+        """The plan as things stand."""
+        return make_plan(self.study, self.landing, self.artifacts, self.warehouse.landed_keys())
+
+    def compute(self, executor: str, device: str, workers: int | None) -> int:
+        """Run what is pending, then load. Returns the exit code."""
+        executor_class = load_executor(executor)
+        device = resolve_device(device)
+        workers = workers or default_workers(device)
+        with exclusive(LANDING, self.wait, self.say):
+            self.warehouse.prepare()
+            self.artifacts.recover()
+            self.landing.sweep()
+            plan = self.plan()
+            self.say(f"{plan.study.study}: {len(plan.jobs)} jobs, {len(plan.pending)} to run on {workers} x {device}")
+            summary = Summary()
+            try:
+                if plan.pending:
+                    workplace = Workplace(LANDING.absolute(), ARTIFACTS.absolute(), device)
+                    with executor_class(workplace, workers) as running, Progress(plan) as progress:
+                        summary = execute(plan, running, self.landing, progress)
+            finally:
+                # Also after Ctrl-C: what has landed shall be there to ask.
+                load_code = self._load(plan)
+        for failure in summary.failures:
+            self.say(f"failed: {failure}")
+        if summary.blocked:
+            self.say(f"not run because an input failed: {len(summary.blocked)} jobs")
+        return 0 if summary.complete and load_code == 0 else 1
+
+    def load(self) -> int:
+        """Load what has landed. Returns the exit code."""
+        with exclusive(LANDING, self.wait, self.say):
+            return self._load(self.plan())
+
+    def _load(self, plan: Plan) -> int:
+        loaded = self.warehouse.load(plan, self.landing)
+        self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
+        for key in loaded.damaged:
+            self.say(f"damaged shards of job {key[:8]} ({plan.jobs[key].label}) withdrawn; run `make compute` again")
+        return 1 if loaded.damaged else 0

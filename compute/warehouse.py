@@ -1,0 +1,251 @@
+"""The warehouse: creates the raw schema, loads landed shards in one transaction. The only writer of DuckDB."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from compute.errors import UserError
+from compute.landing import Landing
+from compute.plan import Plan
+from compute.plugin import canonical_json
+from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
+
+CHECK_RESULTS = """
+create table if not exists checks.results (
+    study varchar, run_id varchar, suite varchar, expectation varchar, severity varchar, success boolean,
+    observed varchar, details json, checked_at timestamp
+)
+"""
+
+_FILES_A_READ = 500
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load did: jobs and rows added, and jobs withdrawn because their shards were damaged."""
+
+    jobs: int
+    rows: int
+    damaged: tuple[str, ...] = ()
+
+
+class Warehouse:
+    """One DuckDB file. `wait` seconds are spent on a lock held by another process before giving up."""
+
+    def __init__(self, path: Path, wait: float = 60.0, say: Callable[[str], None] = print) -> None:
+        self.path = path
+        self.wait = wait
+        self.say = say
+
+    @contextmanager
+    def connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An open connection. Raises UserError for a file that is locked, damaged or no database."""
+        deadline = time.monotonic() + self.wait
+        told = False
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path), read_only=read_only)
+                break
+            except duckdb.Error as error:
+                holder = _lock_holder(str(error))
+                if holder is None:
+                    raise UserError(self._unusable(error)) from None
+                if time.monotonic() >= deadline:
+                    raise UserError(f"{self.path}: locked by {holder}; close it and run again") from None
+                if not told:
+                    self.say(f"{self.path} is locked by {holder}; waiting up to {self.wait:.0f} s")
+                    told = True
+                time.sleep(0.5)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _unusable(self, error: duckdb.Error) -> str:
+        first_line = str(error).splitlines()[0]
+        if not self.path.parent.is_dir():
+            return f"{self.path}: its directory does not exist"
+        return (
+            f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} database ({first_line}); "
+            "move it away and run `make compute`: landed shards refill a new one"
+        )
+
+    def prepare(self) -> None:
+        """Create the file and its schemas if need be: before hours of work, not after, is the time to fail."""
+        with self.connect() as connection:
+            _create_schemas(connection)
+
+    def landed_keys(self) -> set[str]:
+        """Keys of jobs already in `raw`; none if the warehouse does not exist yet."""
+        if not self.path.exists():
+            return set()
+        with self.connect(read_only=True) as connection:
+            try:
+                rows = connection.execute("select job_key from raw.jobs where state = 'landed'").fetchall()
+            except duckdb.CatalogException:
+                return set()
+        return {row[0] for row in rows}
+
+    def load(self, plan: Plan, landing: Landing) -> Loaded:
+        """Register the study and move its landed shards into `raw`, in one transaction.
+
+        Jobs already there are left alone, so loading twice changes nothing. A shard that cannot be read, or
+        lacks rows that its commit mark promises, withdraws its job, which then runs again.
+        """
+        damaged: list[str] = []
+        while True:
+            with self.connect() as connection:
+                _create_schemas(connection)
+                try:
+                    with _transaction(connection):
+                        jobs, rows = _load(connection, plan, landing)
+                    return Loaded(jobs, rows, tuple(damaged))
+                except _DamagedShards as error:
+                    for key in error.job_keys:
+                        landing.retract(key)
+                    damaged.extend(error.job_keys)
+
+    def write_checks(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Append rows of `checks.results`, in that table's column order."""
+        with self.connect() as connection:
+            _create_schemas(connection)
+            with _transaction(connection):
+                connection.executemany("insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+class _DamagedShards(Exception):
+    def __init__(self, job_keys: Collection[str]) -> None:
+        self.job_keys = tuple(job_keys)
+        super().__init__(f"{len(self.job_keys)} damaged")
+
+
+def _lock_holder(message: str) -> str | None:
+    """Who holds the lock that DuckDB complains of, or None if it complains of something else."""
+    if "Conflicting lock" not in message and "Could not set lock" not in message:
+        return None
+    found = re.search(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)", message)
+    return f"{found['program']} (process {found['pid']})" if found else "another process"
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("begin")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("create schema if not exists raw")
+    connection.execute("create schema if not exists checks")
+    for table in TABLES.values():
+        connection.execute(table.create_statement())
+    connection.execute(CHECK_RESULTS)
+
+
+def _load(connection: duckdb.DuckDBPyConnection, plan: Plan, landing: Landing) -> tuple[int, int]:
+    _register_study(connection, plan)
+    known = {row[0] for row in connection.execute("select job_key from raw.jobs where state = 'landed'").fetchall()}
+    new = sorted((landing.landed_keys() & set(plan.jobs)) - known)
+    records = _readable_records(landing, new)
+    rows = 0
+    for table in TABLES:
+        if table not in BOOKKEEPING_TABLES:
+            expected = {r["job_key"]: json.loads(r["rows"]).get(table) for r in records}
+            rows += _load_table(connection, landing, table, {k: n for k, n in expected.items() if n is not None})
+    _insert_files(connection, "jobs", [landing.shard("jobs", key) for key in new])
+    failed = sorted((landing.failed_keys() & set(plan.jobs)) - known)
+    _insert_files(connection, "jobs", [landing.shard("failures", key) for key in failed])
+    return len(new), rows
+
+
+def _register_study(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+    name = plan.study.study
+    connection.execute(
+        "insert or replace into raw.studies by name select ? as study, ? as config, ? as origin, ? as planned_at",
+        [name, plan.study.model_dump_json(), "computed", datetime.now(UTC).replace(tzinfo=None)],
+    )
+    connection.execute(
+        "delete from raw.study_jobs where study = ? and job_key not in (select unnest(?))",
+        [name, list(plan.jobs)],
+    )
+    wanted = pl.DataFrame(
+        [(name, job.key, job.plugin, job.label, canonical_json(job.config)) for job in plan.jobs.values()],
+        schema=["study", "job_key", "plugin", "label", "config"],
+        orient="row",
+    )
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        wanted.write_parquet(file.name)
+        _insert_files(connection, "study_jobs", [Path(file.name)])
+
+
+def _insert_files(connection: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]) -> None:
+    """Insert Parquet files into a raw table; on one with a primary key, rows already there are replaced."""
+    verb, one_each = "insert", ""
+    if TABLES[table].primary_key:
+        # Several jobs may bring the same row (a task's, one per language): one statement may write it only once.
+        verb = "insert or replace"
+        one_each = f"qualify row_number() over (partition by {', '.join(TABLES[table].grain)} order by job_key) = 1"
+    for start in range(0, len(paths), _FILES_A_READ):
+        some = [str(path) for path in paths[start : start + _FILES_A_READ]]
+        connection.execute(f"{verb} into raw.{table} by name select * from read_parquet(?) {one_each}", [some])
+
+
+def _readable_records(landing: Landing, keys: Iterable[str]) -> list[dict[str, Any]]:
+    keys = list(keys)
+    try:
+        return landing.records(keys)
+    except (pl.exceptions.PolarsError, OSError):
+        bad = [key for key in keys if not _is_readable(landing.shard("jobs", key), 1)]
+        if not bad:
+            raise
+        raise _DamagedShards(bad) from None
+
+
+def _count_rows(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
+    total = 0
+    for start in range(0, len(paths), _FILES_A_READ):
+        some = [str(path) for path in paths[start : start + _FILES_A_READ]]
+        row = connection.execute("select count(*) from read_parquet(?)", [some]).fetchone()
+        total += row[0] if row else 0
+    return total
+
+
+def _load_table(
+    connection: duckdb.DuckDBPyConnection, landing: Landing, table: str, expected: Mapping[str, int]
+) -> int:
+    """Insert the shards of some jobs into one table; returns the number of rows."""
+    paths = {key: landing.shard(table, key) for key in expected}
+    try:
+        found = _count_rows(connection, list(paths.values()))
+        if found != sum(expected.values()):
+            raise duckdb.IOException("rows are missing")
+        _insert_files(connection, table, list(paths.values()))
+    except duckdb.Error:
+        bad = [key for key, path in paths.items() if not _is_readable(path, expected[key])]
+        if not bad:
+            raise
+        raise _DamagedShards(bad) from None
+    return found
+
+
+def _is_readable(path: Path, rows: int) -> bool:
+    try:
+        return pl.read_parquet(path).height == rows
+    except (pl.exceptions.PolarsError, OSError):
+        return False

@@ -1,0 +1,72 @@
+{{ config(materialized='table') }}
+
+with item_correctness as (
+    select * from {{ ref('int_item_correctness') }}
+),
+
+transfer_jobs as (
+    select * from {{ ref('int_transfer_jobs') }}
+),
+
+cells as (
+    select
+        cell_number,
+        count(*) as n_seeds,
+        any_value(baseline_job_number) as baseline_job_number,
+        any_value(metric) as metric
+    from transfer_jobs
+    group by cell_number
+),
+
+judged as (
+    select
+        transfer_jobs.cell_number,
+        item_correctness.item_id,
+        {{ correct_in_metric('transfer_jobs.metric', 'item_correctness') }} as is_correct
+    from item_correctness
+    inner join transfer_jobs on item_correctness.job_number = transfer_jobs.job_number
+),
+
+tuned as (
+    select
+        cell_number,
+        item_id,
+        count(*) as n_seeds,
+        count_if(is_correct) as n_correct
+    from judged
+    where is_correct is not null
+    group by cell_number, item_id
+),
+
+baseline_jobs as (
+    select distinct
+        baseline_job_number as job_number,
+        metric
+    from cells
+    where baseline_job_number is not null
+),
+
+baselines as (
+    select
+        item_correctness.job_number,
+        item_correctness.item_id,
+        {{ correct_in_metric('baseline_jobs.metric', 'item_correctness') }} as is_correct
+    from item_correctness
+    inner join baseline_jobs on item_correctness.job_number = baseline_jobs.job_number
+),
+
+-- Only items that every seed answered, and the baseline if there is one.
+final as (
+    select
+        tuned.cell_number,
+        tuned.item_id,
+        cast(tuned.n_seeds as smallint) as n_seeds,
+        cast(tuned.n_correct as smallint) as n_correct,
+        cast(baselines.is_correct as tinyint) as baseline_correct
+    from tuned
+    inner join cells on tuned.cell_number = cells.cell_number and tuned.n_seeds = cells.n_seeds
+    left join baselines on cells.baseline_job_number = baselines.job_number and tuned.item_id = baselines.item_id
+    where cells.baseline_job_number is null or baselines.is_correct is not null
+)
+
+select * from final

@@ -1,0 +1,245 @@
+{{ config(materialized='table') }}
+
+with studies as (
+    select * from {{ ref('stg_studies') }}
+),
+
+study_jobs as (
+    select * from {{ ref('stg_study_jobs') }}
+),
+
+bli_means as (
+    select * from {{ ref('int_bli_means') }}
+),
+
+isometry as (
+    select * from {{ ref('stg_isometry') }}
+),
+
+language_distances as (
+    select * from {{ ref('stg_language_distances') }}
+),
+
+transfer_cells as (
+    select * from {{ ref('int_transfer_cells') }}
+),
+
+bli as (
+    select
+        study as embedding_study,
+        variant as embedding_variant,
+        vector_set,
+        source_language,
+        target_language,
+        'bli_map' as measure,
+        map as value
+    from bli_means
+    where upper(method) = 'PROC' and retrieval = 'csls'
+    qualify dictionary_size = max(dictionary_size) over (partition by study, variant, vector_set)
+),
+
+embedding_variants as (
+    select distinct
+        embedding_study,
+        embedding_variant,
+        vector_set
+    from bli
+),
+
+isometry_of_study as (
+    select
+        study_jobs.study as embedding_study,
+        isometry.vector_set,
+        isometry.source_language,
+        isometry.target_language,
+        isometry.measure,
+        avg(isometry.value) as value
+    from isometry
+    inner join study_jobs on isometry.job_key = study_jobs.job_key
+    group by all
+),
+
+-- Landed once for two languages, a measure serves both directions; landed for each, each keeps its own.
+isometry_both_ways as (
+    select * from isometry_of_study
+    union all
+    select
+        isometry_of_study.* replace (
+            isometry_of_study.target_language as source_language,
+            isometry_of_study.source_language as target_language
+        )
+    from isometry_of_study
+    anti join isometry_of_study as reverse
+        on isometry_of_study.embedding_study = reverse.embedding_study
+        and isometry_of_study.vector_set = reverse.vector_set
+        and isometry_of_study.measure = reverse.measure
+        and isometry_of_study.source_language = reverse.target_language
+        and isometry_of_study.target_language = reverse.source_language
+),
+
+-- Geometry is measured before mapping, whatever the variant.
+geometry as (
+    select
+        isometry_both_ways.embedding_study,
+        coalesce(embedding_variants.embedding_variant, 'default') as embedding_variant,
+        isometry_both_ways.vector_set,
+        isometry_both_ways.source_language,
+        isometry_both_ways.target_language,
+        isometry_both_ways.measure,
+        isometry_both_ways.value
+    from isometry_both_ways
+    left join embedding_variants
+        on isometry_both_ways.embedding_study = embedding_variants.embedding_study
+        and isometry_both_ways.vector_set = embedding_variants.vector_set
+),
+
+embedding_measures as (
+    select * from bli
+    union all
+    select * from geometry
+),
+
+transfer_by_model as (
+    select
+        study,
+        variant,
+        prompt_pool,
+        model,
+        source_language,
+        target_language,
+        avg(delta_pp) as delta_pp
+    from transfer_cells
+    where control is null and regime = 'MT-CL' and delta_pp is not null
+    group by all
+),
+
+transfer as (
+    select
+        study,
+        variant,
+        prompt_pool,
+        source_language,
+        target_language,
+        'transfer_pp' as measure,
+        avg(delta_pp) as value
+    from transfer_by_model
+    group by all
+),
+
+embedding_sides as (
+    select distinct
+        studies.study,
+        embedding_measures.embedding_variant,
+        embedding_measures.vector_set
+    from studies
+    inner join embedding_measures on studies.embedding_study = embedding_measures.embedding_study
+),
+
+transfer_sides as (
+    select distinct
+        study,
+        variant,
+        prompt_pool
+    from transfer
+),
+
+-- Every way of tuning beside every way of embedding; either may be missing.
+sides as (
+    select
+        studies.study,
+        studies.origin,
+        studies.embedding_study,
+        coalesce(transfer_sides.variant, 'default') as variant,
+        transfer_sides.prompt_pool,
+        embedding_sides.embedding_variant,
+        embedding_sides.vector_set
+    from studies
+    left join transfer_sides on studies.study = transfer_sides.study
+    left join embedding_sides on studies.study = embedding_sides.study
+    where transfer_sides.study is not null or embedding_sides.study is not null
+),
+
+measured as (
+    select
+        sides.*,
+        embedding_measures.source_language,
+        embedding_measures.target_language,
+        embedding_measures.measure,
+        embedding_measures.value
+    from sides
+    inner join embedding_measures
+        on sides.embedding_study = embedding_measures.embedding_study
+        and sides.embedding_variant = embedding_measures.embedding_variant
+        and sides.vector_set = embedding_measures.vector_set
+    union all
+    select
+        sides.*,
+        transfer.source_language,
+        transfer.target_language,
+        transfer.measure,
+        transfer.value
+    from sides
+    inner join transfer
+        on sides.study = transfer.study
+        and sides.variant = transfer.variant
+        and sides.prompt_pool is not distinct from transfer.prompt_pool
+),
+
+pairs as (
+    select distinct
+        study,
+        origin,
+        embedding_study,
+        variant,
+        prompt_pool,
+        embedding_variant,
+        vector_set,
+        source_language,
+        target_language
+    from measured
+),
+
+distances_of_study as (
+    select
+        studies.study,
+        language_distances.source_language,
+        language_distances.target_language,
+        language_distances.measure,
+        avg(language_distances.value) as value
+    from language_distances
+    inner join study_jobs on language_distances.job_key = study_jobs.job_key
+    inner join studies on study_jobs.study = studies.study or study_jobs.study = studies.embedding_study
+    group by all
+),
+
+distances_both_ways as (
+    select * from distances_of_study
+    union all
+    select
+        distances_of_study.* replace (
+            distances_of_study.target_language as source_language,
+            distances_of_study.source_language as target_language
+        )
+    from distances_of_study
+    anti join distances_of_study as reverse
+        on distances_of_study.study = reverse.study
+        and distances_of_study.measure = reverse.measure
+        and distances_of_study.source_language = reverse.target_language
+        and distances_of_study.target_language = reverse.source_language
+),
+
+final as (
+    select * from measured
+    union all
+    select
+        pairs.*,
+        distances_both_ways.measure,
+        distances_both_ways.value
+    from pairs
+    inner join distances_both_ways
+        on pairs.study = distances_both_ways.study
+        and pairs.source_language = distances_both_ways.source_language
+        and pairs.target_language = distances_both_ways.target_language
+)
+
+select * from final

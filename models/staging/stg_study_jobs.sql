@@ -1,0 +1,22 @@
+with study_jobs as (
+    select * from {{ source('raw', 'study_jobs') }}
+),
+
+final as (
+    select
+        study,
+        job_key,
+        plugin,
+        config ->> '$.model' as model,
+        coalesce(config ->> '$.variant', 'default') as variant,
+        config ->> '$.source_task' as source_task,
+        config ->> '$.source_language' as source_language,
+        config ->> '$.control' as control,
+        cast(config ->> '$.seed' as bigint) as seed,
+        config ->> '$.target_task' as target_task,
+        config ->> '$.target_language' as target_language,
+        config ->> '$.prompt' as prompt
+    from study_jobs
+)
+
+select * from final

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compute.embeddings import retrieval
+from compute.embeddings.bli import bli_rows
+from compute.embeddings.dictionary import GoldPair
+from compute.embeddings.retrieval import NEIGHBOURS, Ranker, Retrieval
+from compute.embeddings.vectors import Vectors
+from compute.names import UnknownName
+
+
+def naive_scores(source: np.ndarray, target: np.ndarray, how: Retrieval) -> np.ndarray:
+    """[n, m], the definition written out in float64."""
+    x = source.astype(np.float64) / np.linalg.norm(source.astype(np.float64), axis=1, keepdims=True)
+    y = target.astype(np.float64) / np.linalg.norm(target.astype(np.float64), axis=1, keepdims=True)
+    cosines = x @ y.T
+    if how == "cosine":
+        return cosines
+    to_target = np.sort(cosines, axis=1)[:, -NEIGHBOURS:].mean(axis=1, keepdims=True)
+    to_source = np.sort(cosines, axis=0)[-NEIGHBOURS:].mean(axis=0, keepdims=True)
+    return 2 * cosines - to_target - to_source
+
+
+def naive_ranks(scores: np.ndarray, queries: np.ndarray, gold: np.ndarray) -> list[float]:
+    ranks = []
+    for q, g in zip(queries, gold, strict=True):
+        others = np.delete(scores[q], g)
+        ranks.append(1 + (others > scores[q, g]).sum() + (others == scores[q, g]).sum() / 2)
+    return ranks
+
+
+def problem(seed: int, n: int = 80, m: int = 60, d: int = 12) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    return (
+        rng.normal(size=(n, d)).astype(np.float32),
+        rng.normal(size=(m, d)).astype(np.float32),
+        rng.integers(0, n, size=40),
+        rng.integers(0, m, size=40),
+    )
+
+
+@pytest.mark.parametrize("how", ["cosine", "csls"])
+@pytest.mark.parametrize("cells", [1, 333, 1 << 25])
+@pytest.mark.parametrize("shape", [(80, 60), (7, 60), (80, 5), (3, 2)])
+def test_ranks_are_those_of_the_definition(
+    how: Retrieval, cells: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval, "BLOCK_CELLS", cells)
+    source, target, queries, gold = problem(1, *shape)
+    expected = naive_ranks(naive_scores(source, target, how), queries, gold)
+    assert Ranker(source, target).ranks(queries, gold, how).tolist() == expected
+
+
+def test_half_of_the_ties_count() -> None:
+    # Exact in float32: target words 0, 1, 2 are the same vector; 3 is nearer to the query, 4 is farther.
+    source = np.array([[1, 0]], dtype=np.float32)
+    target = np.array([[0, 1], [0, 1], [0, 1], [1, 0], [-1, 0]], dtype=np.float32)
+    ranks = Ranker(source, target).ranks(np.zeros(5, dtype=np.int64), np.arange(5), "cosine")
+    assert ranks.tolist() == [3, 3, 3, 1, 5]
+    all_the_same = Ranker(source, np.ones((9, 2), dtype=np.float32))
+    for how in ("cosine", "csls"):
+        assert all_the_same.ranks(np.array([0]), np.array([4]), how).tolist() == [5]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), how=st.sampled_from(["cosine", "csls"]))
+def test_a_common_rotation_and_lengths_change_nothing(seed: int, how: Retrieval) -> None:
+    source, target, queries, gold = problem(seed)
+    rng = np.random.default_rng(seed)
+    turned = np.linalg.qr(rng.normal(size=(12, 12)))[0].astype(np.float32)
+    lengths = rng.uniform(0.5, 2, size=(60, 1)).astype(np.float32)
+    plain = Ranker(source, target).ranks(queries, gold, how)
+    moved = Ranker(3 * source @ turned, lengths * (target @ turned)).ranks(queries, gold, how)
+    # Rounding may swap two neighbours whose scores differ by less than a float32 can hold.
+    assert np.abs(plain - moved).max() <= 1
+    assert (plain == moved).mean() > 0.9
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), how=st.sampled_from(["cosine", "csls"]))
+def test_the_order_of_the_target_words_changes_nothing(seed: int, how: Retrieval) -> None:
+    source, target, queries, gold = problem(seed)
+    order = np.random.default_rng(seed).permutation(len(target))
+    place = np.argsort(order)
+    plain = Ranker(source, target).ranks(queries, gold, how)
+    shuffled = Ranker(source, target[order]).ranks(queries, place[gold], how)
+    assert np.abs(plain - shuffled).max() <= 1
+    assert (plain == shuffled).mean() > 0.9
+
+
+def test_bad_input_is_refused() -> None:
+    source, target, queries, gold = problem(2)
+    with pytest.raises(ValueError, match="12 dimensions, target 11"):
+        Ranker(source, target[:, 1:])
+    with pytest.raises(UnknownName, match="did you mean 'csls'"):
+        Ranker(source, target).ranks(queries, gold, "cslss")  # type: ignore[arg-type]
+    source[3, 3] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        Ranker(source, target)
+
+
+def test_bli_rows_say_what_is_covered_leaked_repeated_and_identical() -> None:
+    source = Vectors(["ein", "zwei", "taxi"], np.eye(3, dtype=np.float32))
+    target = Vectors(["one", "taxi", "two"], np.eye(3, dtype=np.float32)[[0, 2, 1]])
+    train = [GoldPair("1", "ein", "one")]
+    test = [
+        GoldPair("1", "ein", "one"),
+        GoldPair("2", "zwei", "two"),
+        GoldPair("t", "taxi", "taxi"),
+        GoldPair("2", "zwei", "two"),
+        GoldPair("3", "drei", "three"),
+        GoldPair("4", "ein", "two"),
+    ]
+    rows = bli_rows(source, target, train, test)
+    assert [row["retrieval"] for row in rows] == ["cosine"] * 6 + ["csls"] * 6
+    first = rows[:6]
+    assert [row["pair_number"] for row in first] == [0, 1, 2, 3, 4, 5]
+    assert [row["concept_id"] for row in first] == ["1", "2", "t", "2", "3", "4"]
+    assert [row["rank"] for row in first] == [1, 1, 1, 1, None, 2.5]
+    assert [row["is_leaked"] for row in first] == [True, False, False, False, False, False]
+    assert [row["is_duplicate"] for row in first] == [False, False, False, True, False, False]
+    assert [row["is_identical"] for row in first] == [False, False, True, False, False, False]
+
+
+def test_bli_rows_without_any_covered_pair() -> None:
+    vectors = Vectors(["a", "b"], np.eye(2, dtype=np.float32))
+    rows = bli_rows(vectors, vectors, [], [GoldPair("1", "?", "a")])
+    assert [row["rank"] for row in rows] == [None, None]
