@@ -126,7 +126,7 @@ def _load(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from compute.audit import audit
-    from compute.study import read_study
+    from compute.study_file import read_study
     from compute.warehouse import Warehouse
 
     study = read_study(options.study)
@@ -134,7 +134,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from compute.study import read_study
+    from compute.study_file import read_study
     from report.page import write_report
 
     study = read_study(options.study)

@@ -12,5 +12,5 @@ class UnknownName(ValueError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(known)
         nearest = difflib.get_close_matches(name, self.known, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(self.known))}"
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(self.known)) or 'none'}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from num2words import num2words  # type: ignore[import-untyped]
+from num2words import num2words
 
 from compute.names import UnknownName
 

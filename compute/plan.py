@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute.artifacts import ArtifactStore
+from compute.errors import UserError
 from compute.landing import Landing
 from compute.plugin import BUILT_IN, Job, Planned, Plugin, load_plugin
 from compute.study import Study
@@ -38,8 +39,11 @@ def study_jobs(study: Study) -> dict[str, Job]:
 
 
 def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
-    for job in plugin.plan(study, planned, config):
-        planned.add(job)
+    try:
+        for job in plugin.plan(study, planned, config):
+            planned.add(job)
+    except ValueError as error:
+        raise UserError(f"study {study.study!r} cannot be planned by plugin {plugin.name!r}: {error}") from error
 
 
 def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:

@@ -14,7 +14,7 @@ from compute.lock import exclusive
 from compute.plan import Plan, make_plan
 from compute.progress import Progress
 from compute.runner import Workplace
-from compute.study import read_study
+from compute.study_file import read_study
 from compute.warehouse import Warehouse
 
 LANDING, ARTIFACTS = Path("landing"), Path("artifacts")

@@ -7,7 +7,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,16 +69,16 @@ class Warehouse:
                     told = True
                 time.sleep(0.5)
         try:
-            yield connection
-        finally:
-            connection.close()
+            with closing(connection):
+                yield connection
+        except (duckdb.IOException, duckdb.FatalException) as error:
+            raise UserError(f"{self.path}: {_first_line(error)}; nothing that has landed is lost") from None
 
     def _unusable(self, error: duckdb.Error) -> str:
-        first_line = str(error).splitlines()[0]
         if not self.path.parent.is_dir():
             return f"{self.path}: its directory does not exist"
         return (
-            f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} database ({first_line}); "
+            f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} database ({_first_line(error)}); "
             "move it away and run `make compute`: landed shards refill a new one"
         )
 
@@ -112,7 +112,7 @@ class Warehouse:
                     with _transaction(connection):
                         jobs, rows = _load(connection, plan, landing)
                     return Loaded(jobs, rows, tuple(damaged))
-                except _DamagedShards as error:
+                except _DamagedShardsError as error:
                     for key in error.job_keys:
                         landing.retract(key)
                     damaged.extend(error.job_keys)
@@ -125,10 +125,14 @@ class Warehouse:
                 connection.executemany("insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-class _DamagedShards(Exception):
+class _DamagedShardsError(Exception):
     def __init__(self, job_keys: Collection[str]) -> None:
         self.job_keys = tuple(job_keys)
         super().__init__(f"{len(self.job_keys)} damaged")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _lock_holder(message: str) -> str | None:
@@ -214,7 +218,7 @@ def _readable_records(landing: Landing, keys: Iterable[str]) -> list[dict[str, A
         bad = [key for key in keys if not _is_readable(landing.shard("jobs", key), 1)]
         if not bad:
             raise
-        raise _DamagedShards(bad) from None
+        raise _DamagedShardsError(bad) from None
 
 
 def _count_rows(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
@@ -240,7 +244,7 @@ def _load_table(
         bad = [key for key, path in paths.items() if not _is_readable(path, expected[key])]
         if not bad:
             raise
-        raise _DamagedShards(bad) from None
+        raise _DamagedShardsError(bad) from None
     return found
 
 

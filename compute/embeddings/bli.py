@@ -57,9 +57,7 @@ def bli_rows(
         ValueError: vectors that are not finite, or of two dimensions.
     """
     seen_in_training = {(pair.source, pair.target) for pair in train}
-    covered = [
-        i for i, pair in enumerate(test) if pair.source in source.row_of and pair.target in target.row_of
-    ]
+    covered = [i for i, pair in enumerate(test) if pair.source in source.row_of and pair.target in target.row_of]
     queries = np.array([source.row_of[test[i].source] for i in covered], dtype=np.int64)
     gold = np.array([target.row_of[test[i].target] for i in covered], dtype=np.int64)
     ranker = Ranker(source.matrix, target.matrix, device)

@@ -124,8 +124,8 @@ def _laplacian_spectrum(matrix: Matrix) -> Floats:
     adjacency = np.zeros(cosines.shape, dtype=np.float64)
     np.put_along_axis(adjacency, nearest, 1.0, axis=1)
     adjacency = np.maximum(adjacency, adjacency.T)
-    spectrum: Floats = np.linalg.eigvalsh(np.diag(adjacency.sum(axis=1)) - adjacency)[::-1]
-    return spectrum
+    laplacian = np.diag(adjacency.sum(axis=1)) - adjacency
+    return np.asarray(np.linalg.eigvalsh(laplacian)[::-1], dtype=np.float64)
 
 
 def _component_deaths(matrix: Matrix) -> Floats:

@@ -66,6 +66,12 @@ def test_dictionary(source: str, target: str, size: int, highest: int, seed: int
 test_dictionary.__test__ = False  # type: ignore[attr-defined]  # its name would make pytest collect it
 
 
+def dictionary_limit(role: str, highest: int) -> int:
+    """The most rows that a `seed` or a `test` dictionary over the numbers 0 to `highest` can have."""
+    training = int(TRAINING_SHARE * (highest + 1))
+    return training if role == "seed" else highest + 1 - training
+
+
 def _rows(source: str, target: str, size: int, pool: tuple[int, ...], role: str) -> list[GoldPair]:
     if not 1 <= size <= len(pool):
         raise ValueError(f"{role} dictionary {source}-{target} of {size} rows: 1 to {len(pool)} are possible")

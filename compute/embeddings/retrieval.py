@@ -46,9 +46,7 @@ class Ranker:
         self._target = _unit(target, device)
         self._hubness: torch.Tensor | None = None
 
-    def ranks(
-        self, queries: NDArray[np.int64], gold: NDArray[np.int64], retrieval: Retrieval
-    ) -> NDArray[np.float64]:
+    def ranks(self, queries: NDArray[np.int64], gold: NDArray[np.int64], retrieval: Retrieval) -> NDArray[np.float64]:
         """The rank of target row gold[i] for source row queries[i]: 1 + the number of target words scored
         strictly higher + half the number of the other words scored the same.
 

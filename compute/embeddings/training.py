@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from gensim.models import FastText, Word2Vec  # type: ignore[import-untyped]
+from gensim.models import FastText, Word2Vec
 
 from compute.embeddings.settings import TrainedVectors
 from compute.embeddings.vectors import Vectors
@@ -37,9 +37,7 @@ def train_vectors(sentences: Sequence[Sequence[str]], settings: TrainedVectors) 
     if settings.algorithm == "word2vec":
         model = Word2Vec(**common)
     else:
-        model = FastText(
-            **common, min_n=settings.shortest_ngram, max_n=settings.longest_ngram, bucket=settings.buckets
-        )
+        model = FastText(**common, min_n=settings.shortest_ngram, max_n=settings.longest_ngram, bucket=settings.buckets)
     model.build_vocab(sentences)
     words = list(model.wv.index_to_key)
     if not words:

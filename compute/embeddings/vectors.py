@@ -27,8 +27,7 @@ class Vectors:
 
     Raises:
         ValueError: another shape or type, a word that occurs twice, a value that is not finite; the message
-        names
-            the word.
+            names the word.
     """
 
     words: list[str]
@@ -37,9 +36,7 @@ class Vectors:
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or self.matrix.dtype != np.float32:
-            raise ValueError(
-                f"vectors are float32 [words, dimension], not {self.matrix.dtype} {self.matrix.shape}"
-            )
+            raise ValueError(f"vectors are float32 [words, dimension], not {self.matrix.dtype} {self.matrix.shape}")
         if len(self.words) != self.matrix.shape[0]:
             raise ValueError(f"{len(self.words)} words but {self.matrix.shape[0]} vectors")
         row_of = {word: row for row, word in enumerate(self.words)}
@@ -102,8 +99,7 @@ def read_word2vec_text(path: Path) -> Vectors:
     Raises:
         FileNotFoundError: no such file.
         ValueError: no header, another number of words or fields than it says, a field that is not a number;
-        the
-            message names file and line.
+            the message names file and line.
     """
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     header, _, body = raw.partition(b"\n")

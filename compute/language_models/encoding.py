@@ -54,7 +54,8 @@ def encode_items(
         choices = [next(whole_ids)[len(ids) :] for _ in item.choices]
         room = limit - max(map(len, choices))
         if not all(choices):
-            raise ValueError(f"item {item.item_id}: choice {item.choices[choices.index([])]!r} has no tokens of its own")
+            empty = item.choices[choices.index([])]
+            raise ValueError(f"item {item.item_id}: choice {empty!r} has no tokens of its own")
         if room < 1:
             raise ValueError(f"item {item.item_id}: a choice of {limit - room} tokens, the model takes {limit}")
         encoded.append(EncodedItem((ids or [first])[-room:], choices))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 
 def load_model(
@@ -28,13 +30,15 @@ def load_model(
         OSError: no such model, or none with safetensors weights.
         ValueError: a tokenizer that has no token to pad with.
     """
+    disable_progress_bar()  # the run has a display of its own
     source = str(path_or_id)
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ValueError(f"model {source}: its tokenizer has neither a padding nor an end-of-text token")
         tokenizer.pad_token_id = tokenizer.eos_token_id
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
     )
-    return model.to(device).eval().requires_grad_(False), tokenizer
+    model.to(device).eval().requires_grad_(False)
+    return model, tokenizer

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from compute.language_models.settings import ALL_LINEAR, Lora
+from compute.language_models.settings import Lora
 
 _PEFT_KEY = "base_model.model.{module}.lora_{matrix}.weight"
 
@@ -52,14 +52,17 @@ class StackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[groups * rows, ..., in] -> [groups * rows, ..., out]."""
         stack = self._stack[0]
-        a, b, scaling = self.lora_a, self.lora_b, self.scaling
+        a: Tensor = self.lora_a
+        b: Tensor = self.lora_b
+        scaling = self.scaling
         if len(stack.active) < len(stack):
             chosen = torch.tensor(stack.active, device=a.device)
             a, b, scaling = a[chosen], b[chosen], scaling[chosen]
         groups = x.reshape(len(a), -1, x.shape[-1])
         update = torch.bmm(stack.drop(groups), a.to(x.dtype).transpose(1, 2))
         update = torch.bmm(update, (b * scaling[:, None, None]).to(x.dtype).transpose(1, 2))
-        return self.base(x) + update.view(*x.shape[:-1], -1)
+        output: Tensor = self.base(x)
+        return output + update.view(*x.shape[:-1], -1)
 
 
 class LoraStack:
@@ -171,9 +174,9 @@ def initial_adapter(model: PreTrainedModel, settings: Lora, seed: int) -> Adapte
 
 
 def _target_layers(model: PreTrainedModel, settings: Lora) -> dict[str, nn.Linear]:
-    output = model.get_output_embeddings()
+    output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not output}
-    if settings.target_modules == ALL_LINEAR:
+    if settings.target_modules == "all-linear":
         return linear
     wanted = tuple(settings.target_modules)
     for ending in wanted:

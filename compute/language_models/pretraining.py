@@ -22,6 +22,7 @@ from transformers import (
     Qwen3Config,
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from compute.language_models import Progress
 from compute.language_models.settings import Architecture, Family, Pretraining
@@ -39,7 +40,7 @@ HELD_OUT_SHARE = 0.02
 """Share of the documents that are only for `eval_loss`."""
 
 
-class PretrainingFailed(RuntimeError):
+class PretrainingError(RuntimeError):
     """The loss is no longer a number; the message names the step."""
 
 
@@ -77,7 +78,7 @@ def pretrain(
     The same arguments give the same weights on the same machine with the same number of threads.
 
     Raises:
-        PretrainingFailed: the loss became NaN or infinite.
+        PretrainingError: the loss became NaN or infinite.
         ValueError: more tokens a block than the model takes; too little text for a block.
     """
     if settings.block_tokens > architecture.max_tokens:
@@ -92,7 +93,8 @@ def pretrain(
     text, eval_text = encoded[held_out:], encoded[:held_out]
 
     torch.manual_seed(settings.seed)
-    model = new_model(architecture, tokenizer).to(device).train()
+    model: Any = new_model(architecture, tokenizer)  # transformers' methods are untyped
+    model.to(device).train()
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": settings.weight_decay},
@@ -115,7 +117,7 @@ def pretrain(
         batch = batch.to(device)
         loss = model(input_ids=batch, labels=batch, use_cache=False).loss
         if not math.isfinite(loss.item()):
-            raise PretrainingFailed(f"pre-training: the loss is {loss.item()} at step {step} of {settings.steps}")
+            raise PretrainingError(f"pre-training: the loss is {loss.item()} at step {step} of {settings.steps}")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
@@ -127,6 +129,7 @@ def pretrain(
             log.append(PretrainingLogRow(step, epoch, tokens, loss.item(), eval_loss, rate, seconds))
         if progress is not None:
             progress(step, settings.steps, f"pre-training, loss {loss.item():.3f}")
+    disable_progress_bar()  # the run has a display of its own
     model.save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)
     return PretrainingResult(out_dir, sum(p.numel() for p in model.parameters()), log)
@@ -150,7 +153,9 @@ def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast) ->
         shape["num_key_value_heads"] = architecture.heads
     if architecture.family == "qwen3":
         shape["head_dim"] = architecture.hidden_size // architecture.heads
-    return AutoModelForCausalLM.from_config(CONFIGS[architecture.family](**shape), dtype=torch.float32)
+    config = CONFIGS[architecture.family](**shape)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    return model
 
 
 def _cosine(step: int, settings: Pretraining) -> float:
@@ -182,10 +187,11 @@ def _pack(documents: list[list[int]], block_tokens: int) -> Tensor:
 
 
 @torch.inference_mode()
-def _mean_loss(model: PreTrainedModel, blocks: Tensor, rows: int) -> float:
+def _mean_loss(model: Any, blocks: Tensor, rows: int) -> float:
     model.eval()
-    losses = [
-        model(input_ids=part, labels=part, use_cache=False).loss.item() * len(part) for part in blocks.split(rows)
-    ]
+    total = 0.0
+    for first in range(0, len(blocks), rows):
+        part = blocks[first : first + rows]
+        total += model(input_ids=part, labels=part, use_cache=False).loss.item() * len(part)
     model.train()
-    return sum(losses) / len(blocks)
+    return total / len(blocks)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from compute.names import UnknownName
+from compute.numeral_words import NUMERAL_LANGUAGES
 
 Family = Literal["llama", "qwen2", "qwen3", "gpt_neox"]
-
-ALL_LINEAR = "all-linear"
 
 
 class _Settings(BaseModel):
@@ -54,6 +55,16 @@ class Pretraining(_Settings):
     log_every: int = Field(default=50, ge=1, description="steps between rows of the training log")
     seed: int = Field(default=0, ge=0, description="of weights, text and order")
 
+    @field_validator("languages")
+    @classmethod
+    def _languages_are_known(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        for language in languages:
+            if language not in NUMERAL_LANGUAGES:
+                raise UnknownName("language of the numerals world", language, NUMERAL_LANGUAGES)
+        if len(set(languages)) < len(languages):
+            raise ValueError(f"a language is named twice: {', '.join(languages)}")
+        return languages
+
     @model_validator(mode="after")
     def _batch_holds_a_block(self) -> Pretraining:
         if self.batch_tokens < self.block_tokens:
@@ -68,7 +79,7 @@ class Lora(_Settings):
     alpha: float = Field(default=16, gt=0, description="the update is scaled by alpha / r")
     rs_lora: bool = Field(default=False, description="scale by alpha / sqrt(r) instead (arXiv 2312.03732)")
     target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
-        default=ALL_LINEAR, description="endings of the names of the linear layers adapted; all but the output layer"
+        default="all-linear", description="endings of the names of the linear layers adapted; all but the output layer"
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout on the adapter's input")
     epochs: int = Field(default=3, ge=1, description="passes over the source's items")

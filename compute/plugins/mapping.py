@@ -30,15 +30,13 @@ class Map(Plugin):
                 for variant, preprocessing in embeddings.preprocessings.items():
                     for size in embeddings.dictionary_sizes:
                         for seed in embeddings.seeds:
-                            dictionary = DictionarySettings(
-                                pair.source, pair.target, size, pair.highest_number, seed
-                            )
+                            dictionary = DictionarySettings(pair.source, pair.target, size, pair.highest_number, seed)
                             yield Job(
                                 plugin=self.name,
                                 version=self.version,
                                 config={
                                     "method": method.name,
-                                    "settings": load_method(method.name)(**method.settings).model_dump(mode="json"),
+                                    "settings": method.build().model_dump(mode="json"),
                                     "variant": variant,
                                     "preprocessing": preprocessing,
                                     "vectors": pair.vectors,

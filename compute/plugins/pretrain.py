@@ -59,7 +59,7 @@ class Pretrain(Plugin):
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        from compute.language_models.pretraining import PretrainingFailed, pretrain
+        from compute.language_models.pretraining import PretrainingError, pretrain
 
         for job in jobs:
             architecture = Architecture(**job.config["architecture"])
@@ -76,7 +76,7 @@ class Pretrain(Plugin):
                             lambda done, steps, text: context.report_progress(text, done / steps),
                         )
                         write_log(folder, result.log)
-                except (PretrainingFailed, ValueError) as error:
+                except (PretrainingError, ValueError) as error:
                     yield job, JobError(str(error))
                     continue
             folder = context.artifacts.path(job.key)

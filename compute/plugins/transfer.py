@@ -190,4 +190,3 @@ class _Visit:
                     self.context.report_progress(job.label, self.cost_done / self.cost)
                     self.cost_done += job.cost
                     yield job, score_rows(job, score)
-

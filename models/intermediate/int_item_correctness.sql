@@ -8,25 +8,30 @@ scoring_jobs as (
     select * from {{ ref('int_scoring_jobs') }}
 ),
 
--- Log-probability per character and per byte, in double precision as lm-evaluation-harness divides.
--- An empty choice has no length to divide by and can never win.
-normalised as (
+numbered as (
     select
-        scoring_jobs.job_number,
-        item_scores.item_id,
-        item_scores.gold + 1 as gold_position,
-        item_scores.correct,
-        item_scores.logprobs,
-        list_transform(
-            item_scores.logprobs,
-            lambda logprob, i: cast(logprob as double) / nullif(item_scores.char_counts[i], 0)
-        ) as logprobs_per_char,
-        list_transform(
-            item_scores.logprobs,
-            lambda logprob, i: cast(logprob as double) / nullif(item_scores.byte_counts[i], 0)
-        ) as logprobs_per_byte
+        item_scores.*,
+        scoring_jobs.job_number
     from item_scores
     inner join scoring_jobs on item_scores.job_key = scoring_jobs.job_key
+),
+
+-- Log-probability per character and per byte, in double precision as lm-evaluation-harness divides.
+-- An empty choice has no length to divide by and can never win. (sqlfluff cannot parse DuckDB's lambdas.)
+normalised as (
+    select
+        job_number,
+        item_id,
+        gold + 1 as gold_position,
+        correct,
+        logprobs,
+        list_transform( -- noqa: PRS
+            logprobs, lambda logprob, i: cast(logprob as double) / nullif(char_counts[i], 0)
+        ) as logprobs_per_char,
+        list_transform(
+            logprobs, lambda logprob, i: cast(logprob as double) / nullif(byte_counts[i], 0)
+        ) as logprobs_per_byte
+    from numbered
 ),
 
 -- list_position finds the first of equal values: ties go to the first choice.

@@ -64,10 +64,12 @@ isometry_both_ways as (
     select * from isometry_of_study
     union all
     select
-        isometry_of_study.* replace (
-            isometry_of_study.target_language as source_language,
-            isometry_of_study.source_language as target_language
-        )
+        isometry_of_study.embedding_study,
+        isometry_of_study.vector_set,
+        isometry_of_study.target_language as source_language,
+        isometry_of_study.source_language as target_language,
+        isometry_of_study.measure,
+        isometry_of_study.value
     from isometry_of_study
     anti join isometry_of_study as reverse
         on isometry_of_study.embedding_study = reverse.embedding_study
@@ -95,7 +97,7 @@ geometry as (
 
 embedding_measures as (
     select * from bli
-    union all
+    union all by name
     select * from geometry
 ),
 
@@ -216,10 +218,11 @@ distances_both_ways as (
     select * from distances_of_study
     union all
     select
-        distances_of_study.* replace (
-            distances_of_study.target_language as source_language,
-            distances_of_study.source_language as target_language
-        )
+        distances_of_study.study,
+        distances_of_study.target_language as source_language,
+        distances_of_study.source_language as target_language,
+        distances_of_study.measure,
+        distances_of_study.value
     from distances_of_study
     anti join distances_of_study as reverse
         on distances_of_study.study = reverse.study
@@ -242,4 +245,4 @@ final as (
         and pairs.target_language = distances_both_ways.target_language
 )
 
-select * from final
+select * from final -- noqa: AM04

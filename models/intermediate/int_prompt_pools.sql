@@ -64,7 +64,7 @@ counted as (
         variant,
         count(distinct coalesce(prompt, '')) as n_prompts,
         count(*) as n_prompted_targets,
-        count(distinct (model, target_task, target_language)) as n_targets
+        count(distinct row(model, target_task, target_language)) as n_targets
     from prompted
     group by study, variant
 ),

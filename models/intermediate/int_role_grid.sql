@@ -65,15 +65,32 @@ unplanned as (
 ),
 
 unplanned_models as (
-    select distinct study, variant, prompt_pool, model from unplanned
+    select distinct
+        study,
+        variant,
+        prompt_pool,
+        model
+    from unplanned
 ),
 
 unplanned_sources as (
-    select distinct study, variant, prompt_pool, source_task, source_language from unplanned
+    select distinct
+        study,
+        variant,
+        prompt_pool,
+        source_task,
+        source_language
+    from unplanned
 ),
 
 unplanned_targets as (
-    select distinct study, variant, prompt_pool, target_task, target_language from unplanned
+    select distinct
+        study,
+        variant,
+        prompt_pool,
+        target_task,
+        target_language
+    from unplanned
 ),
 
 product as (
@@ -96,10 +113,16 @@ product as (
 ),
 
 expected as (
-    select *, true as is_planned from planned
+    select
+        *,
+        true as is_planned
+    from planned
     where regime != 'MT-ML'
     union all
-    select *, false as is_planned from product
+    select
+        *,
+        false as is_planned
+    from product
     where regime != 'MT-ML'
 ),
 
@@ -122,7 +145,9 @@ grid as (
 scoped as (
     select
         grid.*,
-        unnest(list_distinct(list_filter(['all', models.family, grid.model], lambda s: s is not null))) as scope
+        unnest(
+            case when models.family is null then ['all', grid.model] else ['all', models.family, grid.model] end
+        ) as scope
     from grid
     left join models on grid.model = models.model
 ),

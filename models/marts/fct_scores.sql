@@ -44,7 +44,7 @@ metrics as (
 
 computed as (
     select
-        scoring_jobs.* exclude (job_number),
+        scoring_jobs.*,
         metrics.metric,
         metrics.n_correct / metrics.n_items as score,
         metrics.n_items

@@ -18,6 +18,7 @@ sources as (
     group by all
 ),
 
+-- To nine decimals: equal means may differ in their last bit, by the order in which they were added up.
 dominated as (
     select distinct
         sources.study,
@@ -32,9 +33,12 @@ dominated as (
         and sources.variant = rivals.variant
         and sources.prompt is not distinct from rivals.prompt
         and sources.model = rivals.model
-        and sources.on_task_pp <= rivals.on_task_pp
-        and sources.off_task_pp <= rivals.off_task_pp
-        and (sources.on_task_pp < rivals.on_task_pp or sources.off_task_pp < rivals.off_task_pp)
+        and round(sources.on_task_pp, 9) <= round(rivals.on_task_pp, 9)
+        and round(sources.off_task_pp, 9) <= round(rivals.off_task_pp, 9)
+        and (
+            round(sources.on_task_pp, 9) < round(rivals.on_task_pp, 9)
+            or round(sources.off_task_pp, 9) < round(rivals.off_task_pp, 9)
+        )
 ),
 
 final as (

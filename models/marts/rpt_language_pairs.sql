@@ -22,9 +22,14 @@ final as (
         {%- for measure in measures %}
         max(value) filter (where measure = '{{ measure }}') as {{ measure }},
         {%- endfor %}
-        json_group_object(measure, value) filter (
-            where measure not in ('bli_map', 'transfer_pp', '{{ measures | join("', '") }}')
-        ) as other_measures,
+        to_json(map_from_entries(list((measure, value) order by measure) filter (
+            where measure not in (
+                'bli_map', 'transfer_pp',
+                {%- for measure in measures %}
+                '{{ measure }}'{{ "," if not loop.last }}
+                {%- endfor %}
+            )
+        ))) as other_measures,
         max(value) filter (where measure = 'transfer_pp') as transfer_pp
     from pair_measures
     group by

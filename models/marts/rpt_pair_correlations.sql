@@ -2,8 +2,9 @@ with pair_measures as (
     select * from {{ ref('int_pair_measures') }}
 ),
 
--- Both directions of two languages, or neither: their mean is the symmetric part.
-symmetric as (
+-- Both directions of two languages, or neither: their mean is the symmetric part. Rounded, so that equal means tie
+-- whatever the order in which they were added up.
+symmetric_part as (
     select
         study,
         origin,
@@ -15,7 +16,7 @@ symmetric as (
         measure,
         least(source_language, target_language) as language,
         greatest(source_language, target_language) as other_language,
-        avg(value) as value
+        round(avg(value), 12) as value
     from pair_measures
     where source_language != target_language
     group by all
@@ -24,11 +25,11 @@ symmetric as (
 
 paired as (
     select
-        measures.* exclude (value),
+        measures.* exclude (value), -- noqa: RF02
         measures.value as measure_value,
         transfer.value as transfer_value
-    from symmetric as measures
-    inner join symmetric as transfer
+    from symmetric_part as measures
+    inner join symmetric_part as transfer
         on measures.study = transfer.study
         and measures.variant = transfer.variant
         and measures.prompt_pool is not distinct from transfer.prompt_pool

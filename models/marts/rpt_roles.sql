@@ -32,19 +32,26 @@ with_placebo as (
 parts as (
     select
         *,
-        unnest(
-            [
-                {
-                    'axis': 'language', 'donor': source_language, 'recipient': target_language,
-                    'counts': regime = 'MT-CL'
-                },
-                {'axis': 'task', 'donor': source_task, 'recipient': target_task, 'counts': regime = 'CT-ML'},
-                {
-                    'axis': 'cell', 'donor': source_task || '/' || source_language,
-                    'recipient': target_task || '/' || target_language, 'counts': true
-                }
-            ]
-        ) as part
+        unnest([
+            {
+                'axis': 'language',
+                'donor': source_language,
+                'recipient': target_language,
+                'counts': regime = 'MT-CL'
+            },
+            {
+                'axis': 'task',
+                'donor': source_task,
+                'recipient': target_task,
+                'counts': regime = 'CT-ML'
+            },
+            {
+                'axis': 'cell',
+                'donor': source_task || '/' || source_language,
+                'recipient': target_task || '/' || target_language,
+                'counts': true
+            }
+        ]) as part
     from with_placebo
 ),
 
@@ -55,7 +62,7 @@ roles as (
         prompt_pool,
         scope,
         model,
-        part.axis as axis,
+        part.axis,
         unnest([part.donor, part.recipient]) as entity,
         unnest(['donor', 'recipient']) as role,
         delta_pp,
@@ -100,6 +107,7 @@ over_models as (
     group by all
 ),
 
+-- Ranks see nine decimals: equal means may differ in their last bit, by the order in which they were added up.
 final as (
     select
         over_models.study,
@@ -118,7 +126,7 @@ final as (
                     partition by
                         over_models.study, over_models.variant, over_models.prompt_pool, over_models.scope,
                         over_models.axis
-                    order by over_models.donor_pp desc nulls last
+                    order by round(over_models.donor_pp, 9) desc nulls last
                 )
         end as donor_rank,
         over_models.recipient_pp,
@@ -130,7 +138,7 @@ final as (
                     partition by
                         over_models.study, over_models.variant, over_models.prompt_pool, over_models.scope,
                         over_models.axis
-                    order by over_models.recipient_pp desc nulls last
+                    order by round(over_models.recipient_pp, 9) desc nulls last
                 )
         end as recipient_rank,
         over_models.placebo_pp,

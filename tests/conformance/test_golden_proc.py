@@ -63,9 +63,7 @@ def golden_rows() -> list[dict[str, str]]:
     if not GOLDEN.is_dir():
         return []
     with (GOLDEN / "golden_public.csv").open(encoding="utf-8", newline="") as file:
-        return [
-            row for row in csv.DictReader(file) if row["peer"] == "reference.py" and row["variant"] == "proc"
-        ]
+        return [row for row in csv.DictReader(file) if row["peer"] == "reference.py" and row["variant"] == "proc"]
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,7 @@ def test_a_rotated_copy_is_isometric(seed: int) -> None:
     assert eigenvector_similarity(one, same, DIAGONAL) == pytest.approx(0, abs=1e-6)
     assert relational_similarity(one, same, DIAGONAL) == pytest.approx(1, abs=1e-5)
     assert gromov_hausdorff(one, same, DIAGONAL) == pytest.approx(0, abs=1e-3)
-    assert effective_condition(one, same, DIAGONAL) == pytest.approx(
-        effective_condition(one, one, DIAGONAL), rel=1e-4
-    )
+    assert effective_condition(one, same, DIAGONAL) == pytest.approx(effective_condition(one, one, DIAGONAL), rel=1e-4)
 
 
 @settings(max_examples=15, deadline=None)
@@ -55,9 +53,7 @@ def test_a_rotated_copy_is_isometric(seed: int) -> None:
 def test_all_but_rsim_are_symmetric_and_so_is_rsim_with_its_pairs_turned(seed: int) -> None:
     one, other = cloud(seed), cloud(seed + 1, stretch=4)
     for name, measure in MEASURES.items():
-        assert measure(one, other, DIAGONAL) == pytest.approx(
-            measure(other, one, DIAGONAL[:, ::-1]), rel=1e-6
-        ), name
+        assert measure(one, other, DIAGONAL) == pytest.approx(measure(other, one, DIAGONAL[:, ::-1]), rel=1e-6), name
 
 
 def test_unlike_spaces_are_told_apart() -> None:

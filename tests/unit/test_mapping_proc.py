@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compute.embeddings.dictionary import GoldPair, seed_rows
 from compute.embeddings.mappings import METHODS, Mapping, load_method
@@ -15,11 +18,11 @@ def random_vectors(rng: np.random.Generator, n: int, d: int, prefix: str) -> Vec
     return Vectors([f"{prefix}{i}" for i in range(n)], rng.normal(size=(n, d)).astype(np.float32))
 
 
-def random_rotation(rng: np.random.Generator, d: int) -> np.ndarray:
+def random_rotation(rng: np.random.Generator, d: int) -> NDArray[Any]:
     return np.linalg.qr(rng.normal(size=(d, d)))[0].astype(np.float32)
 
 
-def diagonal(m: int) -> np.ndarray:
+def diagonal(m: int) -> NDArray[Any]:
     return np.stack([np.arange(m), np.arange(m)], axis=1)
 
 
@@ -31,6 +34,7 @@ def test_a_planted_rotation_is_recovered(seed: int, d: int) -> None:
     planted = random_rotation(rng, d)
     target = Vectors([f"t{i}" for i in range(2 * d + 10)], source.matrix[: 2 * d + 10] @ planted)
     mapping = load_method("proc")().fit(source, target, diagonal(2 * d + 5))
+    assert mapping.source_map is not None
     np.testing.assert_allclose(mapping.source_map, planted, atol=2e-5)
     assert mapping.target_map is None
 
@@ -59,6 +63,7 @@ def test_noise_moves_the_map_a_little_only() -> None:
     assert same is target
     nearest = (mapped.matrix[300:400] @ noisy.T).argmax(axis=1)
     assert (nearest == np.arange(300, 400)).mean() > 0.95
+    assert mapping.source_map is not None
     np.testing.assert_allclose(mapping.source_map, planted, atol=0.05)
 
 

@@ -47,10 +47,7 @@ def test_sentences_are_about_every_number_and_stay_in_range() -> None:
 def test_languages_tell_different_texts_of_one_world() -> None:
     number_of = {language: {number_word(n, language): n for n in range(200)} for language in ("en", "de")}
     english, german = (
-        [
-            [number_of[language][token] for token in sentence]
-            for sentence in numeral_sentences(language, 300, 199, 0)
-        ]
+        [[number_of[language][token] for token in sentence] for sentence in numeral_sentences(language, 300, 199, 0)]
         for language in ("en", "de")
     )
     assert english != german
@@ -74,9 +71,7 @@ def test_text_and_dictionary_are_the_same_in_every_process() -> None:
         ).stdout
         for seed in ("1", "2")
     }
-    assert outputs == {
-        f"{numeral_sentences('fi', 20, 99, 3)} {seed_dictionary('fi', 'hu', 9, 99, 3)}\n".encode()
-    }
+    assert outputs == {f"{numeral_sentences('fi', 20, 99, 3)} {seed_dictionary('fi', 'hu', 9, 99, 3)}\n".encode()}
 
 
 def test_dictionaries_share_their_numbers_over_pairs_and_never_between_train_and_test() -> None:

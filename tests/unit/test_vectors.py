@@ -121,11 +121,10 @@ def test_malformed_text_is_named_by_file_and_place(tmp_path: Path, text: str, pl
 def test_preprocessing() -> None:
     vectors = Vectors(["a", "b", "zero"], np.array([[3, 4], [0, 2], [0, 0]], dtype=np.float32))
     assert preprocess(vectors, "none") is vectors
-    np.testing.assert_allclose(preprocess(vectors, "unit").matrix, [[0.6, 0.8], [0, 1], [0, 0]], rtol=1e-6)
+    expected = np.array([[0.6, 0.8], [0, 1], [0, 0]], dtype=np.float32)
+    np.testing.assert_allclose(preprocess(vectors, "unit").matrix, expected, rtol=1e-6)
     np.testing.assert_allclose(preprocess(vectors, "centre").matrix.mean(axis=0), [0, 0], atol=1e-6)
-    np.testing.assert_allclose(
-        np.linalg.norm(preprocess(vectors, "unit-centre-unit").matrix, axis=1), 1, rtol=1e-6
-    )
+    np.testing.assert_allclose(np.linalg.norm(preprocess(vectors, "unit-centre-unit").matrix, axis=1), 1, rtol=1e-6)
     with pytest.raises(UnknownName, match="centre"):
         preprocess(vectors, "center")  # type: ignore[arg-type]
 
@@ -133,9 +132,7 @@ def test_preprocessing() -> None:
 @pytest.mark.parametrize("algorithm", ["word2vec", "fasttext"])
 def test_training_twice_gives_the_same_bytes(algorithm: str) -> None:
     text = [["one", "two", "three"], ["two", "three", "twenty two"]] * 60
-    settings = TrainedVectors.model_validate(
-        {"algorithm": algorithm, "dimension": 8, "buckets": 100, "epochs": 1}
-    )
+    settings = TrainedVectors.model_validate({"algorithm": algorithm, "dimension": 8, "buckets": 100, "epochs": 1})
     one, two = train_vectors(text, settings), train_vectors(text, settings)
     other = train_vectors(text, settings.model_copy(update={"seed": 1}))
     assert one.words == two.words and "twenty two" in one.words

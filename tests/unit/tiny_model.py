@@ -25,9 +25,7 @@ def tiny_model(family: Family = "llama") -> tuple[PreTrainedModel, PreTrainedTok
     torch.set_num_threads(1)
     tokenizer = train_tokenizer([item.context + item.choices[0] for item in tiny_items()], 400, 64)
     torch.manual_seed(0)
-    architecture = Architecture(
-        family=family, hidden_size=32, layers=2, heads=2, intermediate_size=64, max_tokens=64
-    )
+    architecture = Architecture(family=family, hidden_size=32, layers=2, heads=2, intermediate_size=64, max_tokens=64)
     model = new_model(architecture, tokenizer).eval().requires_grad_(False)
     for parameter in model.parameters():
         if parameter.dim() > 1:

@@ -1,9 +1,9 @@
 """How the vectors of two languages are brought into one space: a file a method, a line a method in `METHODS`.
 
 To add a method:
-1. write `<name>.py` here: a subclass of `MappingMethod` whose fields are its settings, with one function
-`fit`; 2. add its line to `METHODS`; 3. test it on a planted rotation, as `tests/unit/test_mapping_proc.py`
-does.
+1. write `<name>.py` here: a subclass of `MappingMethod`, its fields the settings, with one function `fit`;
+2. add its line to `METHODS`;
+3. test it on a planted rotation, as `tests/unit/test_mapping_proc.py` does.
 """
 
 from __future__ import annotations

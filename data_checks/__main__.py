@@ -1,0 +1,35 @@
+"""`python -m data_checks WAREHOUSE STUDY FINDINGS_JSON`: exit 0 when the checks ran, whatever they found; 2 with one
+line on stderr when the warehouse lacks what they read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from data_checks.views import NotCheckableError, require
+
+
+def main() -> int:
+    """Run the checks and write what they found as a JSON list."""
+    parser = argparse.ArgumentParser(prog="python -m data_checks", description="Great Expectations over one study.")
+    parser.add_argument("warehouse", type=Path, help="DuckDB file, opened read-only")
+    parser.add_argument("study", help="name of the study")
+    parser.add_argument("findings", type=Path, help="JSON file to write")
+    arguments = parser.parse_args()
+
+    try:
+        require(arguments.warehouse, arguments.study)
+        from data_checks.runner import run_checks  # takes seconds to import
+
+        findings = run_checks(arguments.warehouse, arguments.study)
+    except NotCheckableError as error:
+        print(error, file=sys.stderr)
+        return 2
+    arguments.findings.write_text(json.dumps(findings, indent=1, allow_nan=False), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

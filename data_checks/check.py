@@ -1,0 +1,54 @@
+"""What a check is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule, written as the rows that break it.
+
+    Attributes:
+        name: what holds when the check passes; unique over all suites.
+        severity: 'error' keeps the study from being published, 'warning' asks a person to look.
+        description: one sentence for people, with the numbers that the rule uses.
+        sql: a query of offenders; no rows, no finding. It reads the views of `data_checks.views`, which hold the
+            rows of the audited study alone, so it never names the study. Its columns are shown as `column=value`.
+    """
+
+    name: str
+    severity: Severity
+    description: str
+    sql: str
+
+
+def not_null(view: str, key: Sequence[str], required: Sequence[str], where: str = "true") -> str:
+    """SQL of the rows of `view` that lack a value in one of `required`; they are named by `key`."""
+    missing = ", ".join(f"case when {column} is null then '{column}' end" for column in required)
+    return f"""
+        select {", ".join(key)}, list_filter([{missing}], lambda name: name is not null) as missing
+        from {view}
+        where ({where}) and ({" or ".join(f"{column} is null" for column in required)})
+    """
+
+
+def repeated(view: str, key: Sequence[str], where: str = "true") -> str:
+    """SQL of the keys that stand in several rows of `view`, equal NULLs being equal.
+
+    Rows are first counted by a 64-bit hash, which needs a fraction of the memory that the keys would.
+    """
+    columns = ", ".join(key)
+    return f"""
+        select {columns}, count(*) as n_rows
+        from {view}
+        where ({where}) and hash({columns}) in (
+            select hash({columns}) as key_hash from {view} where {where} group by key_hash having count(*) > 1
+        )
+        group by {columns}
+        having count(*) > 1
+    """

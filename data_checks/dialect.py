@@ -1,0 +1,44 @@
+"""DuckDB as Great Expectations needs it: a read-only connection that outlives the pool's rollbacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb_engine
+from sqlalchemy.dialects import registry
+
+from data_checks.views import statements
+
+NAME = "duckdb_study"
+"""Of the dialect in URLs; its execution engine still reports itself as `duckdb`."""
+
+
+class StudyDialect(duckdb_engine.Dialect):  # type: ignore[misc]  # the package has no types
+    """duckdb-engine's dialect, read-only, every connection showing one study through `data_checks.views`.
+
+    Great Expectations fetches rows after its connection went back to the pool, whose rollback would drop DuckDB's
+    pending result. Nothing is written, so no transaction is needed, and none is begun.
+    """
+
+    supports_statement_cache = False
+
+    def connect(self, *args: Any, study: str, **parameters: Any) -> Any:
+        """A connection; `study` and DuckDB's own parameters come from SQLAlchemy's `connect_args`."""
+        connection = super().connect(*args, read_only=True, **parameters)
+        for statement in statements(study):
+            connection.execute(statement)
+        return connection
+
+    def do_begin(self, connection: Any) -> None:
+        """Nothing to begin."""
+
+    def do_commit(self, connection: Any) -> None:
+        """Nothing to commit."""
+
+    def do_rollback(self, connection: Any) -> None:
+        """Nothing to roll back."""
+
+
+def register() -> None:
+    """Make `duckdb_study:///<path>` a URL that SQLAlchemy knows."""
+    registry.register(NAME, __name__, StudyDialect.__name__)

@@ -1,0 +1,108 @@
+"""Is there one thing to compare with, and does it make sense?"""
+
+from __future__ import annotations
+
+from data_checks.check import Check
+
+CHECKS = (
+    Check(
+        name="one_baseline_per_target",
+        severity="error",
+        description="Every model, target and prompt that a tuned model was scored on has exactly one score of the base "
+        "model (its own variant's, else the default one).",
+        sql="""
+            with baselines as (
+                select model, variant, target_task, target_language, prompt, metric, count(*) as n_baselines
+                from fct_scores
+                where source_task is null and source_language is null
+                group by all
+            ),
+
+            missing as (
+                select distinct model, variant, target_task, target_language, prompt, 0 as n_baselines
+                from fct_transfer as cells
+                where origin = 'computed' and not exists (
+                    select 1
+                    from baselines
+                    where
+                        baselines.model = cells.model
+                        and baselines.variant in (cells.variant, 'default')
+                        and baselines.target_task = cells.target_task
+                        and baselines.target_language = cells.target_language
+                        and baselines.prompt is not distinct from cells.prompt
+                )
+            )
+
+            select * from missing
+            union all
+            select distinct model, variant, target_task, target_language, prompt, n_baselines
+            from baselines
+            where n_baselines > 1
+            order by all
+        """,
+    ),
+    Check(
+        name="baselines_have_no_seed",
+        severity="error",
+        description="The base model is scored once, not per seed: no baseline carries a seed or a control.",
+        sql="""
+            select distinct model, variant, target_task, target_language, prompt, seed, control
+            from fct_scores
+            where source_task is null and source_language is null and (seed is not null or control is not null)
+            order by all
+        """,
+    ),
+    Check(
+        name="no_target_alone_at_chance",
+        severity="warning",
+        description="No base model is at chance on a target (at most 2 standard errors of a guesser above it) while "
+        "the median of the other languages of that task, two at least, is 20 points or more above chance.",
+        sql="""
+            with baselines as (
+                select
+                    scores.model,
+                    scores.variant,
+                    scores.target_task,
+                    scores.target_language,
+                    scores.prompt,
+                    scores.metric,
+                    scores.score,
+                    scores.n_items,
+                    tasks.chance
+                from fct_scores as scores
+                inner join tasks on scores.target_task = tasks.task and scores.metric = tasks.primary_metric
+                where scores.source_task is null and scores.source_language is null
+                union
+                select
+                    model, variant, target_task, target_language, prompt, metric, baseline_score, n_items, chance_score
+                from fct_transfer
+                where origin != 'computed'
+            ),
+
+            compared as (
+                select
+                    target.*,
+                    median(sibling.score) as siblings_median,
+                    count(distinct sibling.target_language) as n_siblings
+                from baselines as target
+                inner join baselines as sibling
+                    on target.model = sibling.model
+                    and target.variant = sibling.variant
+                    and target.target_task = sibling.target_task
+                    and target.target_language != sibling.target_language
+                    and target.prompt is not distinct from sibling.prompt
+                    and target.metric is not distinct from sibling.metric
+                group by all
+            )
+
+            select
+                model, target_task, target_language, prompt, score, chance, siblings_median, n_siblings, n_items, metric
+            from compared
+            where
+                n_siblings >= 2
+                and score <= chance + 2 * sqrt(chance * (1 - chance) / n_items)
+                and siblings_median >= chance + 0.20
+            order by all
+        """,
+    ),
+)

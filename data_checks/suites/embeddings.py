@@ -1,0 +1,36 @@
+"""Can these be ranks, and means of them?"""
+
+from __future__ import annotations
+
+from data_checks.check import Check
+
+CHECKS = (
+    Check(
+        name="ranks_start_at_one",
+        severity="error",
+        description="Ranks are finite and at least 1.",
+        sql="""
+            select job_key, method, source_language, target_language, retrieval, query, gold, rank
+            from bli_ranks
+            where rank < 1 or not isfinite(rank)
+        """,
+    ),
+    Check(
+        name="bli_scores_are_shares",
+        severity="error",
+        description="MAP, precision and coverage of lexicon induction lie between 0 and 1.",
+        sql="""
+            select
+                method, vectors, source_language, target_language, dictionary_size, seed, retrieval, clean,
+                map, map_all, p_at_1, p_at_5, p_at_10, coverage
+            from fct_bli
+            where
+                map not between 0 and 1
+                or map_all not between 0 and 1
+                or p_at_1 not between 0 and 1
+                or p_at_5 not between 0 and 1
+                or p_at_10 not between 0 and 1
+                or coverage not between 0 and 1
+        """,
+    ),
+)

@@ -1,0 +1,175 @@
+"""Is everything there that the study asked for?"""
+
+from __future__ import annotations
+
+from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
+from data_checks.check import Check
+
+# The loader upserts tables with a primary key, so the row that a job landed may since have become another job's.
+_LANDED_TABLES = [table for table in TABLES.values() if table.name not in BOOKKEEPING_TABLES and not table.primary_key]
+
+_FOUND_ROWS = "\n            union all\n            ".join(
+    f"select '{table.name}' as table_name, job_key, count(*) as n_rows from {table.name} group by job_key"
+    for table in _LANDED_TABLES
+)
+
+CHECKS = (
+    Check(
+        name="planned_jobs_have_run",
+        severity="error",
+        description="Every job that the study asks for has run.",
+        sql="""
+            select study_jobs.label, study_jobs.plugin, study_jobs.job_key, jobs.state
+            from study_jobs
+            left join jobs on study_jobs.job_key = jobs.job_key
+            where jobs.state is null or jobs.state not in ('landed', 'failed')
+            order by study_jobs.label, study_jobs.job_key
+        """,
+    ),
+    Check(
+        name="no_job_failed",
+        severity="error",
+        description="No job of the study failed.",
+        sql="""
+            select label, error, attempts, plugin, job_key
+            from jobs
+            where state = 'failed'
+            order by label, job_key
+        """,
+    ),
+    Check(
+        name="recorded_rows_are_there",
+        severity="error",
+        description="Every job has as many rows in each raw table as it recorded when it landed.",
+        sql=f"""
+            with found as (
+                {_FOUND_ROWS}
+            ),
+
+            recorded as (
+                select job_key, rows, unnest(json_keys(rows)) as table_name
+                from jobs
+                where state = 'landed' and rows is not null
+            ),
+
+            expected as (
+                select
+                    job_key,
+                    table_name,
+                    cast(json_extract(rows, '$."' || table_name || '"') as bigint) as n_rows
+                from recorded
+                where table_name in ({", ".join(f"'{table.name}'" for table in _LANDED_TABLES)})
+            ),
+
+            compared as (
+                select
+                    coalesce(expected.job_key, found.job_key) as job_key,
+                    coalesce(expected.table_name, found.table_name) as table_name,
+                    coalesce(expected.n_rows, 0) as n_recorded,
+                    coalesce(found.n_rows, 0) as n_found
+                from expected
+                full join found on expected.job_key = found.job_key and expected.table_name = found.table_name
+            )
+
+            select jobs.label, compared.table_name, compared.n_recorded, compared.n_found, compared.job_key
+            from compared
+            inner join jobs on compared.job_key = jobs.job_key
+            where jobs.state = 'landed' and jobs.rows is not null and compared.n_recorded != compared.n_found
+            order by jobs.label, compared.table_name, compared.job_key
+        """,
+    ),
+    Check(
+        name="landed_scores_are_in_fct_scores",
+        severity="error",
+        description="Every scoring job that landed, base model or tuned, is in fct_scores.",
+        sql="""
+            select planned.* exclude (job_key, has_landed)
+            from planned_scores as planned
+            where planned.has_landed and not exists (
+                select 1
+                from fct_scores as scores
+                where
+                    scores.model = planned.model
+                    and scores.variant = planned.variant
+                    and scores.source_task is not distinct from planned.source_task
+                    and scores.source_language is not distinct from planned.source_language
+                    and scores.control is not distinct from planned.control
+                    and (planned.source_task is null or scores.seed is not distinct from planned.seed)
+                    and scores.target_task = planned.target_task
+                    and scores.target_language = planned.target_language
+                    and scores.prompt is not distinct from planned.prompt
+            )
+            order by all
+        """,
+    ),
+    Check(
+        name="landed_cells_are_in_fct_transfer",
+        severity="error",
+        description="Every transfer cell that landed is in fct_transfer, with all its seeds and at least one item.",
+        sql="""
+            with planned as (
+                select
+                    model, variant, source_task, source_language, control, target_task, target_language, prompt,
+                    count(*) as n_seeds
+                from planned_scores
+                where has_landed and source_task is not null
+                group by all
+            )
+
+            select
+                planned.* exclude (n_seeds),
+                planned.n_seeds as n_seeds_landed,
+                cells.n_seeds as n_seeds_in_cell,
+                cells.n_items
+            from planned
+            left join fct_transfer as cells
+                on planned.model = cells.model
+                and planned.variant = cells.variant
+                and planned.source_task = cells.source_task
+                and planned.source_language = cells.source_language
+                and planned.control is not distinct from cells.control
+                and planned.target_task = cells.target_task
+                and planned.target_language = cells.target_language
+                and planned.prompt is not distinct from cells.prompt
+            where cells.n_seeds is distinct from planned.n_seeds or coalesce(cells.n_items, 0) = 0
+            order by all
+        """,
+    ),
+    Check(
+        name="landed_mappings_are_in_fct_bli",
+        severity="error",
+        description="Every lexicon-induction job that landed is in fct_bli.",
+        sql="""
+            with planned as (
+                select
+                    jobs.label,
+                    study_jobs.config ->> '$.method' as method,
+                    coalesce(study_jobs.config ->> '$.variant', 'default') as variant,
+                    study_jobs.config ->> '$.vectors' as vectors,
+                    study_jobs.config ->> '$.source_language' as source_language,
+                    study_jobs.config ->> '$.target_language' as target_language,
+                    cast(study_jobs.config ->> '$.dictionary_size' as bigint) as dictionary_size,
+                    cast(study_jobs.config ->> '$.seed' as bigint) as seed
+                from study_jobs
+                inner join jobs on study_jobs.job_key = jobs.job_key
+                where study_jobs.plugin = 'bli' and jobs.state = 'landed'
+            )
+
+            select planned.*
+            from planned
+            where not exists (
+                select 1
+                from fct_bli as mapped
+                where
+                    mapped.method = planned.method
+                    and mapped.variant = planned.variant
+                    and mapped.vectors = planned.vectors
+                    and mapped.source_language = planned.source_language
+                    and mapped.target_language = planned.target_language
+                    and mapped.dictionary_size = planned.dictionary_size
+                    and mapped.seed is not distinct from planned.seed
+            )
+            order by all
+        """,
+    ),
+)

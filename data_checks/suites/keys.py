@@ -1,0 +1,95 @@
+"""Is every row identified by its key, and is no key lacking?"""
+
+from __future__ import annotations
+
+from data_checks.check import Check, not_null, repeated
+
+_ITEM_SCORE = ("job_key", "model", "target_task", "target_language", "item_id")
+_CELL = ("model", "variant", "source_task", "source_language", "control", "target_task", "target_language", "prompt")
+
+CHECKS = (
+    Check(
+        name="items_are_unique",
+        severity="error",
+        description="An item stands once in its task, language, prompt and split.",
+        sql=repeated("items", ("task", "language", "prompt", "split", "item_id")),
+    ),
+    Check(
+        name="item_scores_are_unique",
+        severity="error",
+        description="A scoring job scored an item once.",
+        sql=repeated("item_scores", ("job_key", "item_id")),
+    ),
+    Check(
+        name="bli_ranks_are_unique",
+        severity="error",
+        description="A job ranked a test pair once under each retrieval.",
+        sql=repeated("bli_ranks", ("job_key", "retrieval", "pair_number")),
+    ),
+    Check(
+        name="tuned_scores_are_unique",
+        severity="error",
+        description="A tuned model has one score for a seed, target, prompt and metric.",
+        sql=repeated("fct_scores", (*_CELL, "seed", "metric"), where="source_task is not null"),
+    ),
+    Check(
+        name="items_are_whole",
+        severity="error",
+        description="Items name their task, language, id, split and prompt; choice items their gold and choices too.",
+        sql=not_null("items", ("task", "language", "item_id"), ("task", "language", "item_id", "split", "prompt"))
+        + "union all by name"
+        + not_null(
+            "items",
+            ("task", "language", "item_id"),
+            ("gold", "choices"),
+            where="task in (select task from tasks where kind = 'choice')",
+        ),
+    ),
+    Check(
+        name="item_scores_are_whole",
+        severity="error",
+        description="Item scores have their keys, and log-probabilities with gold and lengths, or else a verdict.",
+        sql=not_null("item_scores", _ITEM_SCORE, ("model", "target_task", "target_language", "prompt", "item_id"))
+        + "union all by name"
+        + not_null(
+            "item_scores",
+            _ITEM_SCORE,
+            ("gold", "token_counts", "char_counts", "byte_counts"),
+            where="logprobs is not null",
+        )
+        + "union all by name"
+        + not_null("item_scores", _ITEM_SCORE, ("logprobs", "correct"), where="logprobs is null and correct is null"),
+    ),
+    Check(
+        name="cells_are_whole",
+        severity="error",
+        description="Transfer cells have their keys, regime and metric, computed ones a score, seeds and prompt too.",
+        sql=not_null(
+            "fct_transfer",
+            _CELL,
+            ("model", "source_task", "source_language", "target_task", "target_language", "regime", "metric"),
+        )
+        + "union all by name"
+        + not_null("fct_transfer", _CELL, ("prompt", "score", "n_seeds", "n_items"), where="origin = 'computed'"),
+    ),
+    Check(
+        name="bli_ranks_are_whole",
+        severity="error",
+        description="Lexicon-induction rows have all but their rank, which is NULL out of vocabulary.",
+        sql=not_null(
+            "bli_ranks",
+            ("job_key", "retrieval", "pair_number"),
+            (
+                "method",
+                "vectors",
+                "source_language",
+                "target_language",
+                "dictionary_size",
+                "retrieval",
+                "pair_number",
+                "query",
+                "gold",
+            ),
+        ),
+    ),
+)

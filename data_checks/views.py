@@ -1,0 +1,77 @@
+"""The study as the checks see it: temporary views, each named like its table and holding only the study's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from compute.raw_schema import TABLES
+
+MARTS = ("fct_scores", "fct_transfer", "fct_bli")
+"""Marts that checks read."""
+
+_SHARED = ("models", "tasks")
+"""Raw tables whose rows belong to no study."""
+
+_PLANNED_SCORES = """
+create temp view planned_scores as
+select
+    study_jobs.job_key,
+    study_jobs.config ->> '$.model' as model,
+    coalesce(study_jobs.config ->> '$.variant', 'default') as variant,
+    study_jobs.config ->> '$.source_task' as source_task,
+    study_jobs.config ->> '$.source_language' as source_language,
+    study_jobs.config ->> '$.control' as control,
+    cast(study_jobs.config ->> '$.seed' as bigint) as seed,
+    study_jobs.config ->> '$.target_task' as target_task,
+    study_jobs.config ->> '$.target_language' as target_language,
+    study_jobs.config ->> '$.prompt' as prompt,
+    jobs.state is not distinct from 'landed' as has_landed
+from study_jobs
+left join jobs on study_jobs.job_key = jobs.job_key
+where (study_jobs.config ->> '$.target_task') is not null
+"""
+
+
+class NotCheckableError(Exception):
+    """The warehouse lacks what the checks read; the message says what to do."""
+
+
+def statements(study: str) -> Iterator[str]:
+    """SQL that gives a connection its views on one study."""
+    quoted = study.replace("'", "''")
+    yield f"set variable study = '{quoted}'"
+    for table in TABLES.values():
+        if table.name in _SHARED:
+            rows = f"from raw.{table.name}"
+        elif "study" in table.column_names:
+            rows = f"from raw.{table.name} where study = getvariable('study')"
+        else:
+            rows = (
+                f"from raw.{table.name} where job_key in "
+                "(select job_key from raw.study_jobs where study = getvariable('study'))"
+            )
+        yield f"create temp view {table.name} as {rows}"
+    for mart in MARTS:
+        yield f"create temp view {mart} as from marts.{mart} where study = getvariable('study')"
+    yield _PLANNED_SCORES
+
+
+def require(warehouse: Path, study: str) -> None:
+    """Raises NotCheckableError unless the warehouse has the study and every table that checks read."""
+    if not warehouse.exists():
+        raise NotCheckableError(f"{warehouse}: no such warehouse; run `make compute` and `make build` first")
+    try:
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            for statement in statements(study):
+                connection.execute(statement)
+            known = connection.execute("select study from raw.studies order by study").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise NotCheckableError(f"{warehouse}: {str(error).splitlines()[0]} Run `make build` first") from None
+    except duckdb.IOException as error:
+        raise NotCheckableError(f"{warehouse}: cannot be read: {str(error).splitlines()[0]}") from None
+    if (study,) not in known:
+        names = ", ".join(name for (name,) in known) or "none"
+        raise NotCheckableError(f"{warehouse}: no study {study!r}; it has: {names}")

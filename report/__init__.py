@@ -1,0 +1,1 @@
+"""The report: one page over the marts, and a few words after a run."""

@@ -1,0 +1,94 @@
+"""Asks the warehouse about one study: each question is a file under `sql/`, run as it is printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from compute.errors import UserError
+from compute.names import UnknownName
+from compute.warehouse import Warehouse
+
+Row = dict[str, Any]
+
+_SQL = Path(__file__).parent / "sql"
+
+REQUIRED = (
+    "staging.stg_studies",
+    "marts.fct_scores",
+    "marts.fct_transfer",
+    "marts.fct_bli",
+    "marts.rpt_regimes",
+    "marts.rpt_roles",
+    "marts.rpt_asymmetry",
+    "marts.rpt_bli_methods",
+    "marts.rpt_language_pairs",
+    "marts.rpt_pair_correlations",
+)
+"""What `make build` must have made before there is anything to report."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows, and the very SQL that gave them: it can be pasted into `make sql`."""
+
+    sql: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+class Asker:
+    """Questions about one study, to an open warehouse."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, study: str) -> None:
+        self._connection = connection
+        self._literal = "'" + study.replace("'", "''") + "'"
+
+    def ask(self, question: str) -> Answer:
+        """The answer to `sql/<question>.sql`, with the study's name in the place of `$study`."""
+        text = (_SQL / f"{question}.sql").read_text(encoding="utf-8").strip()
+        sql = text.replace("$study", self._literal) + ";"
+        cursor = self._connection.execute(sql)
+        columns = tuple(column[0] for column in cursor.description or ())
+        return Answer(sql, columns, tuple(dict(zip(columns, row, strict=True)) for row in cursor.fetchall()))
+
+    def has(self, *tables: str) -> bool:
+        """Whether all these tables (`schema.table`) are there."""
+        return set(tables) <= _tables(self._connection)
+
+
+@contextmanager
+def open_study(warehouse: Path, study: str) -> Iterator[Asker]:
+    """The warehouse, read-only, ready for questions about `study`.
+
+    Raises:
+        UserError: no warehouse, one that is locked or damaged, marts that are not built, or no such study.
+    """
+    if not warehouse.exists():
+        raise UserError(f"{warehouse}: no such warehouse; run `make compute` and `make build` first")
+    with Warehouse(warehouse, say=_say).connect(read_only=True) as connection:
+        present = _tables(connection)
+        if "raw.studies" not in present:
+            raise UserError(f"{warehouse}: nothing has been loaded; run `make compute` and `make build` first")
+        known = [row[0] for row in connection.execute("select study from raw.studies order by study").fetchall()]
+        if study not in known:
+            raise UserError(f"{warehouse}: {UnknownName('study', study, known)}")
+        missing = [table for table in REQUIRED if table not in present]
+        if missing:
+            raise UserError(f"{warehouse}: {missing[0]} is missing; run `make build` first")
+        yield Asker(connection, study)
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = connection.execute("select table_schema || '.' || table_name from information_schema.tables").fetchall()
+    return {row[0] for row in rows}
+
+
+def _say(text: str) -> None:
+    print(f"report: {text}", file=sys.stderr, flush=True)

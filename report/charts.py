@@ -1,0 +1,257 @@
+"""The charts, each a function of rows. What a chart says is in its arguments; how it looks is in `theme`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+from markupsafe import Markup
+
+from report import numbers
+from report.ask import Row
+from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, SHAPES, Chart, data, draw
+
+ROOMY_COLUMNS = 20
+"""Up to so many columns a grid's cells are wide enough for their values."""
+ROOMY_CELL, NARROW_CELL = (34, 22), (12, 12)
+LABELLED_POINTS = 40
+"""Up to so many points of a scatter plot carry their name."""
+PLOT_WIDTH, ROW_HEIGHT = 440, 24
+SMALL_PLOT = (300, 250)
+LINK_PLOT = (560, 360)
+
+Key = tuple[str, str]
+"""(task, language)"""
+
+
+def name(key: Key) -> str:
+    """task/language"""
+    return "/".join(key)
+
+
+def _range(values: Sequence[float], with_zero: bool = True) -> list[float]:
+    """Ends of an axis that holds all the values, with a little air."""
+    all_values = [*values, 0.0] if with_zero else [*values]
+    low, high = min(all_values), max(all_values)
+    air = 0.08 * ((high - low) or 1.0)
+    return [low - air, high + air]
+
+
+# --- grids ----------------------------------------------------------------------------------------------------
+
+
+def _spaced(keys: Sequence[Key]) -> list[str]:
+    """Names in order, with an empty place between tasks."""
+    names: list[str] = []
+    for position, key in enumerate(keys):
+        if position and key[0] != keys[position - 1][0]:
+            names.append(" " * position)
+        names.append(name(key))
+    return names
+
+
+def _grid(
+    rows: list[dict[str, Any]], x: Sequence[str], y: Sequence[str], x_title: str, y_title: str, scale: alt.Scale
+) -> Chart:
+    """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame."""
+    width, height = ROOMY_CELL if len(x) <= ROOMY_COLUMNS else NARROW_CELL
+
+    def axis(names: Sequence[str], title: str, **settings: Any) -> alt.Axis:
+        shown = [one for one in names if one.strip()]
+        return alt.Axis(title=title, values=shown, domain=False, ticks=False, labelOverlap=False, **settings)
+
+    base = alt.Chart(data(rows), width=width * len(x), height=height * len(y)).encode(
+        x=alt.X(
+            "x:N",
+            scale=alt.Scale(domain=list(x), paddingInner=0.06, paddingOuter=0.03),
+            axis=axis(x, x_title, orient="top", labelAngle=-90),
+        ),
+        y=alt.Y("y:N", scale=alt.Scale(domain=list(y), paddingInner=0.08, paddingOuter=0.04), axis=axis(y, y_title)),
+    )
+    cells = base.mark_rect(strokeWidth=2).encode(
+        color=alt.Color("value:Q", scale=scale, legend=None),
+        stroke=alt.condition("datum.marked", alt.value(INK), alt.value(None)),
+    )
+    printed = base.mark_text(fontSize=10, baseline="middle").encode(
+        text="shown:N", color=alt.condition("datum.dark", alt.value(PAPER), alt.value(INK))
+    )
+    return alt.layer(cells, printed)
+
+
+def heatmap(cells: Sequence[Row], limit: float, label: str) -> Markup:
+    """Source × target: what tuning on the row's cell changes on the column's, coloured up to ±`limit` pp.
+
+    The trained cell (MT-ML) has a frame. Where values do not fit, a harm carries a minus sign.
+    """
+    sources = sorted({(cell["source_task"], cell["source_language"]) for cell in cells})
+    targets = sorted({(cell["target_task"], cell["target_language"]) for cell in cells})
+    columns = _spaced(targets)
+    roomy = len(columns) <= ROOMY_COLUMNS
+    rows = [
+        {
+            "x": name((cell["target_task"], cell["target_language"])),
+            "y": name((cell["source_task"], cell["source_language"])),
+            "value": cell["delta_pp"],
+            "shown": numbers.signed(cell["delta_pp"]) if roomy else numbers.MINUS if cell["is_harm"] else "",
+            "dark": cell["delta_pp"] < -0.5 * limit,
+            "marked": cell["regime"] == "MT-ML",
+        }
+        for cell in cells
+        if cell["delta_pp"] is not None
+    ]
+    scale = alt.Scale(domain=[-limit, 0, limit], range=[LOSS, NEUTRAL, GAIN], clamp=True, interpolate="lab")
+    return draw(_grid(rows, columns, _spaced(sources), "evaluated on", "tuned on", scale), label)
+
+
+def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
+    """Source language × target language: MAP, from 0 to the largest."""
+    sources = sorted({pair["source_language"] for pair in pairs})
+    targets = sorted({pair["target_language"] for pair in pairs})
+    largest = max(pair["bli_map"] for pair in pairs) or 1.0
+    roomy = len(targets) <= ROOMY_COLUMNS
+    rows = [
+        {
+            "x": pair["target_language"],
+            "y": pair["source_language"],
+            "value": pair["bli_map"],
+            "shown": f"{pair['bli_map']:.2f}" if roomy else "",
+            "dark": pair["bli_map"] > 0.55 * largest,
+            "marked": False,
+        }
+        for pair in pairs
+    ]
+    scale = alt.Scale(domain=[0, largest], range=list(SEQUENCE), interpolate="lab")
+    return draw(_grid(rows, targets, sources, "translated into", "from", scale), label)
+
+
+# --- means with intervals ---------------------------------------------------------------------------------------
+
+
+def _zero(axis: str) -> alt.Chart:
+    """A line through 0 of the x or the y axis."""
+    encoding = alt.X("zero:Q") if axis == "x" else alt.Y("zero:Q")
+    return alt.Chart(data([{"zero": 0}])).mark_rule(color=FAINT_INK, strokeDash=[2, 2]).encode(encoding)
+
+
+def regime_means(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Markup:
+    """A point with its interval for each regime over all models, a tick for each single model."""
+    order = [words[regime] for regime in words]
+    points = [row | {"regime": words[row["regime"]]} for row in rows]
+    pooled = data([point for point in points if point["scope"] == "all"])
+    single = data([point for point in points if point["scope"] != "all"])
+    bounds = [row[key] for row in rows for key in ("mean_pp", "ci_low", "ci_high") if row[key] is not None]
+    x = alt.X("mean_pp:Q", title="mean change, percentage points", scale=alt.Scale(domain=_range(bounds), nice=False))
+    y = alt.Y("regime:N", title=None, sort=order, axis=alt.Axis(ticks=False, domain=False, labelLimit=260))
+    chart = alt.layer(
+        _zero("x"),
+        alt.Chart(single).mark_tick(color=FAINT_INK, thickness=1.5, size=12).encode(x, y),
+        alt.Chart(pooled).mark_rule(color=INK, strokeWidth=2).encode(alt.X("ci_low:Q"), y, alt.X2("ci_high")),
+        alt.Chart(pooled).mark_point(filled=True, size=90, color=COLOURS[0], opacity=1).encode(x, y),
+        width=PLOT_WIDTH,
+        height=alt.Step(30),
+    )
+    return draw(chart, label)
+
+
+DONOR, RECIPIENT, PLACEBO = "gives (as source)", "receives (as target)", "its placebo gives"
+_ROLES = (
+    (DONOR, "donor_pp", "donor_ci_low", "donor_ci_high"),
+    (RECIPIENT, "recipient_pp", "recipient_ci_low", "recipient_ci_high"),
+    (PLACEBO, "placebo_pp", None, None),
+)
+
+
+def ranking(rows: Sequence[Row], label: str) -> Markup:
+    """Entities in the order of what they give; beside it what they receive and what their placebo gives."""
+    points = [
+        {
+            "entity": row["entity"],
+            "role": role,
+            "value": row[key],
+            "low": row[low] if low else None,
+            "high": row[high] if high else None,
+        }
+        for row in rows
+        for role, key, low, high in _ROLES
+        if row[key] is not None
+    ]
+    present = [role for role, *_ in _ROLES if any(point["role"] == role for point in points)]
+    bounds = [point[key] for point in points for key in ("value", "low", "high") if point[key] is not None]
+    x = alt.X("value:Q", title="mean change, percentage points", scale=alt.Scale(domain=_range(bounds), nice=False))
+    y = alt.Y(
+        "entity:N",
+        title=None,
+        sort=[row["entity"] for row in rows],
+        axis=alt.Axis(ticks=False, domain=False, grid=True),
+    )
+    looks = [role for role, *_ in _ROLES]
+    colour = alt.Color(
+        "role:N", scale=alt.Scale(domain=present, range=[_ROLE_COLOURS[looks.index(r)] for r in present])
+    )
+    shape = alt.Shape("role:N", scale=alt.Scale(domain=present, range=[_ROLE_SHAPES[looks.index(r)] for r in present]))
+    base = alt.Chart(data(points))
+    chart = alt.layer(
+        _zero("x"),
+        base.mark_rule(strokeWidth=1.5).encode(alt.X("low:Q"), y, alt.X2("high"), colour),
+        base.mark_point(filled=True, size=75, opacity=1).encode(x, y, colour, shape),
+        width=PLOT_WIDTH,
+        height=alt.Step(ROW_HEIGHT),
+    )
+    return draw(chart, label)
+
+
+_ROLE_COLOURS = (COLOURS[0], COLOURS[1], FAINT_INK)
+_ROLE_SHAPES = ("circle", "diamond", "cross")
+
+
+# --- scatter plots ----------------------------------------------------------------------------------------------
+
+
+def on_off(rows: Sequence[Row], tasks: Sequence[str], x_range: list[float], y_range: list[float], label: str) -> Markup:
+    """Each source of one model: mean effect on its own task (x) and on others (y); filled: on the Pareto front."""
+    labelled = len(rows) <= LABELLED_POINTS
+    points = [row | {"text": row["source_language"] if labelled or row["is_pareto"] else ""} for row in rows]
+    looks = {task: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, task in enumerate(tasks)}
+    present = [task for task in tasks if any(row["source_task"] == task for row in rows)]
+    x = alt.X("on_task_pp:Q", title="own task, other languages (pp)", scale=alt.Scale(domain=x_range, nice=False))
+    y = alt.Y("off_task_pp:Q", title="other tasks (pp)", scale=alt.Scale(domain=y_range, nice=False))
+    colour = alt.Color("source_task:N", scale=alt.Scale(domain=present, range=[looks[task][0] for task in present]))
+    shape = alt.Shape("source_task:N", scale=alt.Scale(domain=present, range=[looks[task][1] for task in present]))
+    base = alt.Chart(data(points)).encode(x, y)
+    chart = alt.layer(
+        _zero("x"),
+        _zero("y"),
+        base.mark_point(size=70, strokeWidth=1.6, opacity=1).encode(
+            colour, shape, fill=alt.condition("datum.is_pareto", colour, alt.value(PAPER))
+        ),
+        base.mark_text(dx=8, align="left", baseline="middle", fontSize=10).encode(text="text:N"),
+        width=SMALL_PLOT[0],
+        height=SMALL_PLOT[1],
+    )
+    return draw(chart, label)
+
+
+def bli_transfer(rows: Sequence[Row], label: str) -> Markup:
+    """Each ordered pair of languages: MAP of its embeddings (x), transfer between the two (y)."""
+    labelled = len(rows) <= LABELLED_POINTS
+    points = [row | {"text": f"{row['source_language']}→{row['target_language']}" if labelled else ""} for row in rows]
+    x_range = _range([row["bli_map"] for row in rows], with_zero=False)
+    y_range = _range([row["transfer_pp"] for row in rows])
+    base = alt.Chart(data(points)).encode(
+        alt.X("bli_map:Q", title="MAP of the pair's mapping", scale=alt.Scale(domain=x_range, nice=False)),
+        alt.Y("transfer_pp:Q", title="transfer, same task (pp)", scale=alt.Scale(domain=y_range, nice=False)),
+    )
+    chart = alt.layer(
+        _zero("y"),
+        base.mark_point(filled=True, size=55, color=COLOURS[0], opacity=1),
+        base.mark_text(dx=7, align="left", baseline="middle", fontSize=10).encode(text="text:N"),
+        width=LINK_PLOT[0],
+        height=LINK_PLOT[1],
+    )
+    return draw(chart, label)
+
+
+def bounds(rows: Sequence[Row], key: str) -> list[float]:
+    """One axis range for several panels."""
+    return _range([row[key] for row in rows if row[key] is not None])

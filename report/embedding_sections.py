@@ -1,0 +1,144 @@
+"""The embedding half: mapping methods, language pairs, and their link to transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from report import charts, numbers
+from report.ask import Row
+from report.parts import Answers, Block, Panel, Section, Study, slices, titled
+from report.tables import NOT_YET, Column, number, table, text
+
+ENDS = 5
+"""So many of the best and of the worst pairs are printed."""
+MINIMUM_LANGUAGES = 5
+"""A correlation over fewer languages is not given (DESIGN, definitions)."""
+_SIDE = ("variant", "prompt", "embedding_study", "embedding_variant", "vectors")
+"""What must not be pooled when transfer stands beside embeddings."""
+
+
+def bli(answers: Answers, study: Study) -> Section:
+    """Which mapping finds translations, and between which languages."""
+    title = "Word translation by mapped embeddings"
+    methods, pairs = answers["bli_methods"], answers["bli_pairs"]
+    if not methods.rows and not pairs.rows:
+        return Section("bli", title, (study.why_no_embeddings(),))
+    columns = (
+        text("method", "method"),
+        number("dictionary_size", "training pairs", numbers.count),
+        text("retrieval", "retrieval"),
+        Column("pairs of languages", lambda row: _SCOPES[row["scope"]], numeric=False),
+        number("mean_map", "mean MAP", numbers.share, "nothing covered"),
+        number("n_pairs", "pairs", numbers.count),
+        number("n_failures", "failures", numbers.count),
+    )
+    blocks = [
+        Block(titled("Methods", label), tables=(table("Mapping methods", columns, rows),), sql=methods.sql)
+        for label, rows in slices(methods.rows, "variant", "vectors")
+    ]
+    pair_columns = (
+        Column("pair", pair_name, numeric=False),
+        number("bli_map", "MAP", numbers.share),
+    )
+    for label, rows in slices(pairs.rows, "embedding_variant", "vectors"):
+        ends = (
+            (
+                table(f"Best {ENDS}", pair_columns, rows[:ENDS]),
+                table(f"Worst {ENDS}", pair_columns, rows[: -ENDS - 1 : -1]),
+            )
+            if len(rows) >= 2 * ENDS
+            else ()
+        )
+        drawing = charts.pair_matrix(rows, "MAP by source and target language")
+        blocks.append(
+            Block(
+                titled("Pairs of languages: MAP of PROC, largest dictionary, CSLS", label),
+                panels=(Panel("", drawing),),
+                tables=ends,
+                folded_tables=(table("All pairs", pair_columns, rows),),
+                sql=pairs.sql,
+            )
+        )
+    if not pairs.rows:
+        blocks.append(Block("Pairs of languages", "Not shown: no pair was mapped by PROC."))
+    lead = (
+        "MAP is the mean reciprocal rank of the right translation; 1 is perfect. A failure is a cosine MAP below 0.05.",
+    )
+    return Section("bli", title, lead, tuple(blocks))
+
+
+_SCOPES = {"all": "all", "common": "all methods succeed"}
+
+
+def pair_name(row: Row) -> str:
+    """de → nl"""
+    return f"{row['source_language']} → {row['target_language']}"
+
+
+def link(answers: Answers, study: Study) -> Section:
+    """Does the geometry of embeddings go with transfer?"""
+    title = "Do embeddings that align go with transfer?"
+    links, correlations = answers["pair_links"], answers["pair_correlations"]
+    if not links.rows and not correlations.rows:
+        return Section("link", title, (_why_no_link(answers, study),))
+    columns = (
+        Column("pair", pair_name, numeric=False),
+        number("bli_map", "MAP", numbers.share),
+        number("transfer_pp", "transfer, pp", numbers.signed),
+    )
+    blocks = []
+    for label, rows in slices(links.rows, *_SIDE):
+        of_slice = [row for row in correlations.rows if all(row[key] == rows[0][key] for key in _SIDE)]
+        blocks.append(
+            Block(
+                titled("MAP and transfer of each ordered pair", label),
+                correlation_in_words(of_slice),
+                panels=(Panel("", charts.bli_transfer(rows, "MAP and transfer of language pairs")),),
+                folded_tables=(table("Pairs with both", columns, rows),),
+                sql=links.sql,
+            )
+        )
+    measures = (
+        text("measure", "measure of a pair"),
+        number("spearman", "Spearman with transfer", lambda value: numbers.signed(value, 2), "too few languages"),
+        number("p_value", "Mantel p", numbers.share, NOT_YET),
+        number("n_languages", "languages", numbers.count),
+    )
+    blocks += [
+        Block(
+            titled("All measures of a pair", label),
+            "Rank correlations over unordered pairs, each the mean of its two directions.",
+            tables=(table("Correlations with transfer", measures, rows),),
+            sql=correlations.sql,
+        )
+        for label, rows in slices(correlations.rows, *_SIDE)
+    ]
+    lead = (
+        (f"The embeddings are those of the study {study.embedding_study}.",)
+        if study.embedding_study != study.name
+        else ()
+    )
+    return Section("link", title, lead, tuple(blocks))
+
+
+def correlation_in_words(correlations: Sequence[Row]) -> str:
+    """Spearman's correlation of MAP with transfer and over what, or why there is none."""
+    row = next((row for row in correlations if row["measure"] == "bli_map"), None)
+    if row is None:
+        return "No correlation: no pair of languages has both directions of both."
+    languages = numbers.plural(row["n_languages"], "language")
+    if row["spearman"] is None and row["n_languages"] < MINIMUM_LANGUAGES:
+        return f"No correlation is given: {languages} are too few, it takes {MINIMUM_LANGUAGES}."
+    if row["spearman"] is None:
+        return f"No correlation is given: over {languages} one of the two does not vary."
+    p_value = f"p {NOT_YET}" if row["p_value"] is None else f"Mantel p = {numbers.share(row['p_value'])}"
+    rho = numbers.signed(row["spearman"], 2)
+    return f"Spearman ρ = {rho} over {languages} (mean of both directions of a pair; {p_value})."
+
+
+def _why_no_link(answers: Answers, study: Study) -> str:
+    if not answers["cells"].rows:
+        return study.why_no_transfer()
+    if not answers["bli_methods"].rows and study.embedding_study == study.name:
+        return study.why_no_embeddings()
+    return "No ordered pair of languages has both a mapping (PROC) and transfer within one task."

@@ -1,0 +1,98 @@
+"""Writes report.html: one file, no network, no script."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from compute.errors import UserError
+from report import embedding_sections, record_sections, transfer_sections
+from report.ask import Answer, Asker, open_study
+from report.parts import Answers, Study
+from report.summary import summarise
+
+_HERE = Path(__file__).parent
+
+QUESTIONS = (
+    "study",
+    "regimes",
+    "cells",
+    "roles",
+    "asymmetry",
+    "bli_methods",
+    "bli_pairs",
+    "pair_links",
+    "pair_correlations",
+    "jobs",
+    "failed_jobs",
+    "models",
+    "tasks",
+    "versions",
+)
+SECTIONS = (
+    transfer_sections.regimes,
+    transfer_sections.heatmaps,
+    transfer_sections.roles,
+    transfer_sections.asymmetry,
+    embedding_sections.bli,
+    embedding_sections.link,
+    record_sections.checks,
+    record_sections.jobs,
+    record_sections.cards,
+    record_sections.definitions,
+    record_sections.provenance,
+)
+"""The page's order."""
+
+
+def write_report(warehouse: Path, study: str, output: Path) -> None:
+    """The page about `study`, the same bytes for the same warehouse.
+
+    Raises:
+        UserError: no warehouse or marts, no such study, or a page that cannot be written.
+    """
+    with open_study(warehouse, study) as asker:
+        answers = _answers(asker)
+    _write(output, render(answers))
+
+
+def _answers(asker: Asker) -> Answers:
+    """Each question asked once."""
+    answers = {question: asker.ask(question) for question in QUESTIONS}
+    audited = asker.has("checks.results")
+    answers["checks"] = asker.ask("checks") if audited else Answer("", (), ())
+    return answers
+
+
+def render(answers: Answers) -> str:
+    """The page as HTML; everything that comes from the warehouse is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    study = Study.of(answers)
+    return environment.get_template("page.html").render(
+        study=study,
+        summary=summarise(answers, study),
+        sections=[section(answers, study) for section in SECTIONS],
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+    )
+
+
+def _write(output: Path, page: str) -> None:
+    """Whole or not at all."""
+    temporary = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        try:
+            temporary.write_text(page, encoding="utf-8")
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,155 @@
+"""What a page is made of, and what every section needs to know of its study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from report.ask import Answer, Row
+from report.numbers import plural
+from report.tables import Table
+
+Answers = Mapping[str, Answer]
+"""Question -> its answer."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing; several stand side by side under one block."""
+
+    title: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Legend:
+    """Words at the ends and the middle of a colour scale, and its colours."""
+
+    words: tuple[str, ...]
+    colours: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A titled finding: drawings, the tables behind them and the SQL that gave both."""
+
+    title: str
+    note: str = ""
+    panels: tuple[Panel, ...] = ()
+    legend: Legend | None = None
+    tables: tuple[Table, ...] = ()
+    folded_tables: tuple[Table, ...] = ()
+    """Tables behind a drawing, or too long to stand open."""
+    sql: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of the page. One without blocks says in `lead` why."""
+
+    id: str
+    title: str
+    lead: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """The study's row, and how far it has come."""
+
+    name: str
+    origin: str
+    planned_at: datetime | None
+    harm_threshold_pp: float
+    embedding_study: str
+    config: Mapping[str, Any]
+    n_planned: int
+    n_landed: int
+    n_failed: int
+
+    @classmethod
+    def of(cls, answers: Answers) -> Study:
+        """From the answers to `study` and `jobs`."""
+        row = answers["study"].rows[0]
+        jobs = answers["jobs"].rows
+        config = json.loads(row["config"] or "{}")
+        return cls(
+            name=row["study"],
+            origin=row["origin"],
+            planned_at=row["planned_at"],
+            harm_threshold_pp=row["harm_threshold_pp"],
+            embedding_study=row["embedding_study"],
+            config=config if isinstance(config, dict) else {},
+            n_planned=sum(job["n_planned"] for job in jobs),
+            n_landed=sum(job["n_landed"] for job in jobs),
+            n_failed=sum(job["n_failed"] for job in jobs),
+        )
+
+    @property
+    def harm(self) -> str:
+        """The threshold in words."""
+        return f"a loss of at least {self.harm_threshold_pp:g} pp"
+
+    def why_no_transfer(self) -> str:
+        """Why there is nothing to show of the language-model half."""
+        if self.origin == "computed" and not self.config.get("models"):
+            return "This study has no language-model half: its file lists no models."
+        if self.origin == "computed" and not self.config.get("sources"):
+            return "This study tunes nothing: its file lists no sources."
+        return self._not_yet("No transfer cell")
+
+    def why_no_embeddings(self) -> str:
+        """Why there is nothing to show of the embedding half."""
+        if self.origin == "computed" and not self.config.get("embeddings"):
+            return "This study has no embedding half: its file has no section `embeddings`."
+        return self._not_yet("No mapping")
+
+    def _not_yet(self, what: str) -> str:
+        failed = f", {self.n_failed:,} failed" if self.n_failed else ""
+        return (
+            f"{what} has been computed yet: {self.n_landed:,} of {plural(self.n_planned, 'job')} landed{failed}. "
+            "`make compute` and `make build` fill this section."
+        )
+
+
+def slices(rows: Iterable[Row], *keys: str) -> list[tuple[str, list[Row]]]:
+    """Rows by what must never be pooled (variant, prompt, …), in order, each with its label.
+
+    The label names only the keys that tell the slices apart: with one slice it is empty.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    telling = [i for i in range(len(keys)) if len({values[i] for values in groups}) > 1]
+    return [
+        (", ".join(f"{keys[i].replace('_', ' ')} {values[i]}" for i in telling), members)
+        for values, members in groups.items()
+    ]
+
+
+def titled(title: str, label: str) -> str:
+    """A title that says which slice it is about, if there are several."""
+    return f"{title} ({label})" if label else title
+
+
+def short_names(models: Iterable[str]) -> dict[str, str]:
+    """Model -> its name without the revision, where that is unambiguous."""
+    distinct = sorted(set(models))
+    bare = [model.split("@")[0] for model in distinct]
+    return {model: name if bare.count(name) == 1 else model for model, name in zip(distinct, bare, strict=True)}
+
+
+def grouped(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:
+    """Rows by the value of one column, in order."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row)
+    return groups

@@ -1,0 +1,161 @@
+"""What the numbers rest on: checks, jobs, models and tasks, definitions, provenance."""
+
+from __future__ import annotations
+
+import json
+
+from report import numbers
+from report.ask import Row
+from report.parts import Answers, Block, Section, Study
+from report.tables import Column, number, table, text
+
+
+def checks(answers: Answers, study: Study) -> Section:
+    """What the newest audit found."""
+    answer = answers["checks"]
+    if not answer.rows:
+        return Section("checks", "Checks", ("No audit has run on this study yet: `make check`.",))
+    columns = (
+        text("severity", "severity"),
+        text("expectation", "expectation"),
+        text("observed", "observed"),
+        Column(
+            "details", lambda row: None if row["details"] in (None, "{}", "null") else row["details"], numeric=False
+        ),
+    )
+    failed = [row for row in answer.rows if not row["success"]]
+    passed = [row for row in answer.rows if row["success"]]
+    block = Block(
+        "Failed checks" if failed else "Passed checks",
+        tables=(table("Failed", columns, failed),) if failed else (),
+        folded_tables=(table("Passed", columns, passed),) if passed else (),
+        sql=answer.sql,
+    )
+    when = f"Audited {numbers.moment(max(row['checked_at'] for row in answer.rows))}."
+    return Section("checks", "Checks", (checks_in_words(answer.rows), when), (block,))
+
+
+def checks_in_words(rows: tuple[Row, ...]) -> str:
+    """How many passed, and how bad the others are."""
+    failed = [row for row in rows if not row["success"]]
+    if not failed:
+        return f"All {len(rows)} checks passed."
+    errors = sum(row["severity"] == "error" for row in failed)
+    return (
+        f"{len(failed)} of {numbers.plural(len(rows), 'check')} failed: "
+        f"{numbers.plural(errors, 'error')}, {numbers.plural(len(failed) - errors, 'warning')}."
+    )
+
+
+def jobs(answers: Answers, study: Study) -> Section:
+    """How far the study has come, and what failed."""
+    columns = (
+        text("plugin", "plugin"),
+        number("n_planned", "asked for", numbers.count),
+        number("n_landed", "landed", numbers.count),
+        number("n_failed", "failed", numbers.count),
+        number("seconds", "time", numbers.seconds),
+        number("peak_memory_bytes", "peak memory", numbers.megabytes),
+    )
+    blocks = [Block("By plugin", tables=(table("Jobs", columns, answers["jobs"].rows),), sql=answers["jobs"].sql)]
+    failed = answers["failed_jobs"]
+    if failed.rows:
+        failed_columns = (
+            text("plugin", "plugin"),
+            text("label", "job"),
+            text("error", "why it failed"),
+            number("attempts", "attempts", numbers.count),
+        )
+        blocks.insert(
+            0, Block("Failed jobs", tables=(table("Failed jobs", failed_columns, failed.rows),), sql=failed.sql)
+        )
+    if not answers["jobs"].rows:
+        return Section("jobs", "Jobs", ("This study asks for no jobs.",))
+    open_jobs = study.n_planned - study.n_landed - study.n_failed
+    lead = f"{study.n_landed:,} of {numbers.plural(study.n_planned, 'job')} landed, {study.n_failed:,} failed"
+    lead += f", {open_jobs:,} have not run." if open_jobs else "."
+    return Section("jobs", "Jobs", (lead,), tuple(blocks))
+
+
+def cards(answers: Answers, study: Study) -> Section:
+    """Models and tasks of the study."""
+    models, tasks = answers["models"], answers["tasks"]
+    if not models.rows and not tasks.rows:
+        return Section("cards", "Models and tasks", ("No language model of this study has been scored.",))
+    model_columns = (
+        text("model", "model"),
+        text("family", "family"),
+        number("parameters", "parameters", numbers.count),
+        text("architecture", "architecture"),
+        text("revision", "revision"),
+    )
+    task_columns = (
+        text("task", "task"),
+        text("kind", "kind"),
+        text("primary_metric", "metric"),
+        number("chance", "chance", numbers.share),
+        text("licence", "licence"),
+        text("source_url", "source"),
+        text("sha256", "sha256"),
+    )
+    blocks = (
+        Block("Models", tables=(table("Models", model_columns, models.rows),), sql=models.sql),
+        Block("Tasks", tables=(table("Tasks", task_columns, tasks.rows),), sql=tasks.sql),
+    )
+    return Section("cards", "Models and tasks", (), blocks)
+
+
+def definitions(answers: Answers, study: Study) -> Section:
+    """What the words on the page mean."""
+    terms = (
+        (
+            "source, target",
+            "A source is the (task, language) a model is tuned on, a target the one it is evaluated on.",
+        ),
+        (
+            "change, pp",
+            "100 × (score after tuning − score before), in percentage points, over seeds; "
+            "the metric is the target task's primary one.",
+        ),
+        (
+            "regime",
+            "MT-ML: same task, same language, the trained cell, never part of transfer means. "
+            "MT-CL: same task, other language. CT-ML: other task, same language. CT-CL: both differ.",
+        ),
+        ("gain, harm", f"A gain is a change above 0; harm is {study.harm}."),
+        (
+            "placebo",
+            "The same source tuned on permuted labels for as many steps: "
+            "what tuning does when there is nothing to learn.",
+        ),
+        ("gives, receives", "Mean change with the language (task, cell) as source, or as target, over all models."),
+        ("MAP", "Mean over test pairs of 1 / rank of the right translation among all words of the target language."),
+        ("CSLS", "Retrieval that discounts words which are near to everything (10 neighbours)."),
+        ("95 % interval", "From resampling items, jointly over their translations, models and sources."),
+    )
+    return Section("definitions", "Definitions", terms=terms)
+
+
+def provenance(answers: Answers, study: Study) -> Section:
+    """Where, when and with what it was computed."""
+    work, versions = answers["jobs"], answers["versions"]
+    columns = (
+        text("plugin", "plugin"),
+        text("plugin_version", "version"),
+        text("devices", "device"),
+        text("hosts", "host"),
+        Column("from", lambda row: row["started_at"] and numbers.moment(row["started_at"]), numeric=False),
+        Column("to", lambda row: row["finished_at"] and numbers.moment(row["finished_at"]), numeric=False),
+    )
+    blocks = (
+        [Block("Computation", tables=(table("Computation", columns, work.rows),), sql=work.sql)] if work.rows else []
+    )
+    if versions.rows:
+        version_columns = (text("library", "library"), text("version", "version"))
+        blocks.append(Block("Software", tables=(table("Software", version_columns, versions.rows),), sql=versions.sql))
+    planned = json.dumps(study.config, indent=2, ensure_ascii=False)
+    blocks.append(Block("The study as planned, defaults filled in", code=planned, sql=answers["study"].sql))
+    lead = [f"Origin: {study.origin}."]
+    if study.planned_at is not None:
+        lead.append(f"Last planned {numbers.moment(study.planned_at)}.")
+    return Section("provenance", "Provenance", (" ".join(lead),), tuple(blocks))

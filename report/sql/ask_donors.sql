@@ -1,0 +1,10 @@
+-- Which source helps the other cells most?
+select
+    entity as source,
+    round(donor_pp, 1) as donor_pp,
+    round(placebo_pp, 1) as placebo_pp,
+    n_cells
+from marts.rpt_roles
+where study = $study and scope = 'all' and axis = 'cell' and donor_rank is not null
+order by donor_rank, entity
+limit 3

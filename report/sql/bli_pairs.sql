@@ -1,0 +1,16 @@
+-- MAP of each ordered pair of languages: PROC, largest dictionary, CSLS.
+select distinct
+    embedding_variant,
+    vectors,
+    source_language,
+    target_language,
+    bli_map
+from marts.rpt_language_pairs
+where study = $study and bli_map is not null
+order by
+    embedding_variant != 'default',
+    embedding_variant,
+    vectors,
+    bli_map desc,
+    source_language,
+    target_language

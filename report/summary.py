@@ -1,0 +1,126 @@
+"""The page's opening: what was found, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from report import charts, numbers
+from report.ask import Row
+from report.embedding_sections import correlation_in_words
+from report.parts import Answers, Study, short_names, slices
+from report.record_sections import checks_in_words
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number and what it is."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Tiles, and the sentences under them."""
+
+    tiles: tuple[Tile, ...]
+    sentences: tuple[str, ...]
+
+
+def summarise(answers: Answers, study: Study) -> Summary:
+    """The main numbers of the page: those of the study's own variant where there are several."""
+    tiles: list[Tile] = []
+    sentences: list[str] = []
+    _transfer(answers, study, tiles, sentences)
+    _embeddings(answers, study, tiles, sentences)
+    if answers["checks"].rows:
+        sentences.append(checks_in_words(answers["checks"].rows))
+    if study.n_failed:
+        sentences.append(
+            f"{numbers.plural(study.n_failed, 'job')} of {study.n_planned:,} failed; what they would fill is missing."
+        )
+    return Summary(tuple(tiles), tuple(sentences))
+
+
+def _first(rows: Sequence[Row], *keys: str) -> tuple[list[Row], str]:
+    """Rows of the first slice, and a word on the others if there are any."""
+    found = slices(rows, *keys)
+    if not found:
+        return [], ""
+    label, members = found[0]
+    return members, f" ({label}; {len(found) - 1} more below)" if label else ""
+
+
+def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list[str]) -> None:
+    cells = [row for row in answers["cells"].rows if row["delta_pp"] is not None]
+    if not cells:
+        sentences.append(study.why_no_transfer())
+        return
+    models = {row["model"] for row in cells}
+    sources = {(row["source_task"], row["source_language"]) for row in cells}
+    targets = {(row["target_task"], row["target_language"]) for row in cells}
+    sentences.append(
+        f"{numbers.plural(len(models), 'model')}, tuned on {numbers.plural(len(sources), 'source')} "
+        f"and evaluated on {numbers.plural(len(targets), 'target')}: {numbers.plural(len(cells), 'cell')}."
+    )
+    regimes, which = _first(answers["regimes"].rows, "variant", "prompt")
+    means = {row["regime"]: row for row in regimes if row["scope"] == "all"}
+    if "transfer" in means:
+        row = means["transfer"]
+        bounds = "" if row["ci_low"] is None else f" (95 % interval {numbers.interval(row['ci_low'], row['ci_high'])})"
+        tiles.append(
+            Tile(f"{numbers.signed(row['mean_pp'])} pp", f"mean transfer over {numbers.plural(row['n_cells'], 'cell')}")
+        )
+        tiles.append(Tile(numbers.percent(row["harm_pct"]), f"of them harmed ({study.harm})"))
+        trained = (
+            f", against {numbers.signed(means['MT-ML']['mean_pp'])} pp on the trained cell itself"
+            if "MT-ML" in means
+            else ""
+        )
+        sentences.append(
+            f"Tuning changes what was not trained by {numbers.signed(row['mean_pp'])} pp on average{bounds}{trained}; "
+            f"{numbers.percent(row['positive_pct'])} of the cells gain, "
+            f"{numbers.percent(row['harm_pct'])} are harmed{which}."
+        )
+    roles, which = _first(answers["roles"].rows, "variant", "prompt")
+    donor = next((row for row in roles if row["axis"] == "cell" and row["donor_rank"] == 1), None)
+    if donor is not None:
+        tiles.append(Tile(donor["entity"], f"best donor: {numbers.signed(donor['donor_pp'])} pp on average"))
+        placebo = (
+            "no placebo" if donor["placebo_pp"] is None else f"its placebo {numbers.signed(donor['placebo_pp'])} pp"
+        )
+        sentences.append(
+            f"The best donor is {donor['entity']}: {numbers.signed(donor['donor_pp'])} pp on average "
+            f"over its transfer cells ({placebo}){which}."
+        )
+    harms = [row for row in cells if row["is_harm"] and row["regime"] != "MT-ML"]
+    if harms:
+        worst = min(harms, key=lambda row: row["delta_pp"])
+        way = " → ".join(charts.name((worst[f"{end}_task"], worst[f"{end}_language"])) for end in ("source", "target"))
+        model = short_names(models)[worst["model"]]
+        tiles.append(Tile(f"{numbers.signed(worst['delta_pp'])} pp", f"worst harm: {way}, {model}"))
+        sentences.append(f"The worst harm: {way} in {model}, {numbers.signed(worst['delta_pp'])} pp.")
+    else:
+        sentences.append(f"No transfer cell is harmed ({study.harm}).")
+
+
+def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: list[str]) -> None:
+    rows, which = _first(answers["bli_methods"].rows, "variant", "vectors")
+    scored = [row for row in rows if row["scope"] == "all" and row["mean_map"] is not None]
+    if not scored:
+        sentences.append(study.why_no_embeddings())
+        return
+    best = max(scored, key=lambda row: row["mean_map"])
+    how = f"{best['method']}, {numbers.plural(best['dictionary_size'], 'training pair')}, {best['retrieval']}"
+    over = numbers.plural(best["n_pairs"], "ordered language pair")
+    tiles.append(Tile(numbers.share(best["mean_map"]), f"best mean MAP: {how}"))
+    sentences.append(
+        f"Word translation: mean MAP {numbers.share(best['mean_map'])} over {over} ({how}), "
+        f"{numbers.plural(best['n_failures'], 'failure')}{which}."
+    )
+    linked, which = _first(
+        answers["pair_correlations"].rows, "variant", "prompt", "embedding_study", "embedding_variant", "vectors"
+    )
+    if linked:
+        sentences.append(f"Embeddings and transfer: {correlation_in_words(linked).removesuffix('.')}{which}.")

@@ -1,0 +1,320 @@
+"""A healthy warehouse passes every check; each check sees the damage it is there for, and no other check does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
+from data_checks import runner
+from data_checks.runner import Finding, run_checks
+from data_checks.suites import SUITES
+from data_checks.views import NotCheckableError, require, statements
+from tests.warehouse_fixture import Cell, RawRows
+
+ROOT = Path(__file__).parents[2]
+STUDY = "both halves"
+LANGUAGE_MODELS_ONLY = "language models only"
+EMBEDDINGS_ONLY = "it's {embeddings}:only"
+
+N_ITEMS = 24
+TARGETS: list[Cell] = [(task, language) for task in ("parity", "compare") for language in ("de", "en", "nl")]
+SOURCES: list[Cell] = [("parity", "de"), ("parity", "en")]
+CHECKS = {check.name: check for checks in SUITES.values() for check in checks}
+
+
+# ---- the healthy warehouse ----
+
+
+def _score(raw: RawRows, study: str, n_correct: int, **keys: object) -> None:
+    """One scoring job; the right answers are spread evenly, gold takes turns, so no answer is constant."""
+    right = [(i + 1) * n_correct // N_ITEMS > i * n_correct // N_ITEMS for i in range(N_ITEMS)]
+    golds = [i // 2 % 2 for i in range(N_ITEMS)]
+    answers = [gold if is_right else 1 - gold for gold, is_right in zip(golds, right, strict=True)]
+    raw.scores(
+        study,
+        logprobs=[[-2.0, -0.5] if answer else [-0.5, -2.0] for answer in answers],
+        golds=golds,
+        parallel_ids=[f"p{i}" for i in range(N_ITEMS)],
+        **keys,  # type: ignore[arg-type]
+    )
+
+
+def _language_models(raw: RawRows, study: str) -> None:
+    for model in ("small@1", "large@1"):
+        for target in TARGETS:
+            _score(raw, study, 18, model=model, target=target)
+        for source in SOURCES:
+            for control, seed in ((None, 1), (None, 2), ("placebo", 1)):
+                arm = {"model": model, "source_task": source[0], "source_language": source[1], "control": control}
+                key = raw.job(study, "transfer", step="train", variant="default", prompt="plain@1", seed=seed, **arm)
+                for step in (1, 2):
+                    raw.add("training_log", job_key=key, step=step, loss=1 / step)
+                for target in TARGETS:
+                    gain = 0 if control else 4 if target == source else 2 if target[0] == source[0] else -3
+                    _score(raw, study, 18 + gain, model=model, source=source, control=control, seed=seed, target=target)
+
+
+def _items_to_train_on(raw: RawRows) -> None:
+    test_items = [row for row in raw.rows["items"] if row["item_id"] in ("i0", "i1")]
+    for row in test_items:
+        number = row["item_id"][1:]
+        raw.add("items", **row | {"item_id": f"t{number}", "parallel_id": f"q{number}", "split": "train"})
+
+
+def _embeddings(raw: RawRows, study: str) -> None:
+    for source, target in (("de", "en"), ("en", "de")):
+        keys = {
+            "method": "proc", "variant": "default", "vectors": "tiny@1", "source_language": source,
+            "target_language": target, "dictionary_size": 100, "seed": 0,
+        }  # fmt: skip
+        key = raw.job(study, "bli", **keys)
+        for retrieval in ("cosine", "csls"):
+            for number, rank in enumerate([1, 2.5, 7, None]):
+                raw.add(
+                    "bli_ranks", job_key=key, **keys, retrieval=retrieval, pair_number=number, concept_id=f"c{number}",
+                    query=f"q{number}", gold=f"g{number}", rank=rank, is_leaked=False, is_duplicate=False,
+                    is_identical=False,
+                )  # fmt: skip
+
+
+def _record_landing(raw: RawRows) -> None:
+    """What the loader would have recorded: every job landed, with the rows it brought."""
+    recorded = {row["job_key"] for row in raw.rows["jobs"]}
+    for key, plugin in {row["job_key"]: row["plugin"] for row in raw.rows["study_jobs"]}.items():
+        if key not in recorded:
+            raw.add("jobs", job_key=key, plugin=plugin, state="landed", attempts=1)
+    landed = [name for name in TABLES if name not in BOOKKEEPING_TABLES]
+    counts = {name: Counter(row.get("job_key") for row in raw.rows[name]) for name in landed}
+    for job in raw.rows["jobs"]:
+        job["rows"] = {name: n[job["job_key"]] for name, n in counts.items() if n[job["job_key"]]}
+        job["label"] = f"job {job['job_key'][:8]}"
+
+
+def _build(warehouse: Path, folder: Path) -> None:
+    dbt = shutil.which("dbt", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert dbt
+    command = [
+        dbt, "run", "--quiet", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT),
+        "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
+        "--select", "+fct_scores", "+fct_transfer", "+fct_bli",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"WAREHOUSE": str(warehouse)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def raw_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    raw = RawRows()
+    for study in (STUDY, LANGUAGE_MODELS_ONLY, EMBEDDINGS_ONLY):
+        raw.study(study)
+    for task in ("parity", "compare"):
+        raw.task(task, chance=0.5)
+    for model in ("small@1", "large@1"):
+        raw.model(model, "llama")
+    _language_models(raw, STUDY)
+    _embeddings(raw, STUDY)
+    _items_to_train_on(raw)
+    for row in [row for row in raw.rows["study_jobs"] if row["study"] == STUDY]:
+        raw.add("study_jobs", **row | {"study": EMBEDDINGS_ONLY if row["plugin"] == "bli" else LANGUAGE_MODELS_ONLY})
+    _record_landing(raw)
+    return raw.write(tmp_path_factory.mktemp("raw") / "warehouse.duckdb")
+
+
+@pytest.fixture(scope="module")
+def healthy(raw_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("healthy")
+    warehouse = Path(shutil.copy(raw_only, folder))
+    _build(warehouse, folder)
+    return warehouse
+
+
+def _failed(findings: list[Finding]) -> dict[str, str]:
+    return {finding["expectation"]: finding["observed"] for finding in findings if not finding["success"]}
+
+
+@pytest.mark.parametrize("study", [STUDY, LANGUAGE_MODELS_ONLY, EMBEDDINGS_ONLY])
+def test_healthy_study_passes(healthy: Path, study: str) -> None:
+    findings = run_checks(healthy, study)
+    assert _failed(findings) == {}
+    assert [(f["suite"], f["expectation"], f["severity"]) for f in findings] == [
+        (suite, check.name, check.severity) for suite, checks in SUITES.items() for check in checks
+    ]
+
+
+# ---- damage ----
+
+_JOB = """(
+    select job_key from raw.item_scores
+    where model = 'small@1' and source_language = 'de' and seed = 1 and control is null
+    and target_task = 'parity' and target_language = 'nl' limit 1
+)"""
+_TRAINING = "(select min(job_key) from raw.training_log)"
+_CELL = """
+    study = 'both halves' and model = 'small@1' and source_language = 'de' and control is null
+    and target_task = 'compare' and target_language = 'en'
+"""
+_BASELINE = """
+    study = 'both halves' and model = 'small@1' and source_task is null
+    and target_task = 'parity' and target_language = 'de'
+"""
+
+DAMAGE: list[tuple[str, str]] = [
+    (
+        "planned_jobs_have_run",
+        "insert into raw.study_jobs values ('both halves', 'k', 'transfer', 'tune m', '{}')",
+    ),
+    (
+        "no_job_failed",
+        f"update raw.jobs set state = 'failed', error = 'CUDA out of memory' where job_key = {_TRAINING}",
+    ),
+    ("recorded_rows_are_there", f"delete from raw.training_log where step = 2 and job_key = {_TRAINING}"),
+    ("landed_scores_are_in_fct_scores", f"delete from marts.fct_scores where seed = 2 and {_CELL}"),
+    ("landed_cells_are_in_fct_transfer", f"delete from marts.fct_transfer where {_CELL}"),
+    ("landed_cells_are_in_fct_transfer", f"update marts.fct_transfer set n_seeds = 1 where {_CELL}"),
+    ("landed_mappings_are_in_fct_bli", "delete from marts.fct_bli where source_language = 'de'"),
+    ("items_are_unique", "update raw.items set item_id = 'i0' where item_id = 'i1' and language = 'nl'"),
+    (
+        "item_scores_are_unique",
+        "update raw.item_scores set item_id = 'i0' where item_id = 'i1' and target_language = 'nl'",
+    ),
+    ("bli_ranks_are_unique", "update raw.bli_ranks set pair_number = 0 where pair_number = 1 and retrieval = 'csls'"),
+    (
+        "tuned_scores_are_unique",
+        f"insert into marts.fct_scores from marts.fct_scores where seed = 1 and metric = 'acc' and {_CELL}",
+    ),
+    ("items_are_whole", "update raw.items set choices = null where item_id = 't0' and language = 'de'"),
+    ("items_are_whole", "update raw.items set split = null where item_id = 't0' and language = 'de'"),
+    (
+        "item_scores_are_whole",
+        f"update raw.item_scores set byte_counts = null where item_id = 'i3' and job_key = {_JOB}",
+    ),
+    ("item_scores_are_whole", f"update raw.item_scores set logprobs = null where item_id = 'i3' and job_key = {_JOB}"),
+    ("cells_are_whole", f"update marts.fct_transfer set regime = null where {_CELL}"),
+    ("bli_ranks_are_whole", "update raw.bli_ranks set gold = null where pair_number = 3"),
+    ("item_ids_in_one_split", "update raw.items set item_id = 'i0' where item_id = 't0' and language = 'de'"),
+    ("parallel_ids_in_one_split", "update raw.items set parallel_id = 'p0' where item_id = 't0' and language = 'de'"),
+    ("gold_is_a_choice", f"update raw.item_scores set gold = 2 where item_id = 'i3' and job_key = {_JOB}"),
+    ("gold_is_a_choice", "update raw.items set gold = -1 where item_id = 't0' and language = 'de'"),
+    (
+        "same_items_for_every_model",
+        f"update raw.item_scores set item_id = 'x' where item_id = 'i3' and job_key = {_JOB}",
+    ),
+    *(
+        (
+            "logprobs_are_possible",
+            f"update raw.item_scores set logprobs = {bad} where item_id = 'i3' and job_key = {_JOB}",
+        )
+        for bad in ("[0.5, -1.0]", "['nan'::float, -1]", "['-inf'::float, -1]", "[null, -1.0]")
+    ),
+    ("lengths_fit_choices", f"update raw.item_scores set char_counts = [1] where item_id = 'i3' and job_key = {_JOB}"),
+    ("scores_are_shares", f"update marts.fct_scores set score = 1.2 where seed = 1 and {_CELL}"),
+    ("scores_are_shares", f"update marts.fct_transfer set baseline_score = 'nan' where {_CELL}"),
+    ("answers_vary", f"update raw.item_scores set logprobs = [-1.0, -2.0] where job_key = {_JOB}"),
+    ("one_baseline_per_target", f"insert into marts.fct_scores from marts.fct_scores where {_BASELINE}"),
+    (
+        "one_baseline_per_target",
+        f"""delete from marts.fct_scores where {_BASELINE};
+        delete from raw.study_jobs where plugin = 'baseline' and (config ->> '$.model') = 'small@1'
+        and (config ->> '$.target_task') = 'parity' and (config ->> '$.target_language') = 'de'""",
+    ),
+    ("baselines_have_no_seed", f"update marts.fct_scores set seed = 7 where {_BASELINE}"),
+    ("no_target_alone_at_chance", f"update marts.fct_scores set score = 0.5 where {_BASELINE}"),
+    ("deltas_are_possible", f"update marts.fct_transfer set delta_pp = -150 where {_CELL}"),
+    (
+        "tuning_beats_placebo",
+        "update marts.fct_transfer set delta_pp = 50 where regime = 'MT-ML' and control = 'placebo'",
+    ),
+    (
+        "trained_and_asked_alike",
+        """update raw.study_jobs set config = json_merge_patch(config, '{"prompt": "chatty@2"}')
+        where (config ->> '$.step') = 'train' and (config ->> '$.source_language') = 'de'""",
+    ),
+    ("ranks_start_at_one", "update raw.bli_ranks set rank = 0 where pair_number = 0 and retrieval = 'csls'"),
+    ("bli_scores_are_shares", "update marts.fct_bli set p_at_1 = 1.01 where source_language = 'de'"),
+]
+
+
+def test_every_check_is_seen_to_fail() -> None:
+    assert {name for name, _ in DAMAGE} == set(CHECKS)
+    assert len(CHECKS) == sum(map(len, SUITES.values())), "two checks have one name"
+
+
+def _offended(warehouse: Path) -> list[str]:
+    """Names of the checks with offenders, asked by plain SQL."""
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        for statement in statements(STUDY):
+            connection.execute(statement)
+        return [name for name, check in CHECKS.items() if connection.execute(check.sql).fetchone()]
+
+
+@pytest.mark.parametrize(("check", "damage"), DAMAGE, ids=[name for name, _ in DAMAGE])
+def test_damage_is_seen_by_its_check_alone(
+    healthy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: str, damage: str
+) -> None:
+    warehouse = Path(shutil.copy(healthy, tmp_path))
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(damage)
+    assert _offended(warehouse) == [check]
+    # All checks were seen to pass on the undamaged one; here the runner, a second a time, is asked about this one.
+    monkeypatch.setattr(runner, "SUITES", {"suite": (CHECKS[check],)})
+    [finding] = runner.run_checks(warehouse, STUDY)
+    assert (finding["expectation"], finding["success"]) == (check, False)
+    assert "\n" not in finding["observed"] and " row" in finding["observed"]
+    assert finding["details"]["count"] >= len(finding["details"]["rows"]) >= 1
+    json.dumps(finding, allow_nan=False)
+
+
+# ---- the command ----
+
+
+def _command(warehouse: Path, study: str, findings: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "data_checks", str(warehouse), study, str(findings)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_command_writes_findings_and_leaves_the_warehouse_alone(healthy: Path, tmp_path: Path) -> None:
+    before = healthy.read_bytes()
+    done = _command(healthy, EMBEDDINGS_ONLY, tmp_path / "findings.json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    findings = json.loads((tmp_path / "findings.json").read_text(encoding="utf-8"))
+    assert {finding["expectation"] for finding in findings} == set(CHECKS)
+    assert healthy.read_bytes() == before
+
+
+def test_command_says_in_a_line_that_marts_are_missing(raw_only: Path, tmp_path: Path) -> None:
+    done = _command(raw_only, STUDY, tmp_path / "findings.json")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "marts" in done.stderr and "make build" in done.stderr
+    assert not (tmp_path / "findings.json").exists()
+
+
+def test_unknown_study_is_named_with_the_known_ones(healthy: Path) -> None:
+    with pytest.raises(NotCheckableError, match="no study 'nope'; it has: both halves, "):
+        require(healthy, "nope")
+
+
+def test_column_that_an_old_build_lacks_is_named(healthy: Path, tmp_path: Path) -> None:
+    warehouse = Path(shutil.copy(healthy, tmp_path))
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("alter table marts.fct_bli drop column p_at_5")
+    with pytest.raises(NotCheckableError, match=r"bli_scores_are_shares.*p_at_5.*make build"):
+        run_checks(warehouse, STUDY)
+
+
+def test_file_that_is_no_warehouse_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.duckdb").write_text("not a database " * 1000)
+    for name in ("text.duckdb", "absent.duckdb"):
+        with pytest.raises(NotCheckableError, match=name):
+            require(tmp_path / name, STUDY)

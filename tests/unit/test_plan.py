@@ -1,0 +1,130 @@
+"""Jobs are content-addressed: a change recomputes exactly what depends on it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from compute.artifacts import ArtifactStore
+from compute.landing import Landing
+from compute.plan import Plan, make_plan, study_jobs
+from compute.plugin import Job, canonical_json
+from compute.study import Study
+from compute.study_file import read_study
+
+TINY_FILE = Path(__file__).parents[1] / "studies" / "tiny.yml"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Study:
+    return read_study(TINY_FILE)
+
+
+def changed(before: Study, /, **changes: object) -> Study:
+    return Study.model_validate(before.model_dump() | changes)
+
+
+def land(job: Job, landing: Landing) -> None:
+    now = datetime(2026, 1, 1)
+    landing.write(
+        job.key,
+        {},
+        {
+            "job_key": job.key,
+            "plugin": job.plugin,
+            "plugin_version": job.version,
+            "config": canonical_json(job.config),
+            "label": job.label,
+            "state": "landed",
+            "attempts": 1,
+            "finished_at": now,
+        },
+    )
+
+
+def plan_after_landing_all(before: Study, after: Study, folder: Path) -> Plan:
+    landing, artifacts = Landing(folder / "landing"), ArtifactStore(folder / "artifacts")
+    for job in study_jobs(before).values():
+        land(job, landing)
+        if job.leaves_artifact:
+            (artifacts.root / job.key).mkdir(parents=True)
+    return make_plan(after, landing, artifacts, set())
+
+
+def test_keys_are_stable_and_inputs_come_first(tiny: Study) -> None:
+    jobs = study_jobs(tiny)
+    assert list(jobs) == list(study_jobs(read_study(TINY_FILE)))
+    seen: set[str] = set()
+    for key, job in jobs.items():
+        assert all(source in seen or source not in jobs for source in job.inputs)
+        seen.add(key)
+
+
+def test_labels_name_one_job_each(tiny: Study) -> None:
+    jobs = study_jobs(tiny).values()
+    assert len({(job.plugin, job.label) for job in jobs}) == len(jobs)
+
+
+def test_nothing_is_pending_when_all_has_landed(tiny: Study, tmp_path: Path) -> None:
+    assert not plan_after_landing_all(tiny, tiny, tmp_path).pending
+
+
+def test_a_lora_setting_recomputes_adapters_and_their_scores_only(tiny: Study, tmp_path: Path) -> None:
+    after = changed(tiny, lora=tiny.lora.model_dump() | {"learning_rate": 0.5})
+    plan = plan_after_landing_all(tiny, after, tmp_path)
+    assert {job.plugin for job in plan.pending_jobs} == {"transfer"}
+    assert len(plan.pending) == sum(job.plugin == "transfer" for job in plan.jobs.values())
+    training = next(job for job in plan.pending_jobs if job.config["step"] == "train")
+    assert plan.pending[training.key] == "changed: lora.learning_rate 0.002 -> 0.5"
+    scoring = next(job for job in plan.pending_jobs if job.config["step"] == "score")
+    assert plan.pending[scoring.key] == "an input changed"
+
+
+def test_a_new_target_trains_nothing(tiny: Study, tmp_path: Path) -> None:
+    assert tiny.targets is not None
+    after = changed(tiny, targets={"tasks": tiny.targets.tasks, "languages": ["en", "de", "nl"]})
+    plan = plan_after_landing_all(tiny, after, tmp_path)
+    assert {job.plugin for job in plan.pending_jobs} == {"items", "baseline", "transfer"}
+    assert all(job.config.get("step", "score") == "score" for job in plan.pending_jobs)
+    assert {job.config.get("language", job.config.get("target_language")) for job in plan.pending_jobs} == {"nl"}
+
+
+def test_a_pretraining_setting_recomputes_the_language_half_only(tiny: Study, tmp_path: Path) -> None:
+    model = tiny.models[0].model_dump()
+    model["pretrain"]["steps"] = 21
+    plan = plan_after_landing_all(tiny, changed(tiny, models=[model]), tmp_path)
+    assert {job.plugin for job in plan.pending_jobs} == {"pretrain", "baseline", "transfer"}
+
+
+def test_a_vector_setting_recomputes_the_embedding_half_only(tiny: Study, tmp_path: Path) -> None:
+    assert tiny.embeddings is not None
+    embeddings = tiny.embeddings.model_dump()
+    embeddings["vectors"]["ft"]["dimension"] = 17
+    plan = plan_after_landing_all(tiny, changed(tiny, embeddings=embeddings), tmp_path)
+    assert {job.plugin for job in plan.pending_jobs} == {"vectors", "isometry", "mapping", "bli"}
+
+
+def test_a_name_and_a_description_decide_nothing(tiny: Study) -> None:
+    assert set(study_jobs(changed(tiny, study="other", description="x"))) == set(study_jobs(tiny))
+
+
+def test_a_missing_artefact_matters_only_to_a_pending_reader(tiny: Study, tmp_path: Path) -> None:
+    landing, artifacts = Landing(tmp_path / "landing"), ArtifactStore(tmp_path / "artifacts")
+    jobs = study_jobs(tiny)
+    for job in jobs.values():
+        land(job, landing)
+    assert not make_plan(tiny, landing, artifacts, set()).pending
+    scoring = next(job for job in jobs.values() if job.config.get("step") == "score")
+    landing.retract(scoring.key)
+    pending = make_plan(tiny, landing, artifacts, set()).pending
+    labels = {jobs[key].plugin + " " + jobs[key].config.get("step", "") for key in pending}
+    assert labels == {"pretrain ", "transfer train", "transfer score"}
+    assert len(pending) == 3
+
+
+def test_what_the_warehouse_holds_is_not_computed_again(tiny: Study, tmp_path: Path) -> None:
+    keys = set(study_jobs(tiny))
+    plan = make_plan(tiny, Landing(tmp_path / "landing"), ArtifactStore(tmp_path / "artifacts"), keys)
+    assert not plan.pending

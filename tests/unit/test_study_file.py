@@ -1,0 +1,111 @@
+"""Every mistake in a study file is one clear line with its place and the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compute.errors import UserError
+from compute.study_file import read_study
+
+TINY = (Path(__file__).parents[1] / "studies" / "tiny.yml").read_text()
+
+MISTAKES = {
+    "unknown key": (("test_items:", "test_itmes:"), 9, "test_itmes", "did you mean 'test_items'?"),
+    "unknown nested key": (("{epochs: 1}", "{epochs: 1, lerning_rate: 1}"), 12, "lora", "'learning_rate'"),
+    "unknown task": (("[parity]", "[pairty]"), 7, "sources.tasks[0]", "did you mean 'parity'?"),
+    "unknown language": (("tasks: [parity], languages: [en, de]", "tasks: [parity], languages: [en, dee]"), 7,
+                         "sources", "did you mean 'de'?"),
+    "unknown family": (("family: llama", "family: lama"), 5, "models[0].architecture.family", "'llama'"),
+    "unknown method": (("[proc]", "[prok]"), 16, "embeddings.methods[0]", "did you mean 'proc'?"),
+    "unknown method setting": (("[proc]", "[{name: proc, settings: {x: 1}}]"), 16, "methods[0].settings.x", "'x'"),
+    "unknown measure": (("eigenvector_similarity", "eigenvector_similarty"), 19, "isometry[0]", "did you mean"),
+    "negative rank": (("{epochs: 1}", "{epochs: 1, rank: -4}"), 12, "lora.rank", "found -4"),
+    "empty list": (("tasks: [parity]", "tasks: []"), 7, "sources.tasks", "empty"),
+    "no seeds": (("seeds: [1]\nplacebo", "seeds: []\nplacebo"), None, "", "seeds is empty"),
+    "one task twice": (("[parity, compare]", "[parity, parity]"), 8, "targets.tasks", "'parity' is listed twice"),
+    "one key twice": (("test_items: 20", "test_items: 20\ntest_items: 30"), 10, "", "'test_items' is written twice"),
+    "syntax": (("seeds: [1]\nplacebo", "seeds: [1\nplacebo"), 11, "", "expected"),
+    "a number is text": (("test_items: 20", "test_items: many"), 9, "test_items", "found 'many'"),
+    "text for a list": (("tasks: [parity]", "tasks: parity"), 7, "sources.tasks", "expected a list"),
+    "yaml's no": (("tasks: [parity], languages: [en, de]", "tasks: [parity], languages: [en, no]"), 7,
+                  "sources.languages[1]", "in quotes"),
+    "name is a path": (("study: tiny", "study: ../tiny"), 2, "study", "found '../tiny'"),
+    "dictionary too large": (("[100]", "[100000]"), None, "embeddings", "allow 600"),
+    "unknown plugin": (("study: tiny", "study: tiny\nplugins: {foo: {}}"), 3, "plugins", "unknown plugin 'foo'"),
+    "unknown variant key": (("study: tiny", "study: tiny\nvariants: {low: {rnak: 2}}"), 3, "variants.low.rnak",
+                            "did you mean 'rank'?"),
+    "pair of an unlisted language": (("  methods", "  pairs: [[en, fr]]\n  methods"), None, "embeddings", "'fr'"),
+    "heads that do not divide": (("heads: 2", "heads: 3"), 5, "models[0].architecture", "multiple"),
+    "no pretrain language": (("{languages: [en, de], steps", "{languages: [en, xx], steps"), 6,
+                             "models[0].pretrain", "'xx'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_with_its_place(name: str, tmp_path: Path) -> None:
+    (old, new), line, place, hint = MISTAKES[name]
+    assert old in TINY
+    path = tmp_path / "study.yml"
+    path.write_text(TINY.replace(old, new, 1))
+    with pytest.raises(UserError) as caught:
+        read_study(path)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1, message
+    assert message.startswith(f"{path}:{line}: " if line else str(path))
+    assert place in message
+    assert hint in message
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    entry = TINY[TINY.index("  - name: small") : TINY.index("sources:")]
+    path = tmp_path / "study.yml"
+    path.write_text(TINY.replace(entry, entry * 2))
+    with pytest.raises(UserError, match="'small' is listed twice"):
+        read_study(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "expected a mapping"),
+        (b"- a\n", "expected a mapping"),
+        (b"study: x\n", "the grid is empty"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"study: " + b"[" * 3000, "nested too deeply|expected"),
+        (b"#" * 1_000_001, "larger than"),
+    ],
+)
+def test_a_file_that_is_no_study(content: bytes, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=expected):
+        read_study(path)
+
+
+def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "quickstart.yml").write_text(TINY)
+    with pytest.raises(UserError, match=r"no such file; did you mean .*quickstart\.yml"):
+        read_study(tmp_path / "quickstrat.yml")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_text_is_a_study_or_a_user_error(data: st.DataObject, tmp_path: Path) -> None:
+    start = data.draw(st.integers(0, len(TINY) - 1))
+    length = data.draw(st.integers(0, 40))
+    filler = data.draw(st.text(alphabet="[]{}:,-&*!|>\n\t 'a1\"", max_size=5))
+    path = tmp_path / "study.yml"
+    path.write_text(TINY[:start] + filler + TINY[start + length :])
+    try:
+        read_study(path)
+    except UserError as error:
+        assert str(path) in str(error)
+
+
+def test_every_study_in_the_repository_is_valid() -> None:
+    for path in (Path(__file__).parents[2] / "studies").glob("*.yml"):
+        assert read_study(path).study == path.stem

@@ -1,0 +1,197 @@
+"""The loader: one transaction, idempotent, and clear about files it cannot use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from compute.errors import UserError
+from compute.landing import Landing
+from compute.plan import Plan
+from compute.plugin import Job, canonical_json
+from compute.study_file import read_study
+from compute.warehouse import Warehouse
+
+STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
+JOBS = [Job("p", "1", {"number": number}, label=f"job {number}") for number in range(3)]
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return Plan(STUDY, {job.key: job for job in JOBS}, {})
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    return Landing(tmp_path / "landing")
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(tmp_path / "w.duckdb", wait=0.0)
+
+
+def record(job: Job, state: str = "landed") -> dict[str, object]:
+    return {
+        "job_key": job.key,
+        "plugin": job.plugin,
+        "plugin_version": job.version,
+        "config": canonical_json(job.config),
+        "state": state,
+        "error": None if state == "landed" else "it broke",
+        "attempts": 1,
+        "finished_at": datetime(2026, 1, 1),
+        "label": job.label,
+    }
+
+
+def land(landing: Landing, job: Job, rows: int = 2) -> None:
+    task = {"task": "parity", "kind": "choice", "primary_metric": "acc", "chance": 0.5}
+    isometry = [{"vectors": "v", "measure": f"m{number}", "value": float(number)} for number in range(rows)]
+    landing.write(job.key, {"tasks": [task], "isometry": isometry}, record(job))
+
+
+def ask(warehouse: Warehouse, sql: str) -> list[tuple[object, ...]]:
+    with warehouse.connect(read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_loading_twice_changes_nothing(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+    for job in JOBS:
+        land(landing, job)
+    first = warehouse.load(plan, landing)
+    assert (first.jobs, first.rows) == (3, 3 * 3)
+    again = warehouse.load(plan, landing)
+    assert (again.jobs, again.rows) == (0, 0)
+    assert ask(warehouse, "select count(*) from raw.isometry") == [(6,)]
+    assert ask(warehouse, "select task, chance from raw.tasks") == [("parity", 0.5)]
+    assert ask(warehouse, "select count(*) from raw.study_jobs where study = 'tiny'") == [(3,)]
+    assert warehouse.landed_keys() == {job.key for job in JOBS}
+
+
+def test_a_job_of_another_study_is_not_loaded(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+    land(landing, Job("p", "1", {"number": 99}))
+    assert warehouse.load(plan, landing).jobs == 0
+
+
+def test_a_failure_is_recorded_and_then_replaced(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+    landing.write_failure(JOBS[0].key, record(JOBS[0], "failed"))
+    warehouse.load(plan, landing)
+    assert ask(warehouse, "select state, error from raw.jobs") == [("failed", "it broke")]
+    land(landing, JOBS[0])
+    warehouse.load(plan, landing)
+    assert ask(warehouse, "select state, error from raw.jobs") == [("landed", None)]
+
+
+def test_jobs_a_study_no_longer_asks_for_leave_it(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+    warehouse.load(plan, landing)
+    smaller = Plan(STUDY, {JOBS[0].key: JOBS[0]}, {})
+    warehouse.load(smaller, landing)
+    assert ask(warehouse, "select job_key from raw.study_jobs") == [(JOBS[0].key,)]
+
+
+@pytest.mark.parametrize("table", ["isometry", "jobs"])
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_a_damaged_shard_withdraws_its_job_only(
+    table: str, damage: str, plan: Plan, landing: Landing, warehouse: Warehouse
+) -> None:
+    for job in JOBS:
+        land(landing, job)
+    shard = landing.shard(table, JOBS[1].key)
+    content = shard.read_bytes()
+    shard.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"x" * len(content))
+    loaded = warehouse.load(plan, landing)
+    assert loaded.damaged == (JOBS[1].key,)
+    assert loaded.jobs == 2
+    assert ask(warehouse, "select count(*) from raw.isometry") == [(4,)]
+    assert JOBS[1].key not in landing.landed_keys()
+
+
+def test_a_shard_that_vanished_or_lost_rows_withdraws_its_job(
+    plan: Plan, landing: Landing, warehouse: Warehouse
+) -> None:
+    for job in JOBS:
+        land(landing, job)
+    landing.shard("isometry", JOBS[0].key).unlink()
+    landing.shard("isometry", JOBS[1].key).write_bytes(_one_row(landing, JOBS[1]))
+    loaded = warehouse.load(plan, landing)
+    assert set(loaded.damaged) == {JOBS[0].key, JOBS[1].key}
+    assert ask(warehouse, "select count(*) from raw.isometry") == [(2,)]
+
+
+def _one_row(landing: Landing, job: Job) -> bytes:
+    import io
+
+    import polars as pl
+
+    buffer = io.BytesIO()
+    pl.read_parquet(landing.shard("isometry", job.key)).head(1).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 1000, b"", b"\0" * 20000])
+def test_a_file_that_is_no_database_is_left_as_it_is(
+    content: bytes, plan: Plan, landing: Landing, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.duckdb"
+    path.write_bytes(content)
+    warehouse = Warehouse(path, wait=0.0)
+    with pytest.raises(UserError, match="cannot be opened as a DuckDB") as caught:
+        warehouse.load(plan, landing)
+    assert len(str(caught.value).splitlines()) == 1
+    assert path.read_bytes() == content
+
+
+def test_a_directory_that_is_not_there(plan: Plan, landing: Landing, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="its directory does not exist"):
+        Warehouse(tmp_path / "no" / "w.duckdb", wait=0.0).load(plan, landing)
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    path = str(tmp_path / "w.duckdb")
+    code = f"import duckdb, sys; c = duckdb.connect({path!r}); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_lock_is_waited_for_and_its_holder_named(
+    plan: Plan, landing: Landing, tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    said: list[str] = []
+    with pytest.raises(UserError, match=f"process {holder.pid}"):
+        Warehouse(tmp_path / "w.duckdb", wait=1.0, say=said.append).load(plan, landing)
+    assert len(said) == 1
+    assert str(holder.pid) in said[0]
+
+
+def test_an_error_half_way_rolls_everything_back(
+    plan: Plan, landing: Landing, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(landing, JOBS[0])
+    warehouse.load(plan, landing)
+    land(landing, JOBS[1])
+    with monkeypatch.context() as patch:
+        patch.setattr("compute.warehouse._insert_files", _insert_then_break)
+        with pytest.raises(duckdb.Error):
+            warehouse.load(plan, landing)
+    assert ask(warehouse, "select count(*) from raw.isometry") == [(2,)]
+    assert warehouse.load(plan, landing).jobs == 1
+
+
+def _insert_then_break(connection: duckdb.DuckDBPyConnection, table: str, paths: list[Path]) -> None:
+    if table == "jobs":
+        connection.execute("select no_such_function()")
+    for path in paths:
+        connection.execute(f"insert or ignore into raw.{table} by name select * from read_parquet(?)", [str(path)])

@@ -1,0 +1,151 @@
+"""Small warehouses for tests: raw rows put together in Python, written through the raw schema's own DDL.
+
+    raw = RawRows()
+    raw.study("s", harm_threshold_pp=2.0)
+    raw.task("parity", chance=0.5)
+    raw.scores("s", model="m@1", target=("parity", "en"), correct=[True, False], parallel_ids=["1", "2"])
+    raw.scores("s", model="m@1", source=("parity", "de"), seed=1, target=("parity", "en"), correct=[True, True])
+    raw.write(path)
+
+A grid of study "s" is then ready for `WAREHOUSE=path dbt build`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from compute.raw_schema import TABLES
+
+Cell = tuple[str, str]
+"""(task, language)"""
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class RawRows:
+    """Rows of raw tables, collected and then written to a DuckDB file."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+        self._jobs: set[str] = set()
+        self._asked: set[tuple[str, str]] = set()
+        self._items: set[tuple[Any, ...]] = set()
+
+    def add(self, table: str, **row: Any) -> None:
+        """One row; columns left out are NULL, unknown ones are an error."""
+        unknown = row.keys() - set(TABLES[table].column_names)
+        if unknown:
+            raise KeyError(f"raw.{table} has no column {sorted(unknown)}")
+        self.rows[table].append(row)
+
+    def study(self, study: str, origin: str = "computed", **config: Any) -> None:
+        """A study; `config` is what its file says."""
+        self.add("studies", study=study, config={"study": study, **config}, origin=origin)
+
+    def task(self, task: str, kind: str = "choice", primary_metric: str = "acc", chance: float = 0.5) -> None:
+        """A task."""
+        self.add("tasks", task=task, kind=kind, primary_metric=primary_metric, chance=chance)
+
+    def model(self, model: str, family: str, parameters: int = 1_000) -> None:
+        """A language model."""
+        self.add("models", model=model, family=family, parameters=parameters)
+
+    def job(self, study: str, plugin: str, ran: bool = True, **config: Any) -> str:
+        """A job that `study` asks for, landed unless it has not run; returns its key. Same configuration, same job."""
+        key = _digest(plugin, config)
+        if (study, key) not in self._asked:
+            self._asked.add((study, key))
+            self.add("study_jobs", study=study, job_key=key, plugin=plugin, config=config, label=f"{plugin} job")
+        if ran and key not in self._jobs:
+            self._jobs.add(key)
+            self.add("jobs", job_key=key, plugin=plugin, config=config, state="landed", attempts=1)
+        return key
+
+    def scores(
+        self,
+        study: str,
+        *,
+        model: str,
+        target: Cell,
+        source: Cell | None = None,
+        seed: int | None = None,
+        control: str | None = None,
+        variant: str = "default",
+        prompt: str = "plain@1",
+        correct: Sequence[bool] = (),
+        logprobs: Sequence[Sequence[float]] | None = None,
+        golds: Sequence[int] | None = None,
+        lengths: Sequence[Sequence[int]] | None = None,
+        item_ids: Sequence[str] | None = None,
+        parallel_ids: Sequence[str | None] | None = None,
+        ran: bool = True,
+    ) -> str:
+        """A scoring job and its items: either `correct` alone (two choices, gold the first) or log-probabilities of the
+        choices with `golds` and `lengths` (characters; a byte more each). `ran=False`: planned only."""
+        keys = {
+            "model": model,
+            "variant": variant,
+            "source_task": source[0] if source else None,
+            "source_language": source[1] if source else None,
+            "control": control,
+            "seed": seed,
+            "target_task": target[0],
+            "target_language": target[1],
+            "prompt": prompt,
+        }
+        known_jobs = len(self._jobs)
+        job_key = self.job(study, "transfer" if source else "baseline", ran, **keys)
+        if len(self._jobs) == known_jobs:  # planned only, or another study's too
+            return job_key
+        if logprobs is None:
+            logprobs = [[-1.0, -2.0] if right else [-2.0, -1.0] for right in correct]
+            golds = [0] * len(logprobs)
+        for i, values in enumerate(logprobs):
+            item_id = item_ids[i] if item_ids else f"i{i}"
+            gold = golds[i] if golds else 0
+            counts = list(lengths[i]) if lengths else [1] * len(values)
+            self.add(
+                "item_scores", job_key=job_key, **keys, item_id=item_id, gold=gold, logprobs=list(values),
+                token_counts=counts, char_counts=counts, byte_counts=[count + 1 for count in counts],
+            )  # fmt: skip
+            if parallel_ids is not None:
+                self._item(study, target, prompt, item_id, parallel_ids[i], gold, len(values))
+        return job_key
+
+    def _item(
+        self, study: str, target: Cell, prompt: str, item_id: str, parallel_id: str | None, gold: int, n: int
+    ) -> None:
+        known = (*target, prompt, item_id)
+        key = self.job(study, "items", task=target[0], language=target[1], prompt=prompt)
+        if known not in self._items:
+            self._items.add(known)
+            self.add(
+                "items", task=target[0], language=target[1], item_id=item_id, parallel_id=parallel_id, split="test",
+                gold=gold, choices=[str(choice) for choice in range(n)], prompt=prompt, job_key=key,
+            )  # fmt: skip
+
+    def write(self, path: Path) -> Path:
+        """Creates the warehouse at `path` (which must not exist) with every raw table, empty ones too."""
+        with duckdb.connect(str(path)) as connection, tempfile.TemporaryDirectory() as folder:
+            connection.execute("create schema raw")
+            for name, table in TABLES.items():
+                connection.execute(table.create_statement())
+                if not self.rows[name]:
+                    continue
+                lines = Path(folder, f"{name}.jsonl")
+                lines.write_text("".join(json.dumps(row) + "\n" for row in self.rows[name]), encoding="utf-8")
+                columns = "{" + ", ".join(f"'{column.name}': '{column.type}'" for column in table.columns) + "}"
+                connection.execute(
+                    f"insert into raw.{name} select * from"
+                    f" read_json('{lines}', format = 'newline_delimited', columns = {columns})"
+                )
+        return path
