@@ -96,6 +96,14 @@ class Grid(Section):
         return [(task, language) for task in self.tasks for language in self.languages]
 
 
+class ItemLimits(Section):
+    """How many items of each split are used, the first of the split's fixed order; all of them if left out."""
+
+    train: int | None = Field(None, ge=1, description="items a source is tuned on")
+    dev: int | None = Field(None, ge=0, description="items behind a tuning's eval loss; 0: it is not computed")
+    test: int | None = Field(None, ge=1, description="items scored per target")
+
+
 class Placebo(Section):
     """The control: the same sources with their labels permuted."""
 
@@ -185,7 +193,7 @@ class Study(Section):
     models: tuple[ModelEntry, ...] = ()
     sources: Grid | None = None
     targets: Grid | None = None
-    test_items: int | None = Field(None, ge=1, description="items scored per target; all of them if left out")
+    items: ItemLimits = ItemLimits()
     seeds: Seeds = ()
     placebo: Placebo = Placebo()
     lora: Lora = Field(default_factory=Lora)
@@ -208,6 +216,10 @@ class Study(Section):
             raise ValueError("the grid is empty: no models, no embeddings, no plugins")
         if "default" in self.variants:
             raise ValueError("a variant may not be called 'default': that is `lora` as it stands")
+        if self.lora.best_checkpoint and self.items.dev == 0:
+            raise ValueError("lora.best_checkpoint needs dev items, and items.dev is 0")
+        if self.lora.best_checkpoint and self.placebo.seeds:
+            raise ValueError("lora.best_checkpoint would select the placebo too: neither arm may be selected")
         return self
 
     @field_validator("models")

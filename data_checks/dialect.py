@@ -9,8 +9,8 @@ from sqlalchemy.dialects import registry
 
 from data_checks.views import statements
 
-NAME = "duckdb_study"
-"""Of the dialect in URLs; its execution engine still reports itself as `duckdb`."""
+URL = "duckdb_study:///warehouse"
+"""Names the dialect; which file and study is said in `connect_args`."""
 
 
 class StudyDialect(duckdb_engine.Dialect):  # type: ignore[misc]  # the package has no types
@@ -22,9 +22,12 @@ class StudyDialect(duckdb_engine.Dialect):  # type: ignore[misc]  # the package 
 
     supports_statement_cache = False
 
-    def connect(self, *args: Any, study: str, **parameters: Any) -> Any:
-        """A connection; `study` and DuckDB's own parameters come from SQLAlchemy's `connect_args`."""
-        connection = super().connect(*args, read_only=True, **parameters)
+    def connect(self, *, warehouse: str, study: str, **parameters: Any) -> Any:
+        """A connection; `warehouse` and `study` come from SQLAlchemy's `connect_args`.
+
+        The path is not read from the URL, in which `?`, `%` or `$` would mean something.
+        """
+        connection = super().connect(**parameters | {"database": warehouse, "read_only": True})
         for statement in statements(study):
             connection.execute(statement)
         return connection
@@ -40,5 +43,5 @@ class StudyDialect(duckdb_engine.Dialect):  # type: ignore[misc]  # the package 
 
 
 def register() -> None:
-    """Make `duckdb_study:///<path>` a URL that SQLAlchemy knows."""
-    registry.register(NAME, __name__, StudyDialect.__name__)
+    """Make `URL` one that SQLAlchemy knows."""
+    registry.register(URL.split(":")[0], __name__, StudyDialect.__name__)

@@ -46,9 +46,9 @@ def run_checks(warehouse: Path, study: str) -> list[Finding]:
     dialect.register()
     source = context.data_sources.add_sql(
         "warehouse",
-        connection_string=f"{dialect.NAME}:///{warehouse.resolve()}",
+        connection_string=dialect.URL,
         create_temp_table=False,
-        kwargs={"connect_args": {"study": study}},
+        kwargs={"connect_args": {"warehouse": str(warehouse), "study": study}},
     )
     batch = source.add_query_asset("study", "select * from studies").add_batch_definition("study")
     try:

@@ -15,11 +15,13 @@ from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SE
 ROOMY_COLUMNS = 20
 """Up to so many columns a grid's cells are wide enough for their values."""
 ROOMY_CELL, NARROW_CELL = (34, 22), (12, 12)
+DARK = 0.7
+"""Beyond this share of the scale a cell is dark enough for light print."""
 LABELLED_POINTS = 40
 """Up to so many points of a scatter plot carry their name."""
-PLOT_WIDTH, ROW_HEIGHT = 440, 24
-SMALL_PLOT = (300, 250)
-LINK_PLOT = (560, 360)
+PLOT_WIDTH, ROW_HEIGHT, TICKS = 340, 24, 8
+SMALL_PLOT = (250, 220)
+LINK_PLOT = (460, 320)
 
 Key = tuple[str, str]
 """(task, language)"""
@@ -52,7 +54,13 @@ def _spaced(keys: Sequence[Key]) -> list[str]:
 
 
 def _grid(
-    rows: list[dict[str, Any]], x: Sequence[str], y: Sequence[str], x_title: str, y_title: str, scale: alt.Scale
+    rows: list[dict[str, Any]],
+    x: Sequence[str],
+    y: Sequence[str],
+    x_title: str,
+    y_title: str,
+    scale: alt.Scale,
+    label_angle: int,
 ) -> Chart:
     """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame."""
     width, height = ROOMY_CELL if len(x) <= ROOMY_COLUMNS else NARROW_CELL
@@ -65,7 +73,7 @@ def _grid(
         x=alt.X(
             "x:N",
             scale=alt.Scale(domain=list(x), paddingInner=0.06, paddingOuter=0.03),
-            axis=axis(x, x_title, orient="top", labelAngle=-90),
+            axis=axis(x, x_title, orient="top", labelAngle=label_angle),
         ),
         y=alt.Y("y:N", scale=alt.Scale(domain=list(y), paddingInner=0.08, paddingOuter=0.04), axis=axis(y, y_title)),
     )
@@ -94,14 +102,14 @@ def heatmap(cells: Sequence[Row], limit: float, label: str) -> Markup:
             "y": name((cell["source_task"], cell["source_language"])),
             "value": cell["delta_pp"],
             "shown": numbers.signed(cell["delta_pp"]) if roomy else numbers.MINUS if cell["is_harm"] else "",
-            "dark": cell["delta_pp"] < -0.5 * limit,
+            "dark": cell["delta_pp"] < -DARK * limit,
             "marked": cell["regime"] == "MT-ML",
         }
         for cell in cells
         if cell["delta_pp"] is not None
     ]
-    scale = alt.Scale(domain=[-limit, 0, limit], range=[LOSS, NEUTRAL, GAIN], clamp=True, interpolate="lab")
-    return draw(_grid(rows, columns, _spaced(sources), "evaluated on", "tuned on", scale), label)
+    scale = alt.Scale(domain=[-limit, 0, limit], range=[LOSS, NEUTRAL, GAIN], clamp=True, interpolate="rgb")
+    return draw(_grid(rows, columns, _spaced(sources), "evaluated on", "tuned on", scale, -90), label)
 
 
 def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
@@ -116,13 +124,13 @@ def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
             "y": pair["source_language"],
             "value": pair["bli_map"],
             "shown": f"{pair['bli_map']:.2f}" if roomy else "",
-            "dark": pair["bli_map"] > 0.55 * largest,
+            "dark": pair["bli_map"] > DARK * largest,
             "marked": False,
         }
         for pair in pairs
     ]
-    scale = alt.Scale(domain=[0, largest], range=list(SEQUENCE), interpolate="lab")
-    return draw(_grid(rows, targets, sources, "translated into", "from", scale), label)
+    scale = alt.Scale(domain=[0, largest], range=list(SEQUENCE), interpolate="rgb")
+    return draw(_grid(rows, targets, sources, "translated into", "from", scale, 0 if roomy else -90), label)
 
 
 # --- means with intervals ---------------------------------------------------------------------------------------
@@ -134,6 +142,15 @@ def _zero(axis: str) -> alt.Chart:
     return alt.Chart(data([{"zero": 0}])).mark_rule(color=FAINT_INK, strokeDash=[2, 2]).encode(encoding)
 
 
+def _mean_axis(field: str, values: Sequence[float]) -> alt.X:
+    return alt.X(
+        f"{field}:Q",
+        title="mean change, percentage points",
+        scale=alt.Scale(domain=_range(values), nice=False),
+        axis=alt.Axis(tickCount=TICKS),
+    )
+
+
 def regime_means(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Markup:
     """A point with its interval for each regime over all models, a tick for each single model."""
     order = [words[regime] for regime in words]
@@ -141,7 +158,7 @@ def regime_means(rows: Sequence[Row], words: Mapping[str, str], label: str) -> M
     pooled = data([point for point in points if point["scope"] == "all"])
     single = data([point for point in points if point["scope"] != "all"])
     bounds = [row[key] for row in rows for key in ("mean_pp", "ci_low", "ci_high") if row[key] is not None]
-    x = alt.X("mean_pp:Q", title="mean change, percentage points", scale=alt.Scale(domain=_range(bounds), nice=False))
+    x = _mean_axis("mean_pp", bounds)
     y = alt.Y("regime:N", title=None, sort=order, axis=alt.Axis(ticks=False, domain=False, labelLimit=260))
     chart = alt.layer(
         _zero("x"),
@@ -178,7 +195,7 @@ def ranking(rows: Sequence[Row], label: str) -> Markup:
     ]
     present = [role for role, *_ in _ROLES if any(point["role"] == role for point in points)]
     bounds = [point[key] for point in points for key in ("value", "low", "high") if point[key] is not None]
-    x = alt.X("value:Q", title="mean change, percentage points", scale=alt.Scale(domain=_range(bounds), nice=False))
+    x = _mean_axis("value", bounds)
     y = alt.Y(
         "entity:N",
         title=None,

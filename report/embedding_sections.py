@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from report import charts, numbers
 from report.ask import Row
-from report.parts import Answers, Block, Panel, Section, Study, slices, titled
+from report.parts import Answers, Block, Panel, Section, Study, grouped, slices, titled
 from report.tables import NOT_YET, Column, number, table, text
 
 ENDS = 5
@@ -27,15 +27,22 @@ def bli(answers: Answers, study: Study) -> Section:
         text("method", "method"),
         number("dictionary_size", "training pairs", numbers.count),
         text("retrieval", "retrieval"),
-        Column("pairs of languages", lambda row: _SCOPES[row["scope"]], numeric=False),
         number("mean_map", "mean MAP", numbers.share, "nothing covered"),
         number("n_pairs", "pairs", numbers.count),
         number("n_failures", "failures", numbers.count),
     )
-    blocks = [
-        Block(titled("Methods", label), tables=(table("Mapping methods", columns, rows),), sql=methods.sql)
-        for label, rows in slices(methods.rows, "variant", "vectors")
-    ]
+    blocks = []
+    for label, rows in slices(methods.rows, "variant", "vectors"):
+        scopes = grouped(rows, "scope")
+        common = scopes.get("common", [])
+        blocks.append(
+            Block(
+                titled("Methods", label),
+                tables=(table("All pairs", columns, scopes["all"]),),
+                folded_tables=(table("Pairs on which every method succeeds", columns, common),) if common else (),
+                sql=methods.sql,
+            )
+        )
     pair_columns = (
         Column("pair", pair_name, numeric=False),
         number("bli_map", "MAP", numbers.share),
@@ -53,7 +60,7 @@ def bli(answers: Answers, study: Study) -> Section:
         blocks.append(
             Block(
                 titled("Pairs of languages: MAP of PROC, largest dictionary, CSLS", label),
-                panels=(Panel("", drawing),),
+                panels=(Panel("", drawing, keeps_size=True),),
                 tables=ends,
                 folded_tables=(table("All pairs", pair_columns, rows),),
                 sql=pairs.sql,
@@ -65,9 +72,6 @@ def bli(answers: Answers, study: Study) -> Section:
         "MAP is the mean reciprocal rank of the right translation; 1 is perfect. A failure is a cosine MAP below 0.05.",
     )
     return Section("bli", title, lead, tuple(blocks))
-
-
-_SCOPES = {"all": "all", "common": "all methods succeed"}
 
 
 def pair_name(row: Row) -> str:
@@ -92,7 +96,7 @@ def link(answers: Answers, study: Study) -> Section:
         blocks.append(
             Block(
                 titled("MAP and transfer of each ordered pair", label),
-                correlation_in_words(of_slice),
+                sentence(correlation_in_words(of_slice)),
                 panels=(Panel("", charts.bli_transfer(rows, "MAP and transfer of language pairs")),),
                 folded_tables=(table("Pairs with both", columns, rows),),
                 sql=links.sql,
@@ -121,14 +125,19 @@ def link(answers: Answers, study: Study) -> Section:
     return Section("link", title, lead, tuple(blocks))
 
 
+def sentence(words: str) -> str:
+    """The words with a capital."""
+    return words[:1].upper() + words[1:]
+
+
 def correlation_in_words(correlations: Sequence[Row]) -> str:
     """Spearman's correlation of MAP with transfer and over what, or why there is none."""
     row = next((row for row in correlations if row["measure"] == "bli_map"), None)
     if row is None:
-        return "No correlation: no pair of languages has both directions of both."
+        return "no correlation: no pair of languages has both directions of both."
     languages = numbers.plural(row["n_languages"], "language")
     if row["spearman"] is None and row["n_languages"] < MINIMUM_LANGUAGES:
-        return f"No correlation is given: {languages} are too few, it takes {MINIMUM_LANGUAGES}."
+        return f"no correlation is given: {languages} are too few, it takes {MINIMUM_LANGUAGES}."
     if row["spearman"] is None:
         return f"No correlation is given: over {languages} one of the two does not vary."
     p_value = f"p {NOT_YET}" if row["p_value"] is None else f"Mantel p = {numbers.share(row['p_value'])}"

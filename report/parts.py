@@ -24,6 +24,8 @@ class Panel:
 
     title: str
     svg: Markup
+    keeps_size: bool = False
+    """Grids scroll on a narrow screen; other drawings shrink to fit it."""
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,9 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
         placebo = (
             "no placebo" if donor["placebo_pp"] is None else f"its placebo {numbers.signed(donor['placebo_pp'])} pp"
         )
+        opening = "The best donor is" if donor["donor_pp"] > 0 else "No source gives more than it costs; the best is"
         sentences.append(
-            f"The best donor is {donor['entity']}: {numbers.signed(donor['donor_pp'])} pp on average "
+            f"{opening} {donor['entity']}: {numbers.signed(donor['donor_pp'])} pp on average "
             f"over its transfer cells ({placebo}){which}."
         )
     harms = [row for row in cells if row["is_harm"] and row["regime"] != "MT-ML"]

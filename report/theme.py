@@ -22,15 +22,15 @@ SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down"
 
 _CONFIG: dict[str, Any] = {
     "aria": False,
-    "background": PAPER,
+    "background": None,
     "font": FONT,
     "view": {"stroke": None},
     "axis": {
         "labelColor": INK,
-        "labelFontSize": 11,
+        "labelFontSize": 12,
         "labelLimit": 160,
         "titleColor": FAINT_INK,
-        "titleFontSize": 11,
+        "titleFontSize": 12,
         "titleFontWeight": "normal",
         "titlePadding": 8,
         "gridColor": "#ececec",
@@ -41,10 +41,10 @@ _CONFIG: dict[str, Any] = {
         "orient": "top",
         "title": None,
         "labelColor": INK,
-        "labelFontSize": 11,
+        "labelFontSize": 12,
         "labelLimit": 200,
         "symbolSize": 70,
-        "columnPadding": 14,
+        "columnPadding": 10,
     },
     "text": {"font": FONT, "fontSize": 11, "fill": INK},
 }

@@ -82,7 +82,8 @@ def heatmaps(answers: Answers, study: Study) -> Section:
         for model, model_rows in grouped(rows, "model").items():
             for prompt_label, cells in _one_value_a_cell(model_rows):
                 panel_title = titled(names[model], prompt_label)
-                panels.append(Panel(panel_title, charts.heatmap(cells, limit, f"Change by source and target, {model}")))
+                drawing = charts.heatmap(cells, limit, f"Change by source and target, {model}")
+                panels.append(Panel(panel_title, drawing, keeps_size=True))
                 tables.append(_cell_table(panel_title, cells))
         blocks.append(
             Block(

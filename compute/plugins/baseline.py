@@ -37,12 +37,12 @@ class Baseline(Plugin):
                         "source_language": None,
                         "control": None,
                         "seed": None,
-                        **target_config(task, language, study.test_items),
+                        **target_config(task, language, study.items.test),
                     },
                     inputs=(base.key, planned.find("items", items_product(task, language)).key),
                     label=f"baseline {entry.name} -> {task}/{language}",
                     batch=model,
-                    cost=scoring_cost(entry.architecture, study.test_items or 100),
+                    cost=scoring_cost(entry.architecture, study.items.test or 100),
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

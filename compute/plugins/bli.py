@@ -8,6 +8,7 @@ from typing import Any
 
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugins.costs import SECOND
 from compute.plugins.pairs import DictionarySettings, rows_digest
 from compute.study import Study
 
@@ -38,7 +39,7 @@ class InduceLexicon(Plugin):
                 inputs=(mapping.key,),
                 label=mapping.label.replace("map ", "induce ", 1),
                 batch=mapping.batch,
-                cost=10,
+                cost=0.05 * SECOND,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from compute.language_models.settings import Architecture
 
-TOKENS_AN_ITEM = 40
+TOKENS_AN_ITEM = 28
+SECOND = 20.0
+"""GFLOP that a core does in a second at these sizes: the cost of a second of work of another kind."""
 
 
 def weights(architecture: Architecture) -> float:
     """Weights of the blocks, in thousands of millions."""
     a = architecture
-    return a.layers * (4 * a.hidden_size**2 + 3 * a.hidden_size * a.intermediate_size) / 1e9
+    matrices = 2 if a.family == "gpt_neox" else 3
+    return a.layers * (4 * a.hidden_size**2 + matrices * a.hidden_size * a.intermediate_size) / 1e9
 
 
-def training_cost(architecture: Architecture, tokens: float) -> float:
-    """Forward and backward over `tokens`."""
-    return 6 * weights(architecture) * tokens
+def pretraining_cost(architecture: Architecture, tokens: float, vocabulary: int) -> float:
+    """Forward and backward over `tokens`, with logits at every position."""
+    return 6 * (weights(architecture) + architecture.hidden_size * vocabulary / 1e9) * tokens
+
+
+def tuning_cost(architecture: Architecture, items: float) -> float:
+    """Forward and backward over `items`, repeats counted."""
+    return 6 * weights(architecture) * items * TOKENS_AN_ITEM
 
 
 def scoring_cost(architecture: Architecture, items: float) -> float:

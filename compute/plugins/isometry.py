@@ -11,6 +11,7 @@ from compute.embeddings.isometry import MEASURES
 from compute.embeddings.vectors import load_vectors
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugins.costs import SECOND
 from compute.plugins.pairs import DictionarySettings, planned_pairs, rows_digest
 from compute.study import Study
 
@@ -43,7 +44,7 @@ class Isometry(Plugin):
                 inputs=tuple(job.key for job in pair.jobs),
                 label=f"isometry {pair.label}",
                 batch=f"of pairs from {pair.source}",
-                cost=20,
+                cost=0.3 * SECOND,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

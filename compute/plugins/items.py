@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugins.costs import SECOND
 from compute.study import Study
 from compute.tasks import SPLITS, load_task
 
@@ -36,7 +37,7 @@ class Items(Plugin):
                 },
                 label=f"items of {task_name}/{language}",
                 batch="all",
-                cost=0.02,
+                cost=0.02 * SECOND,
                 provides=("items", items_product(task_name, language)),
             )
 

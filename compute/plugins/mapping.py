@@ -11,6 +11,7 @@ from compute.embeddings.mappings import load_method
 from compute.embeddings.vectors import load_vectors, preprocess, save_vectors
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugins.costs import SECOND
 from compute.plugins.pairs import DictionarySettings, planned_pairs, rows_digest
 from compute.study import Study
 
@@ -50,7 +51,7 @@ class Map(Plugin):
                                 inputs=tuple(job.key for job in pair.jobs),
                                 label=f"map {pair.label} by {method.name} {variant} {size} pairs seed {seed}",
                                 batch=f"of pairs from {pair.source}",
-                                cost=5,
+                                cost=0.03 * SECOND,
                                 leaves_artifact=True,
                             )
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from compute.errors import JobError
 from compute.language_models.settings import Architecture, Pretraining
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.costs import training_cost
+from compute.plugins.costs import pretraining_cost
 from compute.plugins.training_log import read_log, write_log
 from compute.study import Study
 from compute.tasks.numerals import pretraining_text
@@ -53,7 +53,9 @@ class Pretrain(Plugin):
                     ),
                 },
                 label=f"pre-train {model.name}",
-                cost=training_cost(model.architecture, settings.steps * settings.batch_tokens),
+                cost=pretraining_cost(
+                    model.architecture, settings.steps * settings.batch_tokens, settings.vocabulary_size
+                ),
                 provides=("model", model.name),
                 leaves_artifact=True,
             )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.costs import TOKENS_AN_ITEM, scoring_cost, training_cost
+from compute.plugins.costs import scoring_cost, tuning_cost
 from compute.plugins.items import items_product
 from compute.plugins.pretrain import model_label
 from compute.plugins.scoring_rows import score_rows, target_config
@@ -75,12 +75,14 @@ class Transfer(Plugin):
                 "control": control,
                 "seed": seed,
                 "prompt": load_task(task).prompt.label,
+                "train_items": study.items.train,
+                "dev_items": study.items.dev,
                 "lora": lora.model_dump(mode="json"),
             },
             inputs=(base.key, planned.find("items", items_product(task, language)).key),
             label=f"tune {entry.name} {variant} on {arm}{task}/{language} seed {seed}",
             batch=f"{entry.name} {variant} {arm}seed {seed}",
-            cost=training_cost(entry.architecture, lora.epochs * _TRAINING_ITEMS * TOKENS_AN_ITEM),
+            cost=tuning_cost(entry.architecture, lora.epochs * (study.items.train or _TRAINING_ITEMS)),
             leaves_artifact=True,
         )
 
@@ -94,12 +96,12 @@ class Transfer(Plugin):
                 config={
                     "step": "score",
                     **{key: training.config[key] for key in keys},
-                    **target_config(task, language, study.test_items),
+                    **target_config(task, language, study.items.test),
                 },
                 inputs=(training.inputs[0], training.key, planned.find("items", items_product(task, language)).key),
                 label=f"{training.label} -> {task}/{language}",
                 batch=training.batch,
-                cost=scoring_cost(entry.architecture, study.test_items or _TEST_ITEMS),
+                cost=scoring_cost(entry.architecture, study.items.test or _TEST_ITEMS),
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
@@ -156,8 +158,8 @@ class _Visit:
             sources.append(
                 TrainingSource(
                     key=job.key,
-                    items=task.items(language, "train"),
-                    eval_items=task.items(language, "dev"),
+                    items=task.items(language, "train")[: job.config["train_items"]],
+                    eval_items=task.items(language, "dev")[: job.config["dev_items"]],
                     seed=job.config["seed"],
                     shuffled_labels=job.config["control"] == "placebo",
                 )

@@ -8,6 +8,7 @@ from typing import Any
 from compute.embeddings.settings import TrainedVectors
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin, digest
+from compute.plugins.costs import SECOND
 from compute.study import Study
 
 
@@ -38,7 +39,7 @@ class TrainVectors(Plugin):
                     config={"language": language, **settings.model_dump(mode="json")},
                     label=f"train vectors {name} for {language}",
                     batch=f"{name} {language}",
-                    cost=settings.sentences * settings.epochs / 500,
+                    cost=settings.sentences * settings.epochs / 15_000 * SECOND,
                     provides=("vectors", vectors_product(name, language)),
                     leaves_artifact=True,
                 )

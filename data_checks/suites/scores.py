@@ -14,8 +14,7 @@ CHECKS = (
             from item_scores
             where
                 list_max(logprobs) > 0.0001
-                or not isfinite(list_max(logprobs))
-                or not isfinite(list_min(logprobs))
+                or not isfinite(list_sum(logprobs))
                 or list_count(logprobs) != len(logprobs)
         """,
     ),

@@ -15,6 +15,7 @@ import pytest
 
 from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
 from data_checks import runner
+from data_checks.check import Check
 from data_checks.runner import Finding, run_checks
 from data_checks.suites import SUITES
 from data_checks.views import NotCheckableError, require, statements
@@ -134,7 +135,7 @@ def raw_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def healthy(raw_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("healthy")
-    warehouse = Path(shutil.copy(raw_only, folder))
+    warehouse = Path(shutil.copy(raw_only, folder / "50% of $HOME?.duckdb"))
     _build(warehouse, folder)
     return warehouse
 
@@ -273,6 +274,16 @@ def test_damage_is_seen_by_its_check_alone(
     assert "\n" not in finding["observed"] and " row" in finding["observed"]
     assert finding["details"]["count"] >= len(finding["details"]["rows"]) >= 1
     json.dumps(finding, allow_nan=False)
+
+
+def test_check_is_written_in_plain_sql(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = """
+        select study, '{"a": 50}'::json ->> '$.a' as "100%", [1, 2, 3][2:3] as part, 'nan'::double as n from studies
+    """
+    monkeypatch.setattr(runner, "SUITES", {"suite": (Check("plain", "warning", "Braces {and} :colons.", sql),)})
+    [finding] = runner.run_checks(healthy, EMBEDDINGS_ONLY)
+    assert finding["observed"] == f"1 row: study={EMBEDDINGS_ONLY} 100%=50 part=[2, 3] n=nan"
+    assert finding["details"]["rows"] == [{"study": EMBEDDINGS_ONLY, "100%": "50", "part": [2, 3], "n": "nan"}]
 
 
 # ---- the command ----

@@ -14,7 +14,7 @@ from compute.study_file import read_study
 TINY = (Path(__file__).parents[1] / "studies" / "tiny.yml").read_text()
 
 MISTAKES = {
-    "unknown key": (("test_items:", "test_itmes:"), 9, "test_itmes", "did you mean 'test_items'?"),
+    "unknown key": (("items: {", "itmes: {"), 9, "itmes", "did you mean 'items'?"),
     "unknown nested key": (("{epochs: 1}", "{epochs: 1, lerning_rate: 1}"), 12, "lora", "'learning_rate'"),
     "unknown task": (("[parity]", "[pairty]"), 7, "sources.tasks[0]", "did you mean 'parity'?"),
     "unknown language": (("tasks: [parity], languages: [en, de]", "tasks: [parity], languages: [en, dee]"), 7,
@@ -27,9 +27,9 @@ MISTAKES = {
     "empty list": (("tasks: [parity]", "tasks: []"), 7, "sources.tasks", "empty"),
     "no seeds": (("seeds: [1]\nplacebo", "seeds: []\nplacebo"), None, "", "seeds is empty"),
     "one task twice": (("[parity, compare]", "[parity, parity]"), 8, "targets.tasks", "'parity' is listed twice"),
-    "one key twice": (("test_items: 20", "test_items: 20\ntest_items: 30"), 10, "", "'test_items' is written twice"),
+    "one key twice": (("seeds: [1]\nplacebo", "seeds: [1]\nseeds: [1]\nplacebo"), 11, "", "'seeds' is written twice"),
     "syntax": (("seeds: [1]\nplacebo", "seeds: [1\nplacebo"), 11, "", "expected"),
-    "a number is text": (("test_items: 20", "test_items: many"), 9, "test_items", "found 'many'"),
+    "a number is text": (("test: 20", "test: many"), 9, "items.test", "found 'many'"),
     "text for a list": (("tasks: [parity]", "tasks: parity"), 7, "sources.tasks", "expected a list"),
     "yaml's no": (("tasks: [parity], languages: [en, de]", "tasks: [parity], languages: [en, no]"), 7,
                   "sources.languages[1]", "in quotes"),

@@ -1,0 +1,86 @@
+"""The last words of `make all`: where the answers are, and three questions in SQL with what they answer.
+
+Reads STUDY (the study file) and WAREHOUSE from the environment, as the Makefile sets them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+from compute.errors import UserError
+from compute.study_file import read_study
+from report.ask import Answer, Asker, open_study
+
+PREFERRED = (
+    "ask_donors",
+    "ask_harms",
+    "ask_pairs",
+    "ask_regimes",
+    "ask_methods",
+    "ask_hard_pairs",
+    "ask_jobs",
+)
+"""Questions, the most telling first; the first three that the study has an answer to are asked."""
+ASKED = 3
+REPORT = Path("report.html")
+
+
+def afterword(warehouse: Path, study: str) -> str:
+    """The text. Raises UserError as `open_study` does."""
+    with open_study(warehouse, study) as asker:
+        answers = _telling(asker)
+    parts = [
+        f"Answers of study {study}:",
+        f"  {REPORT}: the page" if REPORT.exists() else f"  {REPORT}: not written; `make report`",
+        f"  {warehouse}: the warehouse; `make sql` opens a shell on it, tables are in schema marts",
+        "",
+        "Three questions to paste into `make sql`:" if len(answers) == ASKED else "Questions for `make sql`:",
+    ]
+    for answer in answers:
+        parts += ["", textwrap.indent(answer.sql, "  "), "", textwrap.indent(plain_table(answer), "    ")]
+    return "\n".join(parts)
+
+
+def _telling(asker: Asker) -> list[Answer]:
+    answers: list[Answer] = []
+    for question in PREFERRED:
+        answer = asker.ask(question)
+        if answer.rows:
+            answers.append(answer)
+        if len(answers) == ASKED:
+            break
+    return answers
+
+
+def plain_table(answer: Answer) -> str:
+    """The rows in aligned columns, under their names."""
+    lines = [list(answer.columns), *([_plain(value) for value in row.values()] for row in answer.rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(answer.columns))]
+    return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _aligned(line: Iterable[str], widths: Iterable[int]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+
+
+def main() -> int:
+    """Print it; a user's mistake is one line and exit code 2."""
+    try:
+        study = read_study(Path(os.environ.get("STUDY", "studies/quickstart.yml")))
+        print(afterword(Path(os.environ.get("WAREHOUSE", "warehouse.duckdb")), study.study))
+    except UserError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
