@@ -21,7 +21,7 @@ LABELLED_POINTS = 40
 """Up to so many points of a scatter plot carry their name."""
 PLOT_WIDTH, ROW_HEIGHT, TICKS = 340, 24, 8
 SMALL_PLOT = (250, 220)
-LINK_PLOT = (460, 320)
+LINK_PLOT = (400, 300)
 
 Key = tuple[str, str]
 """(task, language)"""
@@ -63,11 +63,20 @@ def _grid(
     label_angle: int,
 ) -> Chart:
     """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame."""
-    width, height = ROOMY_CELL if len(x) <= ROOMY_COLUMNS else NARROW_CELL
+    roomy = len(x) <= ROOMY_COLUMNS
+    width, height = ROOMY_CELL if roomy else NARROW_CELL
 
     def axis(names: Sequence[str], title: str, **settings: Any) -> alt.Axis:
         shown = [one for one in names if one.strip()]
-        return alt.Axis(title=title, values=shown, domain=False, ticks=False, labelOverlap=False, **settings)
+        return alt.Axis(
+            title=title,
+            values=shown,
+            domain=False,
+            ticks=False,
+            labelOverlap=False,
+            labelFontSize=11 if roomy else 10,
+            **settings,
+        )
 
     base = alt.Chart(data(rows), width=width * len(x), height=height * len(y)).encode(
         x=alt.X(

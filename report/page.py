@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from compute.errors import UserError
 from report import embedding_sections, record_sections, transfer_sections
@@ -76,12 +76,21 @@ def render(answers: Answers) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = prose
     study = Study.of(answers)
     return environment.get_template("page.html").render(
         study=study,
         summary=summarise(answers, study),
         sections=[section(answers, study) for section in SECTIONS],
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+    )
+
+
+def prose(text: str) -> Markup:
+    """Escaped text in which `what stands in backquotes` is set as code."""
+    pieces = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece) for number, piece in enumerate(pieces)
     )
 
 

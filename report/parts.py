@@ -106,18 +106,22 @@ class Study:
             return "This study has no language-model half: its file lists no models."
         if self.origin == "computed" and not self.config.get("sources"):
             return "This study tunes nothing: its file lists no sources."
-        return self._not_yet("No transfer cell")
+        return self._not_yet("transfer cell")
 
     def why_no_embeddings(self) -> str:
         """Why there is nothing to show of the embedding half."""
         if self.origin == "computed" and not self.config.get("embeddings"):
             return "This study has no embedding half: its file has no section `embeddings`."
-        return self._not_yet("No mapping")
+        return self._not_yet("mapping")
 
     def _not_yet(self, what: str) -> str:
+        if self.origin != "computed":
+            return f"The import brought no {what}."
+        if self.n_landed == self.n_planned:
+            return f"Every job has landed, but the marts hold no {what}: `make build` brings them up to date."
         failed = f", {self.n_failed:,} failed" if self.n_failed else ""
         return (
-            f"{what} has been computed yet: {self.n_landed:,} of {plural(self.n_planned, 'job')} landed{failed}. "
+            f"No {what} has been computed yet: {self.n_landed:,} of {plural(self.n_planned, 'job')} landed{failed}. "
             "`make compute` and `make build` fill this section."
         )
 

@@ -60,15 +60,14 @@ def jobs(answers: Answers, study: Study) -> Section:
     blocks = [Block("By plugin", tables=(table("Jobs", columns, answers["jobs"].rows),), sql=answers["jobs"].sql)]
     failed = answers["failed_jobs"]
     if failed.rows:
-        failed_columns = (
+        causes = (
             text("plugin", "plugin"),
-            text("label", "job"),
-            text("error", "why it failed"),
+            text("error", "why"),
+            number("n_jobs", "jobs", numbers.count),
+            text("example", "for example"),
             number("attempts", "attempts", numbers.count),
         )
-        blocks.insert(
-            0, Block("Failed jobs", tables=(table("Failed jobs", failed_columns, failed.rows),), sql=failed.sql)
-        )
+        blocks.insert(0, Block("Failed jobs", tables=(table("Failed jobs", causes, failed.rows),), sql=failed.sql))
     if not answers["jobs"].rows:
         return Section("jobs", "Jobs", ("This study asks for no jobs.",))
     open_jobs = study.n_planned - study.n_landed - study.n_failed

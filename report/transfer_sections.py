@@ -147,7 +147,7 @@ def roles(answers: Answers, study: Study) -> Section:
     """Who gives and who receives."""
     answer = answers["roles"]
     title = "Donors and recipients"
-    if not answer.rows:
+    if all(row["donor_pp"] is None and row["recipient_pp"] is None for row in answer.rows):
         return Section("roles", title, (study.why_no_transfer(),))
     columns = (
         text("entity", ""),
@@ -174,7 +174,9 @@ def roles(answers: Answers, study: Study) -> Section:
             blocks.append(
                 Block(titled(axis_title, label), note, panels=panels, folded_tables=(shown,), sql=answer.sql)
                 if panels
-                else Block(titled(axis_title, label), f"Nothing to rank: no cell is {meaning}.")
+                else Block(
+                    titled(axis_title, label), f"Nothing to rank: the grid has no cells of this kind ({meaning})."
+                )
             )
     return Section("roles", title, (), tuple(blocks))
 

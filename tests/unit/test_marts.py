@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from compute.raw_schema import dbt_sources
 from tests.warehouse_fixture import RawRows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -545,6 +546,11 @@ def test_every_mart_leads_with_study_and_says_origin_and_variant(warehouse: Path
     for names in columns.values():
         assert names[:2] == ["study", "origin"]
         assert "variant" in names
+
+
+def test_sources_are_the_raw_schema() -> None:
+    written = (ROOT / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8")
+    assert written == dbt_sources(), "python -m compute.raw_schema > models/staging/_sources.yml"
 
 
 def test_data_tests_can_fail(warehouse: Path, tmp_path: Path) -> None:
