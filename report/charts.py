@@ -12,9 +12,10 @@ from report import numbers
 from report.ask import Row
 from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, SHAPES, Chart, data, draw
 
-ROOMY_COLUMNS = 20
-"""Up to so many columns a grid's cells are wide enough for their values."""
-ROOMY_CELL, NARROW_CELL = (34, 22), (12, 12)
+ROOMY_COLUMNS, CLOSE_COLUMNS = 20, 34
+"""Up to so many columns a grid's cells are wide enough for their values, in large or in small print."""
+ROOMY_CELL, CLOSE_CELL, NARROW_CELL = (34, 22, 11), (25, 18, 9), (12, 12, 10)
+"""Width and height of a cell, size of the print."""
 DARK = 0.7
 """Beyond this share of the scale a cell is dark enough for light print."""
 LABELLED_POINTS = 40
@@ -53,6 +54,12 @@ def _spaced(keys: Sequence[Key]) -> list[str]:
     return names
 
 
+def _cell(columns: int) -> tuple[int, int, int]:
+    if columns <= ROOMY_COLUMNS:
+        return ROOMY_CELL
+    return CLOSE_CELL if columns <= CLOSE_COLUMNS else NARROW_CELL
+
+
 def _grid(
     rows: list[dict[str, Any]],
     x: Sequence[str],
@@ -63,8 +70,7 @@ def _grid(
     label_angle: int,
 ) -> Chart:
     """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame."""
-    roomy = len(x) <= ROOMY_COLUMNS
-    width, height = ROOMY_CELL if roomy else NARROW_CELL
+    width, height, print_size = _cell(len(x))
 
     def axis(names: Sequence[str], title: str, **settings: Any) -> alt.Axis:
         shown = [one for one in names if one.strip()]
@@ -74,7 +80,7 @@ def _grid(
             domain=False,
             ticks=False,
             labelOverlap=False,
-            labelFontSize=11 if roomy else 10,
+            labelFontSize=max(print_size, NARROW_CELL[2]),
             **settings,
         )
 
@@ -90,7 +96,7 @@ def _grid(
         color=alt.Color("value:Q", scale=scale, legend=None),
         stroke=alt.condition("datum.marked", alt.value(INK), alt.value(None)),
     )
-    printed = base.mark_text(fontSize=10, baseline="middle").encode(
+    printed = base.mark_text(fontSize=min(print_size, NARROW_CELL[2]), baseline="middle").encode(
         text="shown:N", color=alt.condition("datum.dark", alt.value(PAPER), alt.value(INK))
     )
     return alt.layer(cells, printed)
@@ -104,7 +110,7 @@ def heatmap(cells: Sequence[Row], limit: float, label: str) -> Markup:
     sources = sorted({(cell["source_task"], cell["source_language"]) for cell in cells})
     targets = sorted({(cell["target_task"], cell["target_language"]) for cell in cells})
     columns = _spaced(targets)
-    roomy = len(columns) <= ROOMY_COLUMNS
+    roomy = len(columns) <= CLOSE_COLUMNS
     rows = [
         {
             "x": name((cell["target_task"], cell["target_language"])),

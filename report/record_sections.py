@@ -19,9 +19,7 @@ def checks(answers: Answers, study: Study) -> Section:
         text("severity", "severity"),
         text("expectation", "expectation"),
         text("observed", "observed"),
-        Column(
-            "details", lambda row: None if row["details"] in (None, "{}", "null") else row["details"], numeric=False
-        ),
+        Column("what it asks", lambda row: json.loads(row["details"] or "{}").get("description"), numeric=False),
     )
     failed = [row for row in answer.rows if not row["success"]]
     passed = [row for row in answer.rows if row["success"]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["choice", "generation"]
@@ -91,5 +91,6 @@ class Task(ABC):
         digest = hashlib.sha256()
         for split in SPLITS:
             for item in self.items(language, split):
-                digest.update(json.dumps([split, *astuple(item)], ensure_ascii=False).encode())
+                fields = [split, item.item_id, item.parallel_id, item.context, item.choices, item.gold]
+                digest.update(json.dumps(fields, ensure_ascii=False).encode())
         return digest.hexdigest()

@@ -1,0 +1,126 @@
+"""What `make all` does, on the tiny study: compute, dbt build, check, report; and the README's own code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from compute.study_file import read_study
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "studies" / "tiny.yml"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The README's fenced blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {"WAREHOUSE": str(folder / "warehouse.duckdb"), "STUDY": str(TINY), "DEVICE": "cpu"} | environment
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | settings, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the tiny study computed and its marts built."""
+    folder = tmp_path_factory.mktemp("built")
+    done = run(folder, sys.executable, "-m", "compute.cli", "compute")
+    assert done.returncode == 0, done.stderr
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    places = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT)]
+    places += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+    done = run(folder, dbt, "build", *places)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def test_the_marts_answer(built: Path) -> None:
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
+        cells = connection.execute(
+            "select count(*), count(delta_pp), count(*) filter (where control = 'placebo') from marts.fct_transfer"
+        ).fetchone()
+        assert cells == (16, 16, 8)
+        regimes = connection.execute(
+            "select regime, n_cells from marts.rpt_regimes where scope = 'all' order by 1"
+        ).fetchall()
+        assert regimes == [("CT-CL", 2), ("CT-ML", 2), ("MT-CL", 2), ("MT-ML", 2), ("transfer", 6)]
+        pairs = connection.execute(
+            "select source_language, bli_map is null, transfer_pp is null from marts.rpt_language_pairs order by 1"
+        ).fetchall()
+        assert pairs == [("de", False, False), ("en", False, False)]
+
+
+def test_the_audit_is_stored_and_the_report_written(built: Path) -> None:
+    checked = run(built, sys.executable, "-m", "compute.cli", "check")
+    assert "checks" in checked.stderr
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
+        errors = connection.execute(
+            "select expectation, observed from checks.results where severity = 'error' and not success"
+        ).fetchall()
+        stored = connection.execute("select count(*) from checks.results where study = 'tiny'").fetchone()
+    assert not errors, errors
+    assert checked.returncode == 0
+    assert stored is not None
+    assert stored[0] > 20
+    reported = run(built, sys.executable, "-m", "compute.cli", "report")
+    assert reported.returncode == 0, reported.stderr
+    assert "</html>" in (built / "report.html").read_text(encoding="utf-8")
+    told = run(built, sys.executable, "-m", "report.afterword")
+    assert told.returncode == 0, told.stderr
+    assert "select" in told.stdout
+
+
+def test_every_question_of_the_readme_runs(built: Path) -> None:
+    questions = blocks("sql")
+    assert len(questions) >= 5
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
+        for question in questions:
+            connection.execute(question).fetchall()
+
+
+def test_the_studies_of_the_readme_are_valid(tmp_path: Path) -> None:
+    studies = [block for block in blocks("yaml") if block.lstrip().startswith(("study:", "# studies/"))]
+    assert studies
+    for number, text in enumerate(studies):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(text)
+        assert read_study(path).study
+
+
+def test_the_plugin_of_the_readme_works(tmp_path: Path) -> None:
+    """Installed as another package would install it: a module and an entry point."""
+    [code] = [block for block in blocks("python") if "(Plugin)" in block]
+    (tmp_path / "numeral_distance.py").write_text(code)
+    info = tmp_path / "numeral_distance-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numeral-distance\nVersion: 1.0\n")
+    [entry] = [block for block in blocks("toml") if "transfer.plugins" in block]
+    name, place = re.findall(r"^(\w+) = \"(.*)\"$", entry, flags=re.MULTILINE)[-1]
+    (info / "entry_points.txt").write_text(f"[transfer.plugins]\n{name} = {place}\n")
+    study = tmp_path / "distances.yml"
+    study.write_text("study: distances\nplugins:\n  numeral_distance: {languages: [de, nl, fi]}\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = run(tmp_path, sys.executable, "-m", "compute.cli", "compute", STUDY=str(study), PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        distances = dict(
+            connection.execute(
+                "select target_language, value from raw.language_distances where source_language = 'de'"
+            ).fetchall()
+        )
+    assert 0 < distances["nl"] < distances["fi"]
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("study: wrong\nplugins:\n  numeral_distance: {languages: [de, nl], nubmers: 3}\n")
+    refused = run(tmp_path, sys.executable, "-m", "compute.cli", "plan", STUDY=str(wrong), PYTHONPATH=path)
+    assert refused.returncode == 2
+    assert "did you mean 'numbers'?" in refused.stderr
