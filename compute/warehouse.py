@@ -71,7 +71,7 @@ class Warehouse:
         try:
             with closing(connection):
                 yield connection
-        except (duckdb.IOException, duckdb.FatalException) as error:
+        except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
             raise UserError(f"{self.path}: {_first_line(error)}; nothing that has landed is lost") from None
 
     def _unusable(self, error: duckdb.Error) -> str:
