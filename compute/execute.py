@@ -41,8 +41,9 @@ def make_batches(jobs: Iterable[Job], attempts: dict[str, int]) -> list[Batch]:
 def execute(plan: Plan, executor: Executor, landing: Landing, listen: Callable[[Event], None]) -> Summary:
     """Run the pending jobs of a plan; every event is passed to `listen`.
 
-    A batch waits until the jobs that its own read from other batches have landed. Jobs whose inputs failed are
-    dropped and counted as blocked; the rest of their batch runs.
+    A batch waits until the jobs that its own read from other batches have landed; of those that may run, the one
+    with the most work behind it goes first. Jobs whose inputs failed are dropped and counted as blocked; the rest of
+    their batch runs.
     """
     failed_before = landing.records(landing.failed_keys() & set(plan.pending), "failures")
     attempts = {record["job_key"]: record["attempts"] for record in failed_before}
@@ -53,18 +54,15 @@ def execute(plan: Plan, executor: Executor, landing: Landing, listen: Callable[[
 
     def release() -> None:
         nonlocal waiting
+        ready: list[Batch] = []
         still_waiting: list[Batch] = []
         for batch in waiting:
             batch, blocked = _without_blocked(batch, lost)
             summary.blocked.extend(blocked)
-            if not batch.jobs:
-                continue
-            own = {job.key for job in batch.jobs}
-            needed = {key for job in batch.jobs for key in job.inputs} - own
-            if needed & unlanded - lost:
-                still_waiting.append(batch)
-            else:
-                executor.submit(batch)
+            if batch.jobs:
+                (still_waiting if _needs(batch) & unlanded - lost else ready).append(batch)
+        for batch in sorted(ready, key=lambda batch: -_work_behind(batch, still_waiting)):
+            executor.submit(batch)
         waiting = still_waiting
 
     release()
@@ -79,6 +77,17 @@ def execute(plan: Plan, executor: Executor, landing: Landing, listen: Callable[[
         if event.kind == "finished":
             release()
     return summary
+
+
+def _needs(batch: Batch) -> set[str]:
+    """Keys of jobs of other batches that this one reads."""
+    return {key for job in batch.jobs for key in job.inputs} - {job.key for job in batch.jobs}
+
+
+def _work_behind(batch: Batch, waiting: Iterable[Batch]) -> float:
+    """Cost of a batch and of those that wait for it."""
+    own = {job.key for job in batch.jobs}
+    return batch.cost + sum(other.cost for other in waiting if own & _needs(other))
 
 
 def _without_blocked(batch: Batch, lost: set[str]) -> tuple[Batch, list[Job]]:

@@ -10,7 +10,7 @@ from typing import Any
 from compute.artifacts import ArtifactStore
 from compute.errors import UserError
 from compute.landing import Landing
-from compute.plugin import BUILT_IN, Job, Planned, Plugin, load_plugin
+from compute.plugin import BUILT_IN, Job, Planned, Plugin, configure, load_plugin
 from compute.study import Study
 
 
@@ -33,8 +33,9 @@ def study_jobs(study: Study) -> dict[str, Job]:
     planned = Planned()
     for name in BUILT_IN:
         _add(load_plugin(name), None, study, planned)
-    for name in study.plugins:
-        _add(load_plugin(name), study.plugin_config(name), study, planned)
+    for name, section in study.plugins.items():
+        plugin = load_plugin(name)
+        _add(plugin, configure(plugin, section), study, planned)
     return planned.jobs
 
 

@@ -157,3 +157,8 @@ def load_plugin(name: str) -> Plugin:
     if not (isinstance(plugin_class, type) and issubclass(plugin_class, Plugin)):
         raise UserError(f"plugin {name!r}: {module_name}:{class_name} is not a compute.plugin.Plugin")
     return plugin_class()
+
+
+def configure(plugin: Plugin, section: Mapping[str, Any]) -> BaseModel | None:
+    """A plugin's section of a study, checked; pydantic's ValidationError if it does not fit."""
+    return None if plugin.Config is None else plugin.Config(**section)

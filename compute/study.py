@@ -14,7 +14,6 @@ from compute.embeddings.settings import Preprocessing, TrainedVectors
 from compute.language_models.settings import Architecture, Lora, Pretraining
 from compute.names import UnknownName
 from compute.numeral_words import NUMERAL_LANGUAGES
-from compute.plugin import load_plugin, optional_plugins
 from compute.tasks import TASKS, load_task
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -228,14 +227,6 @@ class Study(Section):
         _no_repeats(tuple(model.name for model in models))
         return models
 
-    @field_validator("plugins")
-    @classmethod
-    def _plugins_configured(cls, plugins: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for name in plugins:
-            if name not in optional_plugins():
-                raise UnknownName("plugin", name, optional_plugins())
-        return plugins
-
     @property
     def lora_settings(self) -> dict[str, Lora]:
         """LoRA settings by variant label, the study's own first, as 'default'."""
@@ -244,10 +235,3 @@ class Study(Section):
     def lora_variant(self, name: str) -> Lora:
         """The settings of one variant; pydantic's ValidationError if its changes do not fit."""
         return Lora(**(self.lora.model_dump() | self.variants[name]))
-
-    def plugin_config(self, name: str) -> BaseModel | None:
-        """The configuration of an optional plugin; pydantic's ValidationError if its section does not fit."""
-        config_model = load_plugin(name).Config
-        if config_model is None:
-            return None
-        return config_model(**self.plugins[name])

@@ -19,7 +19,7 @@ from compute.embeddings.mappings import load_method
 from compute.errors import UserError
 from compute.language_models.settings import Lora
 from compute.names import UnknownName
-from compute.plugin import load_plugin
+from compute.plugin import configure, load_plugin, optional_plugins
 from compute.study import Study
 
 _MAX_STUDY_BYTES = 1_000_000
@@ -71,6 +71,10 @@ def read_study(path: Path) -> Study:
         study = Study.model_validate(content)
     except ValidationError as error:
         raise UserError(_describe(error, (), Study, root, path)) from None
+    for name in study.plugins:
+        if name not in optional_plugins():
+            unknown = UnknownName("plugin", name, optional_plugins())
+            raise UserError(f"{_place(['plugins', name], root, path)}: {unknown}")
     for location, model, build in _open_sections(study):
         try:
             build()
@@ -85,8 +89,9 @@ def _open_sections(study: Study) -> Iterator[tuple[tuple[str | int, ...], Any, C
         yield ("variants", name), Lora, partial(study.lora_variant, name)
     for position, entry in enumerate(study.embeddings.methods if study.embeddings else ()):
         yield ("embeddings", "methods", position, "settings"), load_method(entry.name), entry.build
-    for name in study.plugins:
-        yield ("plugins", name), load_plugin(name).Config, partial(study.plugin_config, name)
+    for name, section in study.plugins.items():
+        plugin = load_plugin(name)
+        yield ("plugins", name), plugin.Config, partial(configure, plugin, section)
 
 
 def _nearest_file(path: Path) -> str:
@@ -109,11 +114,15 @@ def _describe(error: ValidationError, location: tuple[str | int, ...], model: An
         inner = problem["loc"]
         if problem["type"] == "too_short" and any(p["loc"][: len(inner)] == inner for p in problems if p != problem):
             continue  # a list is short only because its entries are wrong
-        line, known = _line_of(root, [*location, *inner])
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in known).lstrip(".")
-        place = f"{path}:{line}: {key}" if key else f"{path}"
-        lines.append(f"{place}: {_expectation(problem, model)}")
+        lines.append(f"{_place([*location, *inner], root, path)}: {_expectation(problem, model)}")
     return "\n".join(dict.fromkeys(lines))
+
+
+def _place(location: list[Any], root: yaml.Node, path: Path) -> str:
+    """File, line and key, as far as the file has them."""
+    line, known = _line_of(root, location)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in known).lstrip(".")
+    return f"{path}:{line}: {key}" if key else f"{path}"
 
 
 def _line_of(node: yaml.Node, location: list[Any]) -> tuple[int, list[Any]]:

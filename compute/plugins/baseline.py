@@ -8,8 +8,7 @@ from typing import Any
 
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import scoring_cost
-from compute.plugins.items import items_product
-from compute.plugins.pretrain import model_label
+from compute.plugins.products import items_product, model_label
 from compute.plugins.scoring_rows import score_rows, target_config
 from compute.study import Study
 

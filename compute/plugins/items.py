@@ -7,13 +7,9 @@ from typing import Any
 
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
+from compute.plugins.products import items_product
 from compute.study import Study
 from compute.tasks import SPLITS, load_task
-
-
-def items_product(task: str, language: str) -> str:
-    """Name under which the items job of a cell is found in the plan."""
-    return f"{task}/{language}"
 
 
 class Items(Plugin):

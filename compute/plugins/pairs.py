@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.numeral_corpus import seed_dictionary, test_dictionary
 from compute.plugin import Job, Planned, digest
-from compute.plugins.vectors import vectors_label, vectors_product
+from compute.plugins.products import vectors_label, vectors_product
 from compute.study import Embeddings
 
 

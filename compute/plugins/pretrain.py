@@ -16,14 +16,10 @@ from compute.errors import JobError
 from compute.language_models.settings import Architecture, Pretraining
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import pretraining_cost
+from compute.plugins.products import model_label
 from compute.plugins.training_log import read_log, write_log
 from compute.study import Study
 from compute.tasks.numerals import pretraining_text
-
-
-def model_label(name: str, job: Job) -> str:
-    """`name@digest`: the model as named in rows, tied to exactly this pre-training."""
-    return f"{name}@{job.key[:8]}"
 
 
 @lru_cache(maxsize=8)

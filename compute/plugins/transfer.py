@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import scoring_cost, tuning_cost
-from compute.plugins.items import items_product
-from compute.plugins.pretrain import model_label
+from compute.plugins.products import items_product, model_label
 from compute.plugins.scoring_rows import score_rows, target_config
 from compute.plugins.training_log import read_log, write_log
 from compute.study import ModelEntry, Study

@@ -7,19 +7,10 @@ from typing import Any
 
 from compute.embeddings.settings import TrainedVectors
 from compute.errors import JobError
-from compute.plugin import Context, Job, Outcome, Planned, Plugin, digest
+from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
+from compute.plugins.products import vectors_product
 from compute.study import Study
-
-
-def vectors_label(name: str, settings: TrainedVectors) -> str:
-    """`name@digest`: the vector set as named in rows, tied to exactly these settings."""
-    return f"{name}@{digest(settings.model_dump(mode='json'))[:8]}"
-
-
-def vectors_product(name: str, language: str) -> str:
-    """Name under which a language's vectors are found in the plan."""
-    return f"{name}/{language}"
 
 
 class TrainVectors(Plugin):

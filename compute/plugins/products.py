@@ -1,0 +1,30 @@
+"""How plugins name what they make, so that others find it in the plan without knowing who made it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from compute.plugin import Job, digest
+
+if TYPE_CHECKING:
+    from compute.embeddings.settings import TrainedVectors
+
+
+def items_product(task: str, language: str) -> str:
+    """The items of a task in a language, kind `items`."""
+    return f"{task}/{language}"
+
+
+def vectors_product(name: str, language: str) -> str:
+    """A vector set's vectors of a language, kind `vectors`."""
+    return f"{name}/{language}"
+
+
+def model_label(name: str, job: Job) -> str:
+    """`name@digest`: a model as named in rows, tied to exactly the pre-training `job` that made it."""
+    return f"{name}@{job.key[:8]}"
+
+
+def vectors_label(name: str, settings: TrainedVectors) -> str:
+    """`name@digest`: a vector set as named in rows, tied to exactly these settings."""
+    return f"{name}@{digest(settings.model_dump(mode='json'))[:8]}"

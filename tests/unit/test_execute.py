@@ -1,0 +1,83 @@
+"""Batches run when their inputs have landed, the longest way first; what reads a failed job does not run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from compute.execute import Summary, execute
+from compute.landing import Landing
+from compute.plan import Plan
+from compute.plugin import Job
+from compute.runner import Batch, Event
+from compute.study_file import read_study
+
+STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
+
+
+class OneByOne:
+    """An executor that runs batches in order and fails the jobs it is told to."""
+
+    def __init__(self, failing: frozenset[str] = frozenset()) -> None:
+        self.failing = failing
+        self.queue: deque[Batch] = deque()
+        self.ran: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def submit(self, batch: Batch) -> None:
+        self.queue.append(batch)
+
+    def events(self) -> Iterator[Event]:
+        while self.queue:
+            batch = self.queue.popleft()
+            self.ran.append(batch.name)
+            for job in batch.jobs:
+                kind = "failed" if job.label in self.failing else "landed"
+                yield Event(kind, batch.name, job.label, job_key=job.key)
+            yield Event("finished", batch.name)
+
+
+def job(label: str, *inputs: Job, cost: float = 1.0, batch: str = "") -> Job:
+    return Job("p", "1", {"label": label}, tuple(one.key for one in inputs), label, batch, cost)
+
+
+def run(jobs: list[Job], folder: Path, failing: frozenset[str] = frozenset()) -> tuple[Summary, list[str]]:
+    plan = Plan(STUDY, {one.key: one for one in jobs}, {one.key: "" for one in jobs})
+    executor = OneByOne(failing)
+    summary = execute(plan, executor, Landing(folder), lambda event: None)  # type: ignore[arg-type]
+    return summary, executor.ran
+
+
+def test_inputs_come_first_and_the_most_work_behind_goes_first(tmp_path: Path) -> None:
+    small, large = job("small", cost=2), job("large", cost=1)
+    after_small, after_large = job("after small", small), job("after large", large, cost=10)
+    summary, ran = run([small, large, after_small, after_large], tmp_path)
+    assert summary.complete
+    assert ran == ["p large", "p small", "p after large", "p after small"]
+
+
+def test_what_reads_a_failed_job_is_blocked_and_the_rest_runs(tmp_path: Path) -> None:
+    broken, sound = job("broken"), job("sound")
+    reader = job("reader", broken)
+    reader_of_reader = job("reader of reader", reader)
+    mixed = [job("needs broken", broken, batch="mixed"), job("needs sound", sound, batch="mixed")]
+    summary, ran = run([broken, sound, reader, reader_of_reader, *mixed], tmp_path, frozenset({"broken"}))
+    assert not summary.complete
+    assert [one.label for one in summary.blocked] == ["reader", "reader of reader", "needs broken"]
+    assert len(summary.landed) == 2
+    assert "p mixed" in ran
+
+
+def test_a_batch_is_visited_once_with_all_its_jobs(tmp_path: Path) -> None:
+    train = job("train", batch="visit")
+    scores = [job(f"score {number}", train, batch="visit") for number in range(3)]
+    summary, ran = run([train, *scores], tmp_path)
+    assert ran == ["p visit"]
+    assert len(summary.landed) == 4
