@@ -1,6 +1,7 @@
 -- Which source helps the other cells most?
 select
     entity as source,
+    variant,
     round(donor_pp, 1) as donor_pp,
     round(placebo_pp, 1) as placebo_pp,
     n_cells

@@ -1,6 +1,7 @@
 -- For which pair of languages does the mapping do worst?
 select
     source_language || ' -> ' || target_language as pair,
+    variant,
     method,
     dictionary_size,
     round(p_at_1, 3) as p_at_1,

@@ -1,6 +1,7 @@
 -- Which tuning breaks what?
 select
     model,
+    variant,
     source_task || '/' || source_language as source,
     target_task || '/' || target_language as target,
     round(delta_pp, 1) as delta_pp

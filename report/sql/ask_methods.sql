@@ -1,6 +1,7 @@
 -- Which mapping finds most translations?
 select
     method,
+    variant,
     dictionary_size,
     retrieval,
     round(mean_map, 3) as mean_map,

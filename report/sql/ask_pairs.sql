@@ -1,6 +1,7 @@
 -- Do languages whose embeddings align well also transfer to each other?
 select
     source_language || ' -> ' || target_language as pair,
+    variant,
     round(bli_map, 2) as bli_map,
     round(transfer_pp, 1) as transfer_pp
 from marts.rpt_language_pairs

@@ -1,6 +1,7 @@
 -- Does tuning help or harm on the whole?
 select
     regime,
+    variant,
     n_cells,
     round(mean_pp, 1) as mean_pp,
     round(harm_pct) as harm_pct
