@@ -19,6 +19,7 @@ from compute.plan import Plan
 from compute.runner import Event
 
 _SECONDS_BETWEEN_LINES = 10.0
+_BAR_WIDTH = 40
 
 
 class Progress(AbstractContextManager["Progress"]):
@@ -88,7 +89,9 @@ class Progress(AbstractContextManager["Progress"]):
         rows = Table.grid(padding=(0, 2))
         for batch, (text, fraction) in self.running.items():
             rows.add_row(Text(batch), Text(f"{100 * fraction:3.0f} %"), Text(text, overflow="ellipsis"))
-        return Group(ProgressBar(total=1.0, completed=self.fraction), Text(self.summary()), rows)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(ProgressBar(total=1.0, completed=self.fraction, width=_BAR_WIDTH), Text(self.summary()))
+        return Group(head, rows)
 
     def _print_line(self, force: bool = False) -> None:
         now = time.monotonic()

@@ -72,6 +72,7 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
         report_progress=lambda text, fraction: report(Event("progress", batch.name, text, fraction)),
     )
     ledger = _Ledger(batch, workplace, report)
+    report(Event("progress", batch.name, "starting"))
     try:
         for job, outcome in load_plugin(batch.jobs[0].plugin).run(batch.jobs, context):
             ledger.settle(job, outcome)
