@@ -23,10 +23,16 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 	@echo "  variables: STUDY=$(STUDY) WAREHOUSE=$(WAREHOUSE) EXECUTOR=$(EXECUTOR) DEVICE=$(DEVICE)"
 
+# Exit code 1 of a verb means that some jobs or checks failed: the rest is still built and reported, then it is told.
 all: install ## install, compute, build, check, report: the whole STUDY
-	@$(BIN)/transfer compute
-	@$(BIN)/dbt build --quiet
-	@code=0; $(BIN)/transfer check || code=$$?; $(BIN)/transfer report; $(BIN)/python -m report.afterword; exit $$code
+	@code=0; $(BIN)/transfer compute || code=$$?; \
+	test $$code -le 1 || exit $$code; \
+	$(BIN)/dbt build --quiet; \
+	$(BIN)/transfer check || code=$$?; \
+	test $$code -le 1 || exit $$code; \
+	$(BIN)/transfer report; \
+	$(BIN)/python -m report.afterword; \
+	exit $$code
 
 install: $(INSTALLED) ## make .venv with the pinned dependencies
 

@@ -23,6 +23,7 @@ from compute.plugin import configure, load_plugin, optional_plugins
 from compute.study import Study
 
 _MAX_STUDY_BYTES = 1_000_000
+_MAX_STUDY_NODES = 100_000
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -58,6 +59,8 @@ def read_study(path: Path) -> Study:
     loader = _UniqueKeyLoader(text)
     try:
         root = loader.get_single_node()
+        if root is not None and _written_out(root, {}) > _MAX_STUDY_NODES:
+            raise UserError(f"{path}: its aliases stand for more than {_MAX_STUDY_NODES:,} values")
         content = loader.construct_document(root) if root is not None else None
     except yaml.YAMLError as error:
         raise UserError(f"{path}{_yaml_place(error)}") from None
@@ -92,6 +95,19 @@ def _open_sections(study: Study) -> Iterator[tuple[tuple[str | int, ...], Any, C
     for name, section in study.plugins.items():
         plugin = load_plugin(name)
         yield ("plugins", name), plugin.Config, partial(configure, plugin, section)
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node has when every alias in it is written out; a few lines can stand for billions."""
+    if id(node) not in known:
+        known[id(node)] = 1  # a node within itself counts once
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _nearest_file(path: Path) -> str:

@@ -77,6 +77,8 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"study: " + b"[" * 3000, "nested too deeply|expected"),
         (b"#" * 1_000_001, "larger than"),
+        (b"a0: &a0 [1]\n" + b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n + 1, n + 1, n, n) for n in range(40)), "aliases"),
+        (b"a: &a [*a]\n", "recursive"),
     ],
 )
 def test_a_file_that_is_no_study(content: bytes, expected: str, tmp_path: Path) -> None:
