@@ -9,7 +9,7 @@ from typing import Any
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import DictionarySettings, rows_digest
+from compute.plugins.pairs import DictionarySettings, test_digest
 from compute.study import Study
 
 _KEYS = ("method", "variant", "vectors", "source_language", "target_language", "dictionary_size", "seed")
@@ -34,7 +34,7 @@ class InduceLexicon(Plugin):
                     **{key: mapping.config[key] for key in _KEYS},
                     "train": asdict(train),
                     "test": asdict(test),
-                    "test_sha256": rows_digest(test.test()),
+                    "test_sha256": test_digest(test),
                 },
                 inputs=(mapping.key,),
                 label=mapping.label.replace("map ", "induce ", 1),

@@ -12,7 +12,7 @@ from compute.embeddings.vectors import load_vectors
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import DictionarySettings, planned_pairs, rows_digest
+from compute.plugins.pairs import DictionarySettings, planned_pairs, train_digest
 from compute.study import Study
 
 
@@ -39,7 +39,7 @@ class Isometry(Plugin):
                     "target_language": pair.target,
                     "measures": list(embeddings.isometry),
                     "dictionary": asdict(dictionary),
-                    "train_sha256": rows_digest(dictionary.train()),
+                    "train_sha256": train_digest(dictionary),
                 },
                 inputs=tuple(job.key for job in pair.jobs),
                 label=f"isometry {pair.label}",

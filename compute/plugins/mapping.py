@@ -12,7 +12,7 @@ from compute.embeddings.vectors import load_vectors, preprocess, save_vectors
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import DictionarySettings, planned_pairs, rows_digest
+from compute.plugins.pairs import DictionarySettings, planned_pairs, train_digest
 from compute.study import Study
 
 
@@ -46,7 +46,7 @@ class Map(Plugin):
                                     "dictionary_size": size,
                                     "seed": seed,
                                     "dictionary": asdict(dictionary),
-                                    "train_sha256": rows_digest(dictionary.train()),
+                                    "train_sha256": train_digest(dictionary),
                                 },
                                 inputs=tuple(job.key for job in pair.jobs),
                                 label=f"map {pair.label} by {method.name} {variant} {size} pairs seed {seed}",

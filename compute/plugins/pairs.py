@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.numeral_corpus import seed_dictionary, test_dictionary
@@ -55,6 +56,13 @@ class DictionarySettings:
         return test_dictionary(self.source, self.target, self.size, self.highest, self.seed)
 
 
-def rows_digest(rows: list[GoldPair]) -> str:
-    """SHA-256 of dictionary rows, for job keys."""
-    return digest([list(row) for row in rows])
+@cache
+def train_digest(dictionary: DictionarySettings) -> str:
+    """SHA-256 of the rows to learn from, for job keys."""
+    return digest([list(row) for row in dictionary.train()])
+
+
+@cache
+def test_digest(dictionary: DictionarySettings) -> str:
+    """SHA-256 of the rows to test on, for job keys."""
+    return digest([list(row) for row in dictionary.test()])
