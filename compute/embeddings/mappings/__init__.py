@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
-from typing import ClassVar, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +56,6 @@ class MappingMethod(BaseModel, ABC):
     """A method with its settings: the fields are what a study may set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    supervised: ClassVar[bool] = True
-    """Whether `fit` learns from seed pairs."""
 
     @abstractmethod
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds) -> Mapping:
