@@ -28,7 +28,7 @@ class Items(Plugin):
                 config={
                     "task": task_name,
                     "language": language,
-                    "prompt": task.prompt.label,
+                    "prompt": task.prompt().label,
                     "sha256": task.digest(language),
                 },
                 label=f"items of {task_name}/{language}",
@@ -49,7 +49,7 @@ class Items(Plugin):
                     "split": split,
                     "gold": item.gold,
                     "choices": list(item.choices),
-                    "prompt": task.prompt.label,
+                    "prompt": task.prompt().label,
                 }
                 for split in SPLITS
                 for item in task.items(language, split)

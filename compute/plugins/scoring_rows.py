@@ -22,7 +22,7 @@ def target_config(task: str, language: str, test_items: int | None) -> dict[str,
     return {
         "target_task": task,
         "target_language": language,
-        "prompt": load_task(task).prompt.label,
+        "prompt": load_task(task).prompt().label,
         "test_items": test_items,
     }
 

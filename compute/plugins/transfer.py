@@ -73,7 +73,7 @@ class Transfer(Plugin):
                 "source_language": language,
                 "control": control,
                 "seed": seed,
-                "prompt": load_task(task).prompt.label,
+                "prompt": load_task(task).prompt().label,
                 "train_items": study.items.train,
                 "dev_items": study.items.dev,
                 "lora": lora.model_dump(mode="json"),

@@ -8,9 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 
 from compute.names import UnknownName
-from compute.tasks.task import SPLITS, Item, Prompt, Split, Task
+from compute.tasks.task import SPLITS, Generation, Item, Prompt, Question, Split, Task
 
-__all__ = ["SPLITS", "TASKS", "Item", "Prompt", "Split", "Task", "load_task"]
+__all__ = ["SPLITS", "TASKS", "Generation", "Item", "Prompt", "Question", "Split", "Task", "load_task"]
 
 TASKS: dict[str, str] = {
     "read": "compute.tasks.numerals:READ",

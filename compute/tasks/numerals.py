@@ -15,7 +15,7 @@ from functools import cache
 
 from compute.names import UnknownName
 from compute.numeral_words import NUMERAL_LANGUAGES, number_word
-from compute.tasks.task import Item, Prompt, Split, Task
+from compute.tasks.task import Item, Prompt, Question, Split, Task
 
 HIGHEST = 999
 """Greatest number of the world."""
@@ -44,11 +44,11 @@ class NumeralsTask(Task):
     licence: str = "LGPL-2.1-or-later"
     source_url: str = "https://github.com/savoirfairelinux/num2words"
 
-    def items(self, language: str, split: Split) -> list[Item]:
-        """See `Task.items`."""
+    def questions(self, language: str, split: Split) -> list[Question]:
+        """See `Task.questions`."""
         if language not in self.languages:
             raise UnknownName(f"language of task {self.name!r}", language, self.languages)
-        return list(_items(self, language, split))
+        return list(_questions(self, language, split))
 
 
 @cache
@@ -71,8 +71,8 @@ def _random(*parts: object) -> random.Random:
 
 
 @cache
-def _items(task: NumeralsTask, language: str, split: Split) -> tuple[Item, ...]:
-    items = []
+def _questions(task: NumeralsTask, language: str, split: Split) -> tuple[Question, ...]:
+    questions = []
     for position, numbers in enumerate(task.draw(split, _random(task.name, split))):
         item_id = f"{split}-" + "-".join(map(str, numbers))
         # Seeded without the language: the wrong answers of parallel items are parallel too.
@@ -83,9 +83,8 @@ def _items(task: NumeralsTask, language: str, split: Split) -> tuple[Item, ...]:
             gold = position % (1 + len(wrong))
             choices = (*wrong[:gold], right, *wrong[gold:])
         words = dict(zip("ab", (number_word(number, language) for number in numbers), strict=False))
-        context = task.prompt.render(**words)
-        items.append(Item(item_id, item_id, context, tuple(f" {choice}" for choice in choices), gold))
-    return tuple(items)
+        questions.append(Question(item_id, item_id, words, choices, gold))
+    return tuple(questions)
 
 
 # ---- the numbers asked about ----
@@ -170,24 +169,24 @@ def _own_language(numbers: Numbers, language: str, draw: random.Random) -> tuple
 
 
 READ = NumeralsTask(
-    name="read", prompt=Prompt("digits", "{a} ="), chance=1 / 4, draw=_each_number, answers=_digits
+    name="read", prompts=(Prompt("digits", "{a} ="),), chance=1 / 4, draw=_each_number, answers=_digits
 )  # fmt: skip
 COMPARE = NumeralsTask(
-    name="compare", prompt=Prompt("sign", "{a} ? {b} :"), chance=1 / 2, draw=_two_to_compare, answers=_order,
+    name="compare", prompts=(Prompt("sign", "{a} ? {b} :"),), chance=1 / 2, draw=_two_to_compare, answers=_order,
     fixed_choices=("<", ">"),
 )  # fmt: skip
 PARITY = NumeralsTask(
-    name="parity", prompt=Prompt("even-odd", "{a} :"), chance=1 / 2, draw=_each_number, answers=_parity,
+    name="parity", prompts=(Prompt("even-odd", "{a} :"),), chance=1 / 2, draw=_each_number, answers=_parity,
     fixed_choices=("even", "odd"),
 )  # fmt: skip
 ADD = NumeralsTask(
-    name="add", prompt=Prompt("sum", "{a} + {b} ="), chance=1 / 4, draw=_two_to_add, answers=_sum
+    name="add", prompts=(Prompt("sum", "{a} + {b} ="),), chance=1 / 4, draw=_two_to_add, answers=_sum
 )  # fmt: skip
 ROUND = NumeralsTask(
-    name="round", prompt=Prompt("hundreds", "{a} ~"), chance=1 / 4, draw=_each_number, answers=_nearest_hundred
+    name="round", prompts=(Prompt("hundreds", "{a} ~"),), chance=1 / 4, draw=_each_number, answers=_nearest_hundred
 )  # fmt: skip
 LANGUAGE = NumeralsTask(
-    name="language", prompt=Prompt("code", "{a} @"), chance=1 / 4, draw=_each_number, answers=_own_language
+    name="language", prompts=(Prompt("code", "{a} @"),), chance=1 / 4, draw=_each_number, answers=_own_language
 )  # fmt: skip
 
 NUMERALS_TASKS: tuple[NumeralsTask, ...] = (READ, COMPARE, PARITY, ADD, ROUND, LANGUAGE)

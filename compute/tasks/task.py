@@ -1,6 +1,6 @@
-"""What a task is: named questions with a fixed prompt, the same for every model.
+"""What a task is: questions as a source states them, and the prompts by which they are put to a model.
 
-A new task is one `Task` (a subclass with `items`, or an entry in a table of an existing subclass, as in
+A new task is one `Task` (a subclass with `questions`, or an entry in a table of an existing subclass, as in
 `compute.tasks.numerals`) and one line in the registry of `compute.tasks`.
 """
 
@@ -9,22 +9,47 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from string import Formatter
 from typing import Literal
+
+from compute.names import UnknownName
 
 Kind = Literal["choice", "generation"]
 Split = Literal["train", "dev", "test"]
+Style = Literal["cloze", "lettered"]
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question, before any prompt is written.
+
+    Attributes:
+        item_id: unique within (task, language).
+        parallel_id: shared by the question's translations; None where there are none.
+        fields: its texts by name, for a prompt's template.
+        choices: the answers to choose from; of a generation task the one right answer.
+        gold: index of the right choice, from 0.
+    """
+
+    item_id: str
+    parallel_id: str | None
+    fields: Mapping[str, str]
+    choices: tuple[str, ...]
+    gold: int
 
 
 @dataclass(frozen=True)
 class Item:
-    """One question. What is scored is `context` followed by each choice's text.
+    """A question as put to a model. What is scored is `context` followed by each choice's text.
 
     Attributes:
-        item_id: unique within (task, language).
-        parallel_id: shared by the item's translations; None where there are none.
+        item_id: as the question's.
+        parallel_id: as the question's.
         context: the rendered prompt, without the answer.
         choices: the answers to choose from, each with its own leading space if it needs one.
         gold: index of the right choice, from 0.
@@ -39,19 +64,67 @@ class Item:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt format; `template` is a `str.format` template over named parts."""
+    """How a question is written for a model.
+
+    Attributes:
+        id: the name by which a study asks for it.
+        template: of the context, for `str.format`, over the question's fields. In the lettered style the template
+            names `{options}` too: a line "A. <choice>" for each choice.
+        style: what is chosen from: the answers' own texts (cloze) or their letters (lettered).
+        delimiter: between context and answer.
+    """
 
     id: str
     template: str
+    style: Style = "cloze"
+    delimiter: str = " "
 
     @property
     def label(self) -> str:
-        """`<id>@<first 8 hexadecimal digits of the template's sha256>`: another wording is another prompt."""
-        return f"{self.id}@{hashlib.sha256(self.template.encode()).hexdigest()[:8]}"
+        """`<id>@<first 8 hexadecimal digits of a sha256>` of all the rest: another wording is another prompt."""
+        text = json.dumps([self.template, self.style, self.delimiter], ensure_ascii=False)
+        return f"{self.id}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
-    def render(self, **parts: str) -> str:
-        """The context for these parts."""
-        return self.template.format(**parts)
+    def item(self, question: Question) -> Item:
+        """The question in this prompt's words.
+
+        Raises:
+            UnknownName: the template names a field that the question does not have.
+            ValueError: more choices than letters.
+        """
+        fields, answers = dict(question.fields), question.choices
+        if self.style == "lettered":
+            if len(question.choices) > len(LETTERS):
+                raise ValueError(f"item {question.item_id}: {len(question.choices)} choices, {len(LETTERS)} letters")
+            answers = tuple(LETTERS[: len(question.choices)])
+            fields["options"] = "\n".join(
+                f"{letter}. {choice}" for letter, choice in zip(answers, question.choices, strict=True)
+            )
+        for _, name, _, _ in Formatter().parse(self.template):
+            if name is not None and name not in fields:
+                raise UnknownName(f"field of prompt {self.id!r}", name, fields)
+        return Item(
+            question.item_id,
+            question.parallel_id,
+            self.template.format(**fields),
+            tuple(self.delimiter + answer for answer in answers),
+            question.gold,
+        )
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a generation task's answer is made (greedily) and read.
+
+    Attributes:
+        stop: texts that end the answer, themselves left out.
+        max_new_tokens: the longest answer.
+        answer: a name in `compute.tasks.answers.ANSWERS`: how the answer is read off what was generated.
+    """
+
+    stop: tuple[str, ...]
+    max_new_tokens: int
+    answer: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,37 +133,64 @@ class Task(ABC):
 
     Attributes:
         name: as in study files and in `raw.tasks`.
-        prompt: how its contexts are written.
+        prompts: how its questions may be put; the first is used unless a study names another.
         chance: accuracy of a guess, 0 to 1.
         languages: ISO 639-1 codes, else 639-3.
         licence: SPDX identifier of the data.
         source_url: where the data come from.
+        splits: those that have questions; a task without `train` is a target only.
         kind: whether a choice is scored or a text generated.
         primary_metric: the metric that marts report by default.
+        generation: of a generation task.
     """
 
     name: str
-    prompt: Prompt
+    prompts: tuple[Prompt, ...]
     chance: float
     languages: tuple[str, ...]
     licence: str
     source_url: str
+    splits: tuple[Split, ...] = SPLITS
     kind: Kind = "choice"
     primary_metric: str = "acc"
+    generation: Generation | None = None
 
     @abstractmethod
-    def items(self, language: str, split: Split) -> list[Item]:
-        """The items of a split, always in the same order: the first n are a fair sample of it.
+    def questions(self, language: str, split: Split) -> list[Question]:
+        """The questions of a split, always in the same order: the first n are a fair sample of it.
+
+        Empty for a split that the task does not have.
 
         Raises:
-            compute.names.UnknownName: a language that the task does not have.
+            UnknownName: a language that the task does not have.
+            compute.errors.UserError: data that cannot be had or are damaged; the line names file and row.
         """
 
+    def prompt(self, name: str | None = None) -> Prompt:
+        """The prompt of that id; the first if None.
+
+        Raises:
+            UnknownName: the task has no such prompt.
+        """
+        if name is None:
+            return self.prompts[0]
+        found = next((prompt for prompt in self.prompts if prompt.id == name), None)
+        if found is None:
+            raise UnknownName(f"prompt of task {self.name!r}", name, [prompt.id for prompt in self.prompts])
+        return found
+
+    def items(self, language: str, split: Split, prompt: str | None = None) -> list[Item]:
+        """The questions of a split under the prompt of that id."""
+        render = self.prompt(prompt).item
+        return [render(question) for question in self.questions(language, split)]
+
     def digest(self, language: str) -> str:
-        """sha256 (hexadecimal) over all items of a language in all splits: the revision of the data."""
+        """sha256 (hexadecimal) that stands for all questions of a language in all splits: the revision of the data.
+
+        Here it is over the questions themselves; a task whose data are pinned may derive it without reading them.
+        """
         digest = hashlib.sha256()
-        for split in SPLITS:
-            for item in self.items(language, split):
-                fields = [split, item.item_id, item.parallel_id, item.context, item.choices, item.gold]
-                digest.update(json.dumps(fields, ensure_ascii=False).encode())
+        for split in self.splits:
+            for question in self.questions(language, split):
+                digest.update(json.dumps([split, asdict(question)], ensure_ascii=False).encode())
         return digest.hexdigest()

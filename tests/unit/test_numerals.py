@@ -77,7 +77,7 @@ def test_digests_are_stable_and_tell_tasks_and_languages_apart() -> None:
     digests = {(name, language): load_task(name).digest(language) for name in TASKS for language in ("de", "fi")}
     assert len(set(digests.values())) == len(digests)
     assert load_task("read").digest("de") == digests["read", "de"]
-    assert re.fullmatch(r"digits@[0-9a-f]{8}", load_task("read").prompt.label)
+    assert re.fullmatch(r"digits@[0-9a-f]{8}", load_task("read").prompt().label)
 
 
 def test_pretraining_text_labels_no_dev_or_test_number() -> None:

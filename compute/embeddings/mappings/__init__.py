@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ METHODS: dict[str, str] = {
     "proc": "compute.embeddings.mappings.proc:Procrustes",
 }
 """Name in a study -> "module:class", imported on first use."""
+
+Supervision = Literal["supervised", "semi-supervised", "unsupervised"]
 
 Seeds = NDArray[np.int64]
 """[m, 2]: source row and target row of each training pair; a repeated pair counts twice."""
@@ -57,9 +59,19 @@ class MappingMethod(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    supervision: ClassVar[Supervision] = "supervised"
+    """An unsupervised method is planned once a pair, with `dictionary_size` 0, and given no seed pairs."""
+
     @abstractmethod
-    def fit(self, source: Vectors, target: Vectors, seeds: Seeds) -> Mapping:
+    def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
         """Learns the map from vectors that are already preprocessed.
+
+        Args:
+            source: most frequent word first.
+            target: likewise.
+            seeds: rows of the training pairs; empty for an unsupervised method.
+            device: where the products are made ("cpu", "cuda").
+            seed: of whatever the method draws; the same seed gives the same map on one machine.
 
         Raises:
             ValueError: the two sides, or the seeds, cannot be learnt from; the message says why.

@@ -15,7 +15,7 @@ from compute.embeddings.vectors import Matrix, Vectors
 class Procrustes(MappingMethod):
     """Maps the source side by a rotation or reflection; the target side stays. There is nothing to set."""
 
-    def fit(self, source: Vectors, target: Vectors, seeds: Seeds) -> Mapping:
+    def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
         """W [d, d] from the seed rows [m, 2].
 
         Raises:
