@@ -7,9 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compute.devices import DEVICES
 from compute.errors import UserError
+
+if TYPE_CHECKING:
+    from compute.warehouse import Warehouse
 
 DEFAULT_STUDY = "studies/quickstart.yml"
 
@@ -62,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     compute.add_argument("--workers", type=_positive, help="processes (default: one a core, or one on a GPU)")
     report.add_argument("--output", type=Path, default=Path("report.html"), help="the page (default: report.html)")
 
+    imports = verb("import", _import, "load results that others have computed, as a study of their own")
+    imports.add_argument("importer", help="lm-eval, donors-recipients or bli")
+    imports.add_argument("files", nargs="+", type=Path, metavar="PATH", help="result files, or folders of them")
+    imports.add_argument("--map", type=Path, help="lm-eval: which adapter is which source, which task which language")
+    imports.add_argument("--study", help="the study's name (default: the importer's)")
+    _add_warehouse(imports)
+
     ls = verb("ls", _ls, "list what a study may name")
     ls.add_argument("kind", nargs="?", help="only this kind; all kinds if left out")
     return parser
@@ -74,6 +85,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         default=Path(os.environ.get("STUDY", DEFAULT_STUDY)),
         help=f"the study file (STUDY; default: {DEFAULT_STUDY})",
     )
+    _add_warehouse(parser)
+
+
+def _add_warehouse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--warehouse",
         type=Path,
@@ -124,24 +139,51 @@ def _load(options: argparse.Namespace) -> int:
     return Session(options.study, options.warehouse, options.wait, _say).load()
 
 
+def _study_name(options: argparse.Namespace, warehouse: Warehouse) -> str:
+    """The study that `--study` means: that of a study file, or, where there is no such file, one in the warehouse."""
+    from compute.study_file import read_study
+
+    name = str(options.study)
+    if not options.study.exists() and warehouse.registered(name) is not None:
+        return name
+    return read_study(options.study).study
+
+
 def _check(options: argparse.Namespace) -> int:
     from compute.audit import audit
-    from compute.study_file import read_study
+    from compute.publish import PUBLISHED, publish
     from compute.warehouse import Warehouse
 
-    study = read_study(options.study)
-    return audit(study.study, Warehouse(options.warehouse, options.wait, _say), _say)
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    study = _study_name(options, warehouse)
+    code = audit(study, warehouse, _say)
+    if code == 0:
+        _say(f"{PUBLISHED}: {study}: {publish(study, warehouse):,} mart rows published")
+    else:
+        _say(f"{PUBLISHED}: {study} is not published: an error-level check failed")
+    return code
 
 
 def _report(options: argparse.Namespace) -> int:
-    from compute.study_file import read_study
+    from compute.warehouse import Warehouse
     from report.page import write_report
 
-    study = read_study(options.study)
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    study = _study_name(options, warehouse)
     if not options.warehouse.exists():
         raise UserError(f"{options.warehouse}: no such warehouse; run `make compute` and `make build` first")
-    write_report(options.warehouse, study.study, options.output)
+    write_report(options.warehouse, study, options.output)
     _say(f"report written to {options.output}")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from compute.importers import import_results
+    from compute.session import LANDING
+    from compute.warehouse import Warehouse
+
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    import_results(options.importer, options.files, options.map, options.study, warehouse, LANDING, _say)
     return 0
 
 

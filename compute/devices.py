@@ -27,5 +27,15 @@ def resolve_device(name: str) -> str:
 
 
 def default_workers(device: str) -> int:
-    """One worker a core on a CPU (at most 8), one on a GPU."""
-    return 1 if device == "cuda" else min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
+    """One worker a core on a CPU (at most 8), one a GPU."""
+    return len(visible_gpus()) if device == "cuda" else min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; empty where there is none."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]

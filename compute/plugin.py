@@ -62,6 +62,9 @@ class Job:
     """(kind, name) under which later plugins find this job in the plan, e.g. `("model", "llama-s")`."""
     leaves_artifact: bool = False
     """True: its result includes `artifacts/<key>/`, which jobs that list it as an input read."""
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values that a run needs and that decide nothing, such as where a file lies on this machine; whatever of
+    them can change the result stands in `config` as a digest."""
 
     @cached_property
     def key(self) -> str:
@@ -120,6 +123,7 @@ class Plugin(ABC):
 BUILT_IN: dict[str, str] = {
     "items": "compute.plugins.items:Items",
     "pretrain": "compute.plugins.pretrain:Pretrain",
+    "checkpoint": "compute.plugins.checkpoint:Checkpoint",
     "baseline": "compute.plugins.baseline:Baseline",
     "transfer": "compute.plugins.transfer:Transfer",
     "vectors": "compute.plugins.vectors:TrainVectors",

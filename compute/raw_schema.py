@@ -186,6 +186,7 @@ TABLES: dict[str, Table] = {
                 Column("byte_counts", "integer[]", "UTF-8 bytes of each choice"),
                 Column("prediction", "varchar", "generation tasks: the extracted answer"),
                 Column("correct", "boolean", "generation tasks: whether it is right"),
+                Column("truncated_tokens", "integer", "tokens cut off the context's beginning; 0 where it fitted"),
             ),
         ),
         Table(
@@ -218,6 +219,7 @@ TABLES: dict[str, Table] = {
                 Column("eval_loss", "double", "loss on the held-out split, nats a token"),
                 Column("learning_rate", "double", "learning rate of the step"),
                 Column("seconds", "double", "seconds since training began"),
+                Column("truncated", "integer", "items of the step whose context was cut to fit the model"),
             ),
         ),
         Table(

@@ -15,7 +15,7 @@ from compute.plan import Plan, make_plan
 from compute.progress import Progress
 from compute.runner import Workplace
 from compute.study_file import read_study
-from compute.warehouse import Warehouse
+from compute.warehouse import RegisteredStudy, Warehouse
 
 LANDING, ARTIFACTS = Path("landing"), Path("artifacts")
 """Below the working directory, which is the repository's root."""
@@ -67,7 +67,8 @@ class Session:
             return self._load(self.plan())
 
     def _load(self, plan: Plan) -> int:
-        loaded = self.warehouse.load(plan, self.landing)
+        study = RegisteredStudy(plan.study.study, plan.study.model_dump_json(), "computed", plan.jobs)
+        loaded = self.warehouse.load(study, self.landing)
         self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
         for key in loaded.damaged:
             self.say(f"damaged shards of job {key[:8]} ({plan.jobs[key].label}) withdrawn; run `make compute` again")

@@ -1,88 +1,44 @@
-"""Reads a study from YAML; the only reader of YAML.
+"""Reads a study from YAML.
 
 Every mistake is one line: file and line, key, what was expected, the nearest valid name.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from compute.embeddings.mappings import load_method
 from compute.errors import UserError
 from compute.language_models.settings import Lora
 from compute.names import UnknownName
 from compute.plugin import configure, load_plugin, optional_plugins
-from compute.study import Study
-
-_MAX_STUDY_BYTES = 1_000_000
-_MAX_STUDY_NODES = 100_000
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key written twice, which plain YAML would silently overwrite."""
-
-
-def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[str] = set()
-    for key_node, _ in node.value:
-        if key_node.value in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key_node.value!r} is written twice", key_node.start_mark
-            )
-        seen.add(key_node.value)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+from compute.study import TRAIN_PROMPT, Study
+from compute.yaml_file import read_yaml
 
 
 def read_study(path: Path) -> Study:
     """The study in a YAML file. Raises UserError, one line for each mistake."""
-    try:
-        if path.stat().st_size > _MAX_STUDY_BYTES:
-            raise UserError(f"{path}: larger than {_MAX_STUDY_BYTES:,} bytes; a study file is a page of YAML")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file{_nearest_file(path)}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    loader = _UniqueKeyLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is not None and _written_out(root, {}) > _MAX_STUDY_NODES:
-            raise UserError(f"{path}: its aliases stand for more than {_MAX_STUDY_NODES:,} values")
-        content = loader.construct_document(root) if root is not None else None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}{_yaml_place(error)}") from None
-    except RecursionError:
-        raise UserError(f"{path}: nested too deeply for a study") from None
-    finally:
-        loader.dispose()
-    if root is None or not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping with `study:` and its sections, found {type(content).__name__}")
-    try:
-        study = Study.model_validate(content)
-    except ValidationError as error:
-        raise UserError(_describe(error, (), Study, root, path)) from None
+    file = read_yaml(path, "`study:` and its sections")
+    study = file.validated(Study)
     for name in study.plugins:
         if name not in optional_plugins():
             unknown = UnknownName("plugin", name, optional_plugins())
-            raise UserError(f"{_place(['plugins', name], root, path)}: {unknown}")
+            raise UserError(f"{file.place(['plugins', name])}: {unknown}")
     for location, model, build in _open_sections(study):
         try:
             build()
         except ValidationError as error:
-            raise UserError(_describe(error, location, model, root, path)) from None
+            raise UserError(file.describe(error, model, location)) from None
+    for location, look_up in _references(study):
+        try:
+            look_up()
+        except ValueError as error:
+            raise UserError(f"{file.place(location)}: {error}") from None
     return study
 
 
@@ -97,108 +53,37 @@ def _open_sections(study: Study) -> Iterator[tuple[tuple[str | int, ...], Any, C
         yield ("plugins", name), plugin.Config, partial(configure, plugin, section)
 
 
-def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node has when every alias in it is written out; a few lines can stand for billions."""
-    if id(node) not in known:
-        known[id(node)] = 1  # a node within itself counts once
-        inner: list[yaml.Node] = []
-        if isinstance(node, yaml.MappingNode):
-            inner = [part for pair in node.value for part in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            inner = node.value
-        known[id(node)] = 1 + sum(_written_out(part, known) for part in inner)
-    return known[id(node)]
+Reference = tuple[tuple[str | int, ...], Callable[[], object]]
 
 
-def _nearest_file(path: Path) -> str:
-    siblings = [sibling.name for sibling in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    nearest = difflib.get_close_matches(path.name, siblings, n=1)
-    return f"; did you mean {path.parent / nearest[0]}?" if nearest else ""
+def _references(study: Study) -> Iterator[Reference]:
+    """Where names stand that other parts of the study, or files, must have, and how each is looked up."""
+    for role, grid in (("sources", study.sources), ("targets", study.targets)):
+        for number, block in enumerate(grid.blocks if grid is not None else ()):
+            place = (role, "blocks", number)
+            for position, task in enumerate(block.tasks):
+                yield (*place, "tasks", position), partial(study.task, task, None)
+                for which, language in enumerate(block.languages):
+                    yield (*place, "languages", which), partial(study.task, task, language)
+                    prompt = study.prompt_name(task)
+                    yield ("prompts", "evaluate"), partial(_check_prompt, study, task, language, prompt)
+                    if role == "sources":
+                        yield (*place, "tasks", position), partial(_check_source, study, task, language)
+                        yield from _training_prompts(study, task, language)
 
 
-def _yaml_place(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f":{mark.line + 1}: {problem} (column {mark.column + 1})" if mark else f": {problem}"
+def _training_prompts(study: Study, task: str, language: str) -> Iterator[Reference]:
+    yield ("prompts", "train"), partial(_check_prompt, study, task, language, study.train_prompt_name(task, "default"))
+    for variant, changes in study.variants.items():
+        if TRAIN_PROMPT in changes:
+            prompt = study.train_prompt_name(task, variant)
+            yield ("variants", variant, TRAIN_PROMPT), partial(_check_prompt, study, task, language, prompt)
 
 
-def _describe(error: ValidationError, location: tuple[str | int, ...], model: Any, root: yaml.Node, path: Path) -> str:
-    """A line for each mistake in the section at `location`, which `model` describes."""
-    problems = error.errors()
-    lines = []
-    for problem in problems:
-        inner = problem["loc"]
-        if problem["type"] == "too_short" and any(p["loc"][: len(inner)] == inner for p in problems if p != problem):
-            continue  # a list is short only because its entries are wrong
-        lines.append(f"{_place([*location, *inner], root, path)}: {_expectation(problem, model)}")
-    return "\n".join(dict.fromkeys(lines))
+def _check_source(study: Study, task: str, language: str) -> None:
+    if "train" not in study.task(task, language).splits:
+        raise ValueError(f"task {task!r} has no training data: it can be a target only")
 
 
-def _place(location: list[Any], root: yaml.Node, path: Path) -> str:
-    """File, line and key, as far as the file has them."""
-    line, known = _line_of(root, location)
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in known).lstrip(".")
-    return f"{path}:{line}: {key}" if key else f"{path}"
-
-
-def _line_of(node: yaml.Node, location: list[Any]) -> tuple[int, list[Any]]:
-    """Line (from 1) of the deepest part of `location` present in the file, and the location as far as it names
-    keys (pydantic adds parts that are not, such as the branches of a union)."""
-    line, known = node.start_mark.line + 1, []
-    for position, part in enumerate(location):
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if found is None:
-                if position == len(location) - 1:
-                    known.append(part)
-                continue
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            continue
-        known.append(part)
-    return line, known
-
-
-def _expectation(problem: Any, model: Any) -> str:
-    kind, context, found = problem["type"], problem.get("ctx", {}), problem["input"]
-    if kind == "extra_forbidden":
-        return str(UnknownName("key", str(problem["loc"][-1]), _keys_beside(problem["loc"], model)))
-    if kind == "literal_error":
-        known = re.findall(r"'([^']*)'", context["expected"])
-        return str(UnknownName("value", str(found), known))
-    if kind == "missing":
-        return "this key is required"
-    if kind == "too_short":
-        return "this list is empty; at least one entry is expected"
-    if kind in ("tuple_type", "list_type"):
-        return f"expected a list, found {found!r}"
-    if kind in ("dict_type", "model_type", "model_attributes_type"):
-        return f"expected a mapping of keys to values, found {found!r}"
-    if kind == "string_type" and isinstance(found, bool):
-        return f"expected text, found {found!r} (YAML reads no, yes, on and off as true or false: put it in quotes)"
-    message = problem["msg"].removeprefix("Value error, ")
-    if kind == "value_error" or isinstance(found, dict | list | tuple):
-        return message
-    return f"{message[0].lower()}{message[1:]}, found {found!r}"
-
-
-def _keys_beside(location: tuple[Any, ...], model: Any) -> list[str]:
-    """The keys that are valid where the last part of `location`, counted from `model`, stands."""
-    for part in location[:-1]:
-        field = model.model_fields.get(part)
-        model = (_section_in(field.annotation) if field is not None else None) or model
-    return list(model.model_fields)
-
-
-def _section_in(annotation: Any) -> Any:
-    """The model class inside an annotation such as `tuple[ModelEntry, ...]` or `Grid | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _section_in(argument)
-        if found is not None:
-            return found
-    return None
+def _check_prompt(study: Study, task: str, language: str, prompt: str | None) -> None:
+    study.task(task, language).prompt(prompt)

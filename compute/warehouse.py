@@ -18,8 +18,7 @@ import polars as pl
 
 from compute.errors import UserError
 from compute.landing import Landing
-from compute.plan import Plan
-from compute.plugin import canonical_json
+from compute.plugin import Job, canonical_json
 from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
 
 CHECK_RESULTS = """
@@ -39,6 +38,33 @@ class Loaded:
     jobs: int
     rows: int
     damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RegisteredJob:
+    """A job as it is registered for a study."""
+
+    key: str
+    plugin: str
+    label: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RegisteredStudy:
+    """A study as the warehouse keeps it: computed from a study file, or imported.
+
+    Attributes:
+        name: of the study.
+        config: JSON: its file as validated, or what the importer was told.
+        origin: `computed`, or the importer's name.
+        jobs: all it asks for, by key.
+    """
+
+    name: str
+    config: str
+    origin: str
+    jobs: Mapping[str, Job | RegisteredJob]
 
 
 class Warehouse:
@@ -98,7 +124,24 @@ class Warehouse:
                 return set()
         return {row[0] for row in rows}
 
-    def load(self, plan: Plan, landing: Landing) -> Loaded:
+    def registered(self, study: str) -> RegisteredStudy | None:
+        """A study as it is registered, or None."""
+        if not self.path.exists():
+            return None
+        with self.connect(read_only=True) as connection:
+            try:
+                row = connection.execute("select config, origin from raw.studies where study = ?", [study]).fetchone()
+                jobs = connection.execute(
+                    "select job_key, plugin, label, config from raw.study_jobs where study = ?", [study]
+                ).fetchall()
+            except duckdb.CatalogException:
+                return None
+        if row is None:
+            return None
+        known = {key: RegisteredJob(key, plugin, label, json.loads(config)) for key, plugin, label, config in jobs}
+        return RegisteredStudy(study, row[0], row[1], known)
+
+    def load(self, study: RegisteredStudy, landing: Landing) -> Loaded:
         """Register the study and move its landed shards into `raw`, in one transaction.
 
         Jobs already there are left alone, so loading twice changes nothing. A shard that cannot be read, or
@@ -110,7 +153,7 @@ class Warehouse:
                 _create_schemas(connection)
                 try:
                     with _transaction(connection):
-                        jobs, rows = _load(connection, plan, landing)
+                        jobs, rows = _load(connection, study, landing)
                     return Loaded(jobs, rows, tuple(damaged))
                 except _DamagedShardsError as error:
                     for key in error.job_keys:
@@ -159,13 +202,23 @@ def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("create schema if not exists checks")
     for table in TABLES.values():
         connection.execute(table.create_statement())
+    # A warehouse of an earlier version lacks the columns added since.
+    there = set(
+        connection.execute(
+            "select table_name, column_name from duckdb_columns() where schema_name = 'raw' and not internal"
+        ).fetchall()
+    )
+    for table in TABLES.values():
+        for column in table.columns:
+            if (table.name, column.name) not in there:
+                connection.execute(f"alter table raw.{table.name} add column {column.name} {column.type}")
     connection.execute(CHECK_RESULTS)
 
 
-def _load(connection: duckdb.DuckDBPyConnection, plan: Plan, landing: Landing) -> tuple[int, int]:
-    _register_study(connection, plan)
+def _load(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing: Landing) -> tuple[int, int]:
+    _register(connection, study)
     known = {row[0] for row in connection.execute("select job_key from raw.jobs where state = 'landed'").fetchall()}
-    new = sorted((landing.landed_keys() & set(plan.jobs)) - known)
+    new = sorted((landing.landed_keys() & set(study.jobs)) - known)
     records = _readable_records(landing, new)
     rows = 0
     for table in TABLES:
@@ -173,23 +226,23 @@ def _load(connection: duckdb.DuckDBPyConnection, plan: Plan, landing: Landing) -
             expected = {r["job_key"]: json.loads(r["rows"]).get(table) for r in records}
             rows += _load_table(connection, landing, table, {k: n for k, n in expected.items() if n is not None})
     _insert_files(connection, "jobs", [landing.shard("jobs", key) for key in new])
-    failed = sorted((landing.failed_keys() & set(plan.jobs)) - known)
+    failed = sorted((landing.failed_keys() & set(study.jobs)) - known)
     _insert_files(connection, "jobs", [landing.shard("failures", key) for key in failed])
     return len(new), rows
 
 
-def _register_study(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
-    name = plan.study.study
+def _register(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> None:
+    name = study.name
     connection.execute(
         "insert or replace into raw.studies by name select ? as study, ? as config, ? as origin, ? as planned_at",
-        [name, plan.study.model_dump_json(), "computed", datetime.now(UTC).replace(tzinfo=None)],
+        [name, study.config, study.origin, datetime.now(UTC).replace(tzinfo=None)],
     )
     connection.execute(
         "delete from raw.study_jobs where study = ? and job_key not in (select unnest(?))",
-        [name, list(plan.jobs)],
+        [name, list(study.jobs)],
     )
     wanted = pl.DataFrame(
-        [(name, job.key, job.plugin, job.label, canonical_json(job.config)) for job in plan.jobs.values()],
+        [(name, job.key, job.plugin, job.label, canonical_json(job.config)) for job in study.jobs.values()],
         schema=["study", "job_key", "plugin", "label", "config"],
         orient="row",
     )
@@ -207,7 +260,9 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, table: str, paths: Sequ
         one_each = f"qualify row_number() over (partition by {', '.join(TABLES[table].grain)} order by job_key) = 1"
     for start in range(0, len(paths), _FILES_A_READ):
         some = [str(path) for path in paths[start : start + _FILES_A_READ]]
-        connection.execute(f"{verb} into raw.{table} by name select * from read_parquet(?) {one_each}", [some])
+        # Shards of an earlier version lack columns added since.
+        rows = f"select * from read_parquet(?, union_by_name => true) {one_each}"
+        connection.execute(f"{verb} into raw.{table} by name {rows}", [some])
 
 
 def _readable_records(landing: Landing, keys: Iterable[str]) -> list[dict[str, Any]]:

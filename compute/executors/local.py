@@ -8,33 +8,41 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Self
 
+from compute.devices import visible_gpus
 from compute.errors import JobError
 from compute.runner import Batch, Event, Workplace, fail_batch, limit_threads, run_batch
 
 _SECONDS_TO_END = 5.0
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass
 class _Worker:
     process: BaseProcess
     connection: Connection
+    place: int
+    """The worker's own number from 0: it decides which GPU it sees."""
     batch: Batch | None = None
     settled: set[str] | None = None
 
 
 class LocalExecutor:
-    """Runs batches in `workers` processes of this machine, each kept for one batch after another."""
+    """Runs batches in `workers` processes of this machine, each kept for one batch after another.
+
+    On a machine with several GPUs each worker sees one of them, in turn.
+    """
 
     def __init__(self, workplace: Workplace, workers: int) -> None:
         self.workplace = workplace
         self.workers = workers
+        self._gpus = visible_gpus() if workplace.device == "cuda" else []
         self._queue: deque[Batch] = deque()
         self._pool: list[_Worker] = []
         # Spawn: a forked child would share the threads and locks of whatever the parent has imported.
@@ -76,11 +84,14 @@ class LocalExecutor:
 
     def _start(self) -> _Worker:
         limit_threads(self.workplace.threads)  # inherited: a worker's libraries read it when they are imported
+        taken = {worker.place for worker in self._pool}
+        place = next(place for place in range(self.workers) if place not in taken)
         ours, theirs = self._processes.Pipe()
         process = self._processes.Process(target=_serve, args=(theirs, self.workplace), daemon=True)
-        process.start()
+        with _seeing_one(self._gpus, place):
+            process.start()
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, place)
         self._pool.append(worker)
         return worker
 
@@ -108,6 +119,21 @@ class LocalExecutor:
         events: list[Event] = []
         fail_batch(left, JobError(_cause_of_death(worker.process.exitcode)), self.workplace, events.append)
         yield from events
+
+
+@contextmanager
+def _seeing_one(gpus: Sequence[str], place: int) -> Iterator[None]:
+    """Within the block a child process inherits an environment in which it sees one of `gpus` (if there are any)."""
+    before = os.environ.get(_VISIBLE)
+    if gpus:
+        os.environ[_VISIBLE] = gpus[place % len(gpus)]
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_VISIBLE, None)
+        else:
+            os.environ[_VISIBLE] = before
 
 
 def _cause_of_death(exit_code: int | None) -> str:

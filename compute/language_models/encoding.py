@@ -1,4 +1,4 @@
-"""Items as tokens, cut where lm-evaluation-harness cuts them."""
+"""Items as tokens, cut where lm-evaluation-harness cuts them (`TemplateLM._encode_pair`, `HFLM.tok_encode`)."""
 
 from __future__ import annotations
 
@@ -13,53 +13,197 @@ from compute.tasks.task import Item
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How texts become tokens.
+
+    Attributes:
+        chat_template: a context is put as a user's message in the tokenizer's chat template, which then asks for the
+            assistant's answer; answers follow it without the delimiter that parts them from a plain context.
+        truncate: a context too long for the model loses its beginning; else it is an error.
+    """
+
+    chat_template: bool = False
+    truncate: bool = False
+
+
+PLAIN = Encoding()
+"""Contexts as they are; too long is an error."""
+
+
+@dataclass(frozen=True)
 class EncodedItem:
-    """Token ids of an item's context, and of each choice after it."""
+    """Token ids of an item's context, and of each choice after it.
+
+    Attributes:
+        context: what of the context fits before the longest choice.
+        choices: each choice's own tokens, at least one.
+        truncated: tokens of the context that were cut off to make it fit; 0 normally.
+        spare: the last of the tokens cut off, for which there is room before shorter choices; empty normally.
+    """
 
     context: list[int]
     choices: list[list[int]]
+    truncated: int = 0
+    spare: tuple[int, ...] = ()
 
     @property
     def longest(self) -> int:
         """Tokens of the context and its longest choice."""
         return len(self.context) + max(map(len, self.choices))
 
+    def context_of(self, choice: int) -> list[int]:
+        """What of the context fits before that choice: lm-evaluation-harness cuts each choice's context for itself."""
+        room = max(map(len, self.choices)) - len(self.choices[choice])
+        return [*self.spare[max(0, len(self.spare) - room) :], *self.context]
+
 
 def encode_items(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: Sequence[Item]
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    items: Sequence[Item],
+    encoding: Encoding = PLAIN,
 ) -> list[EncodedItem]:
-    """The items as tokens, with the boundary as in lm-evaluation-harness (`TemplateLM._encode_pair`).
+    """The items as tokens, the same as in lm-evaluation-harness.
 
     Spaces that end the context move to the choices; a choice's tokens are those of context and choice together from
-    the context's number of tokens on. What the model is too short for is cut off the context's beginning. An empty
-    context is the tokenizer's beginning-of-text token, or else its end-of-text token.
+    the context's number of tokens on. An empty context is the tokenizer's beginning-of-text token, or else its
+    end-of-text token. A model that takes n tokens scores n + 1, since the last one is only predicted.
 
     Raises:
-        ValueError: a choice of no tokens, or one that alone is too long for the model.
+        ValueError: a choice of no tokens, or one too long for the model; a context too long, unless it is to be
+            truncated; a tokenizer without chat template where one is asked for, or without a token to begin with.
     """
-    contexts, wholes = [], []
-    for item in items:
-        context = item.context.rstrip()
-        spaces = item.context[len(context) :]
-        contexts.append(context)
-        wholes += [context + spaces + choice for choice in item.choices]
-    if not items:
-        return []
-    context_ids = tokenizer(contexts)["input_ids"]
-    whole_ids = iter(tokenizer(wholes)["input_ids"])
-    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    limit = getattr(model.config, "max_position_embeddings", None) or 2**31
+    contexts = render_contexts(tokenizer, items, encoding)
+    kept = [context.rstrip() for context in contexts]
+    pairs = [
+        (context, answer_text(choice) if encoding.chat_template else choice)
+        for item, context in zip(items, contexts, strict=True)
+        for choice in item.choices
+    ]
+    context_ids = tokenize(tokenizer, kept)
+    whole_ids = iter(tokenize(tokenizer, [context + choice for context, choice in pairs], [c == "" for c, _ in pairs]))
+    limit = context_limit(model, tokenizer)
     encoded = []
-    for item, ids in zip(items, context_ids, strict=True):
-        choices = [next(whole_ids)[len(ids) :] for _ in item.choices]
-        room = limit - max(map(len, choices))
+    for item, text, ids in zip(items, contexts, context_ids, strict=True):
+        wholes = [next(whole_ids) for _ in item.choices]
+        if text:
+            choices = [whole[len(ids) :] for whole in wholes]
+            ids = ids or [_first_token(tokenizer)]
+        else:
+            first = _first_token(tokenizer)
+            ids, choices = [first], [whole[1:] if whole[:1] == [first] else whole for whole in wholes]
         if not all(choices):
             empty = item.choices[choices.index([])]
             raise ValueError(f"item {item.item_id}: choice {empty!r} has no tokens of its own")
-        if room < 1:
-            raise ValueError(f"item {item.item_id}: a choice of {limit - room} tokens, the model takes {limit}")
-        encoded.append(EncodedItem((ids or [first])[-room:], choices))
+        encoded.append(_fit(item.item_id, ids, choices, limit, encoding))
     return encoded
+
+
+def _fit(
+    item_id: str, context: list[int], choices: list[list[int]], limit: int | None, encoding: Encoding
+) -> EncodedItem:
+    """The item, its context cut if it must and may be."""
+    longest, shortest = max(map(len, choices)), min(map(len, choices))
+    if limit is None or len(context) + longest <= limit + 1:
+        return EncodedItem(context, choices)
+    if longest > limit:
+        raise ValueError(f"item {item_id}: a choice of {longest} tokens, and the model takes {limit}")
+    if not encoding.truncate:
+        raise ValueError(
+            f"item {item_id}: {len(context)} tokens of context and {longest} of its longest choice, and the model "
+            f"takes {limit}; with `truncate: true` the context's beginning is cut off"
+        )
+    cut = len(context) + longest - limit - 1
+    spare = context[max(0, cut - (longest - shortest)) : cut]
+    return EncodedItem(context[cut:], choices, cut, tuple(spare))
+
+
+def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], encoding: Encoding) -> list[str]:
+    """The items' contexts as text: as they are, or each a user's message in the tokenizer's chat template.
+
+    Raises:
+        ValueError: a chat template is asked for and the tokenizer has none.
+    """
+    if not encoding.chat_template:
+        return [item.context for item in items]
+    require_chat_template(tokenizer)
+    texts = []
+    for item in items:
+        message = [{"role": "user", "content": item.context}]
+        texts.append(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
+    return [str(text) for text in texts]
+
+
+def require_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises ValueError, with what to do, if the tokenizer has no chat template."""
+    if not tokenizer.chat_template:
+        raise ValueError(
+            "a chat template is asked for and the tokenizer has none; set `chat_template: false`, or take the "
+            "model's instruction-tuned version"
+        )
+
+
+def answer_text(choice: str) -> str:
+    """A choice without the one white space, if any, that parts it from its context."""
+    return choice[1:] if choice[:1].isspace() else choice
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], bare: Sequence[bool] | None = None
+) -> list[list[int]]:
+    """Token ids of each text, with the special tokens that the tokenizer adds.
+
+    None are added where `bare` says so, nor to a text that begins with the first token already, as chat templates
+    write it.
+    """
+    first = _decoded_first_token(tokenizer)
+    plain = [first is not None and text.startswith(first) for text in texts]
+    if bare is not None:
+        plain = [one or other for one, other in zip(plain, bare, strict=True)]
+    ids: list[list[int]] = [[] for _ in texts]
+    for is_plain in (False, True):
+        chosen = [i for i, value in enumerate(plain) if value is is_plain]
+        if chosen:
+            # Not verbose: a text beyond the model's limit is dealt with here.
+            encoded = tokenizer([texts[i] for i in chosen], add_special_tokens=not is_plain, verbose=False)
+            for i, row in zip(chosen, encoded["input_ids"], strict=True):
+                ids[i] = list(row)
+    return ids
+
+
+def _first_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """What an empty context is: the token that begins a text, or else the one that ends it."""
+    token = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if token is None:
+        raise ValueError("the tokenizer has neither a beginning-of-text nor an end-of-text token to begin with")
+    return int(token)
+
+
+def _decoded_first_token(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        return None
+    return str(tokenizer.decode(_first_token(tokenizer))) or None
+
+
+_LIMITS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")
+_NO_LIMIT = 10**9
+"""A tokenizer without a limit says so by a number beyond this."""
+
+
+def context_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Tokens that the model takes; None where nothing limits them, as with ALiBi (Press et al., arXiv 2108.12409).
+
+    Of a model of several modes the language model's own limit counts. Where the configuration gives none, the
+    tokenizer's does.
+    """
+    config = model.config.get_text_config(decoder=True)
+    if not (config.model_type == "bloom" or getattr(config, "alibi", False)):
+        for name in _LIMITS:
+            value = getattr(config, name, None)
+            if value is not None:
+                return int(value)
+    value = getattr(tokenizer, "model_max_length", None)
+    return int(value) if value is not None and value < _NO_LIMIT else None
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int, device: str | torch.device) -> tuple[Tensor, Tensor]:

@@ -4,65 +4,156 @@ LoRA (Hu et al., arXiv 2106.09685) adds to a frozen linear layer's output W x th
 B of shape [out, r]. A stack holds K adapters' matrices as A [K, r, in] and B [K, out, r]; the rows of a batch are laid
 out as K groups of equal size, one an adapter, so that the base runs once over all of them and the updates are two
 batched matrix products. No adapter sees another's rows.
+
+DoRA (Liu et al., arXiv 2402.09353) then scales each output by m / |W + s B A|, the norm over inputs being taken as a
+constant; m, of shape [out], is trained too and starts as |W|.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from types import TracebackType
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from compute.language_models.settings import Lora
+from compute.language_models.adapters import Adapter, initial_adapter, load_adapter, save_adapter
+from compute.language_models.dropout import drop
 
-_PEFT_KEY = "base_model.model.{module}.lora_{matrix}.weight"
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """One adapter: float32 matrices on the CPU by layer name, A [r, in] and B [out, r]."""
-
-    rank: int
-    scaling: float
-    matrices: dict[str, tuple[Tensor, Tensor]]
+__all__ = ["Adapter", "LoraStack", "StackedLinear", "initial_adapter", "load_adapter", "save_adapter"]
 
 
 class StackedLinear(nn.Module):
-    """A frozen linear layer with K low-rank updates; its input's first dimension holds one group an active adapter."""
+    """A frozen linear layer with an update an active adapter; its input's first dimension holds one group each.
 
-    def __init__(self, base: nn.Linear, a: Tensor, b: Tensor, scaling: Tensor, stack: LoraStack) -> None:
+    Attributes:
+        base: the frozen layer.
+        a: A of the active adapters [active, r, in], in the base's dtype.
+        b: B of the active adapters [active, out, r], in the base's dtype.
+        magnitude: m of the active adapters [active, out] in float32; None without DoRA.
+    """
+
+    a: Tensor
+    b: Tensor
+
+    def __init__(self, name: str, base: nn.Linear, stack: LoraStack) -> None:
         super().__init__()
-        device = base.weight.device
         self.base = base
-        self.lora_a = nn.Parameter(a.to(device))
-        self.lora_b = nn.Parameter(b.to(device))
-        self.scaling = scaling.to(device)
+        self.magnitude: Tensor | None = None
+        self._number = zlib.crc32(name.encode()) - 2**31
+        self._base_norms: Tensor | None = None
+        self._norms: Tensor | None = None
         # In a tuple, so that the stack is not taken for a submodule's state and never copied with the layer.
         self._stack = (stack,)
 
     def forward(self, x: Tensor) -> Tensor:
         """[groups * rows, ..., in] -> [groups * rows, ..., out]."""
         stack = self._stack[0]
-        a: Tensor = self.lora_a
-        b: Tensor = self.lora_b
-        scaling = self.scaling
-        if len(stack.active) < len(stack):
-            chosen = torch.tensor(stack.active, device=a.device)
-            a, b, scaling = a[chosen], b[chosen], scaling[chosen]
-        groups = x.reshape(len(a), -1, x.shape[-1])
-        update = torch.bmm(stack.drop(groups), a.to(x.dtype).transpose(1, 2))
-        update = torch.bmm(update, (b * scaling[:, None, None]).to(x.dtype).transpose(1, 2))
-        output: Tensor = self.base(x)
-        return output + update.view(*x.shape[:-1], -1)
+        groups = x.reshape(len(self.a), -1, x.shape[-1])
+        output: Tensor = self.base(groups)
+        dropped = stack.drop(groups, self._number)
+        narrow = torch.bmm(dropped, self.a.transpose(1, 2))
+        if self.magnitude is None:
+            output = torch.baddbmm(output, narrow, self.b.transpose(1, 2), alpha=stack.scaling)
+        else:
+            scale = self.magnitude / self.norms()
+            if dropped is not groups:
+                plain = nn.functional.linear(dropped, self.base.weight)
+            else:
+                plain = output if self.base.bias is None else output - self.base.bias
+            update = torch.bmm(narrow, self.b.transpose(1, 2)) * stack.scaling
+            output = output + (scale - 1)[:, None].to(x.dtype) * plain + scale[:, None].to(x.dtype) * update
+        return output.view(*x.shape[:-1], -1)
+
+    @torch.no_grad()
+    def norms(self) -> Tensor:
+        """|W + s B A| of each output over the inputs, float32 [active, out]; no gradient goes through it.
+
+        By |W|^2 + 2 s W.(B A) + s^2 |B A|^2, so that no matrix of W's size is made for each adapter.
+        """
+        if self._norms is None:
+            weight, a, b, s = self.base.weight.float(), self.a.float(), self.b.float(), self._stack[0].scaling
+            if self._base_norms is None:
+                self._base_norms = weight.square().sum(1)
+            cross = (torch.matmul(weight, a.transpose(1, 2)) * b).sum(2)
+            square = (torch.bmm(b, torch.bmm(a, a.transpose(1, 2))) * b).sum(2)
+            self._norms = (self._base_norms + 2 * s * cross + s * s * square).clamp(min=0).sqrt()
+        return self._norms
+
+    def forget_norms(self) -> None:
+        """To be called when A or B have changed."""
+        self._norms = None
+
+
+@dataclass
+class _Slot:
+    """Where an array lies among an adapter's numbers of one device and dtype."""
+
+    layer: str
+    array: str
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def stop(self) -> int:
+        return self.start + torch.Size(self.shape).numel()
+
+
+class _Part:
+    """All numbers of the stack on one device and for one dtype, an adapter a row.
+
+    Attributes:
+        masters: float32 [adapters, numbers]: what is trained and saved.
+        working: the active adapters' [active, numbers], in the dtype that the base computes in.
+        leaves: views of `working`, one a slot, [active, *shape].
+        gradients: float32 [active, numbers]; None until asked for.
+    """
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device, self.dtype = device, dtype
+        self.slots: list[_Slot] = []
+        self.leaves: list[Tensor] = []
+        self.masters = self.working = torch.empty(0)
+        self.gradients: Tensor | None = None
+
+    def add(self, layer: str, array: str, shape: tuple[int, ...]) -> None:
+        """Room for one more array of each adapter."""
+        self.slots.append(_Slot(layer, array, self.slots[-1].stop if self.slots else 0, shape))
+
+    def fill(self, adapters: Sequence[Adapter]) -> None:
+        """Take over the adapters' values."""
+        rows = [
+            torch.cat([adapter.array(slot.layer, slot.array).flatten() for slot in self.slots]) for adapter in adapters
+        ]
+        self.masters = torch.stack(rows).to(self.device, torch.float32)
+
+    def activate(self, active: Sequence[int], with_gradients: bool) -> None:
+        """Make room for the active adapters alone."""
+        self.working = torch.empty(len(active), self.masters.shape[1], device=self.device, dtype=self.dtype)
+        self.gradients = torch.zeros_like(self.working, dtype=torch.float32) if with_gradients else None
+        self.leaves = [self._view(self.working, slot).requires_grad_(with_gradients) for slot in self.slots]
+        self.refresh(active)
+
+    @torch.no_grad()
+    def refresh(self, active: Sequence[int]) -> None:
+        """Bring `working` up to `masters`."""
+        for place, k in enumerate(active):
+            self.working[place].copy_(self.masters[k])
+
+    def add_gradients(self, gradients: Iterable[Tensor | None]) -> None:
+        """Add those of `leaves` to `gradients`; a layer that the model did not use has none."""
+        assert self.gradients is not None
+        for slot, gradient in zip(self.slots, gradients, strict=True):
+            if gradient is not None:
+                self._view(self.gradients, slot).add_(gradient)
+
+    def _view(self, numbers: Tensor, slot: _Slot) -> Tensor:
+        return numbers.detach()[:, slot.start : slot.stop].view(-1, *slot.shape)
 
 
 class LoraStack:
@@ -70,46 +161,59 @@ class LoraStack:
 
     Attributes:
         layers: the adapted layers by name.
-        active: which adapters the groups of the next batch belong to, in order; all of them at first.
+        scaling: what B A is multiplied by.
+        rank: of the updates.
     """
 
     def __init__(self, model: PreTrainedModel, adapters: Sequence[Adapter]) -> None:
-        """Takes adapters of one rank over the same layers.
+        """Takes adapters of one rank, scaling and kind (LoRA or DoRA) over the same layers.
 
         Raises:
-            ValueError: no adapter; different ranks or layers; a layer that the model lacks or of another shape.
+            ValueError: no adapter; different ranks, scalings or layers; a layer that the model lacks or of another
+                shape.
         """
         if not adapters:
             raise ValueError("a stack needs at least one adapter")
-        self.active: list[int] = list(range(len(adapters)))
+        self.rank, self.scaling = adapters[0].rank, adapters[0].scaling
+        if any((other.rank, other.scaling) != (self.rank, self.scaling) for other in adapters):
+            raise ValueError("stacked adapters must be of one rank and scaling")
         self.layers: dict[str, StackedLinear] = {}
         self._model = model
-        self._dropout = 0.0
-        self._draws: list[torch.Generator] = []
-        self._scalings = [adapter.scaling for adapter in adapters]
-        self._rank = adapters[0].rank
+        self._size = len(adapters)
+        self._dropout: tuple[float, Tensor] | None = None
+        self._has_gradients = False
+        self._parts: dict[tuple[torch.device, torch.dtype], _Part] = {}
         modules = dict(model.named_modules())
         for name in adapters[0].matrices:
             base = modules.get(name)
             if not isinstance(base, nn.Linear):
                 raise ValueError(f"the model has no linear layer {name!r} to put the adapter on")
-            if any(adapter.matrices.keys() != adapters[0].matrices.keys() for adapter in adapters):
+            if any(
+                other.matrices.keys() != adapters[0].matrices.keys()
+                or other.magnitudes.keys() != adapters[0].magnitudes.keys()
+                for other in adapters
+            ):
                 raise ValueError("stacked adapters must be over the same layers")
-            pairs = [adapter.matrices[name] for adapter in adapters]
-            shapes = {(tuple(a.shape), tuple(b.shape)) for a, b in pairs}
-            expected = ((self._rank, base.in_features), (base.out_features, self._rank))
+            shapes = {tuple(tuple(matrix.shape) for matrix in other.matrices[name]) for other in adapters}
+            expected = ((self.rank, base.in_features), (base.out_features, self.rank))
             if shapes != {expected}:
                 raise ValueError(f"layer {name!r} takes A and B of {expected}, not {sorted(shapes)}")
-            self.layers[name] = StackedLinear(
-                base,
-                torch.stack([a for a, _ in pairs]),
-                torch.stack([b for _, b in pairs]),
-                torch.tensor(self._scalings),
-                self,
-            )
+            self.layers[name] = StackedLinear(name, base, self)
+            part = self._part(base.weight.device, base.weight.dtype)
+            part.add(name, "a", expected[0])
+            part.add(name, "b", expected[1])
+            if name in adapters[0].magnitudes:
+                # In float32: in bf16 a magnitude near 1 could not move by less than 0.4 %.
+                self._part(base.weight.device, torch.float32).add(name, "magnitude", (base.out_features,))
+        for part in self._parts.values():
+            part.fill(adapters)
+        self._activate(list(range(self._size)))
+
+    def _part(self, device: torch.device, dtype: torch.dtype) -> _Part:
+        return self._parts.setdefault((device, dtype), _Part(device, dtype))
 
     def __len__(self) -> int:
-        return len(self._scalings)
+        return self._size
 
     def __enter__(self) -> LoraStack:
         for name, layer in self.layers.items():
@@ -122,125 +226,89 @@ class LoraStack:
         for name, layer in self.layers.items():
             self._model.set_submodule(name, layer.base)
 
-    def parameters(self) -> list[nn.Parameter]:
-        """All matrices, each with the adapters as its first dimension."""
-        return [matrix for layer in self.layers.values() for matrix in (layer.lora_a, layer.lora_b)]
+    @property
+    def active(self) -> list[int]:
+        """Which adapters the groups of the next batch belong to, in order; all of them at first."""
+        return list(self._active)
+
+    @active.setter
+    def active(self, active: Sequence[int]) -> None:
+        if list(active) != self._active:
+            self._activate(active)
+
+    def _activate(self, active: Sequence[int]) -> None:
+        self._active = list(active)
+        for part in self._parts.values():
+            part.activate(self._active, self._has_gradients and torch.is_grad_enabled())
+            for slot, leaf in zip(part.slots, part.leaves, strict=True):
+                setattr(self.layers[slot.layer], slot.array, leaf)
+        self._forget_norms()
+
+    def _forget_norms(self) -> None:
+        for layer in self.layers.values():
+            layer.forget_norms()
 
     def adapter(self, index: int) -> Adapter:
         """A copy of one adapter as it is now."""
-        matrices = {
-            name: (layer.lora_a[index].detach().cpu().clone(), layer.lora_b[index].detach().cpu().clone())
-            for name, layer in self.layers.items()
+        arrays = {
+            (slot.layer, slot.array): part.masters[index, slot.start : slot.stop].view(slot.shape).cpu().clone()
+            for part in self._parts.values()
+            for slot in part.slots
         }
-        return Adapter(self._rank, self._scalings[index], matrices)
+        matrices = {name: (arrays[name, "a"], arrays[name, "b"]) for name in self.layers}
+        magnitudes = {name: arrays[name, "magnitude"] for name in self.layers if (name, "magnitude") in arrays}
+        return Adapter(self.rank, self.scaling, matrices, magnitudes)
+
+    def trained(self, index: int) -> list[Tensor]:
+        """All numbers of one adapter, float32, a vector a device and dtype. After changing them call `refresh`."""
+        return [part.masters[index] for part in self._parts.values()]
+
+    def refresh(self) -> None:
+        """To be called when `trained` was changed: from now on the active adapters compute with the new values."""
+        for part in self._parts.values():
+            part.refresh(self._active)
+        self._forget_norms()
+
+    def require_gradients(self) -> None:
+        """From now on forward passes remember what `add_gradients` needs."""
+        self._has_gradients = True
+        self._activate(self._active)
+
+    def add_gradients(self, loss: Tensor) -> None:
+        """Add the gradients of a loss to `gradients`: summed in float32, whatever the model computes in."""
+        parts = self._parts.values()
+        leaves = [leaf for part in parts for leaf in part.leaves]
+        gradients = iter(torch.autograd.grad(loss, leaves, allow_unused=True))
+        for part in parts:
+            part.add_gradients(islice(gradients, len(part.leaves)))
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Sums since `zero_gradients`: float32 [active, numbers], in the order of `trained`."""
+        return [part.gradients for part in self._parts.values() if part.gradients is not None]
+
+    def zero_gradients(self) -> None:
+        """Begin new sums."""
+        for gradients in self.gradients:
+            gradients.zero_()
 
     @contextmanager
-    def dropout(self, probability: float, seeds: Sequence[int]) -> Iterator[None]:
-        """Within the block the updates' inputs are dropped out, each adapter's from its own seeded generator."""
-        device = next(self._model.parameters()).device
-        self._draws = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-        self._dropout = probability
+    def dropout(self, probability: float, keys: Tensor) -> Iterator[None]:
+        """Within the block the updates' inputs are dropped out.
+
+        Args:
+            probability: of an entry to be zeroed.
+            keys: of the tokens of the batch, int32 [rows, length]; see `compute.language_models.dropout`.
+        """
+        self._dropout = (probability, keys)
         try:
             yield
         finally:
-            self._dropout = 0.0
+            self._dropout = None
 
-    def drop(self, groups: Tensor) -> Tensor:
-        """[active, rows, in] with dropout where it is on; see `dropout`."""
-        if self._dropout == 0.0 or not torch.is_grad_enabled():
+    def drop(self, groups: Tensor, layer: int) -> Tensor:
+        """[active, tokens, in] with dropout where it is on; see `dropout`."""
+        if self._dropout is None:
             return groups
-        keep = torch.stack(
-            [torch.rand(groups.shape[1:], generator=self._draws[i], device=groups.device) for i in self.active]
-        )
-        return groups * (keep >= self._dropout) / (1 - self._dropout)
-
-
-def initial_adapter(model: PreTrainedModel, settings: Lora, seed: int) -> Adapter:
-    """An adapter as PEFT starts it: A Kaiming-uniform (a = sqrt 5), B zero, so that it changes nothing yet.
-
-    Each layer's A depends on the seed and the layer's name only.
-
-    Raises:
-        ValueError: `target_modules` that match no linear layer of the model.
-    """
-    matrices = {}
-    for name, layer in _target_layers(model, settings).items():
-        digest = hashlib.sha256(f"lora\0{seed}\0{name}".encode()).digest()
-        draw = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-        a = torch.empty(settings.rank, layer.in_features)
-        nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=draw)
-        matrices[name] = (a, torch.zeros(layer.out_features, settings.rank))
-    return Adapter(settings.rank, settings.scaling, matrices)
-
-
-def _target_layers(model: PreTrainedModel, settings: Lora) -> dict[str, nn.Linear]:
-    output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not output}
-    if settings.target_modules == "all-linear":
-        return linear
-    wanted = tuple(settings.target_modules)
-    for ending in wanted:
-        if not any(f".{name}".endswith(f".{ending}") for name in linear):
-            endings = sorted({name.rpartition(".")[2] for name in linear})
-            raise ValueError(f"target module {ending!r} matches no layer of the model; it has {', '.join(endings)}")
-    return {n: m for n, m in linear.items() if f".{n}".endswith(tuple(f".{ending}" for ending in wanted))}
-
-
-def save_adapter(adapter: Adapter, settings: Lora, folder: Path, base_model: str) -> None:
-    """Writes PEFT's own format; `PeftModel.from_pretrained(base, folder)` loads it.
-
-    Args:
-        adapter: what to save.
-        settings: what it was made with.
-        folder: made if need be.
-        base_model: a name for the base that means the same on every machine, never an absolute path.
-
-    Raises:
-        ValueError: `base_model` is an absolute path.
-    """
-    from peft import LoraConfig
-
-    if Path(base_model).is_absolute():
-        raise ValueError(f"base_model {base_model!r} is an absolute path, which means nothing on another machine")
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT says int and takes any number
-        use_rslora=settings.rs_lora,
-        lora_dropout=settings.dropout,
-        target_modules=sorted(adapter.matrices),
-        task_type="CAUSAL_LM",
-        inference_mode=True,
-        base_model_name_or_path=base_model,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(config.to_dict(), indent=2, sort_keys=True, default=sorted)
-    (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
-    tensors = {}
-    for module, (a, b) in adapter.matrices.items():
-        tensors[_PEFT_KEY.format(module=module, matrix="A")] = a.contiguous()
-        tensors[_PEFT_KEY.format(module=module, matrix="B")] = b.contiguous()
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-
-
-def load_adapter(folder: Path) -> Adapter:
-    """An adapter saved in PEFT's format, ours or another's.
-
-    Raises:
-        OSError: a file is missing or truncated.
-        ValueError: not a plain LoRA adapter.
-    """
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("bias", "none") != "none":
-        raise ValueError(f"adapter {folder}: not a plain LoRA adapter")
-    tensors = load_file(folder / "adapter_model.safetensors")
-    prefix, middle, suffix = "base_model.model.", ".lora_A", ".weight"
-    matrices = {}
-    for key, a in tensors.items():
-        if key.startswith(prefix) and key.endswith(middle + suffix):
-            module = key[len(prefix) : -len(middle + suffix)]
-            matrices[module] = (a.float(), tensors[_PEFT_KEY.format(module=module, matrix="B")].float())
-    if 2 * len(matrices) != len(tensors):
-        raise ValueError(f"adapter {folder}: holds tensors that are not pairs of LoRA matrices")
-    rank = int(config["r"])
-    root = rank**0.5 if config.get("use_rslora") else rank
-    return Adapter(rank, float(config["lora_alpha"]) / root, matrices)
+        probability, keys = self._dropout
+        return drop(groups, keys.to(groups.device), layer, probability)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from transformers.utils.logging import disable_progress_bar
 from compute.language_models import Progress
 from compute.language_models.settings import Architecture, Family, Pretraining
 from compute.language_models.tokenizer import train_tokenizer
-from compute.tasks.numerals import pretraining_text
 
 CONFIGS: dict[Family, type[PreTrainedConfig]] = {
     "llama": LlamaConfig,
@@ -69,13 +68,22 @@ class PretrainingResult:
 def pretrain(
     architecture: Architecture,
     settings: Pretraining,
+    documents: Sequence[str],
     out_dir: Path,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
 ) -> PretrainingResult:
-    """Trains a model from scratch on text of the numerals world and saves it with its tokenizer (safetensors).
+    """Trains a model from scratch on `documents` and saves it with its tokenizer (safetensors).
 
     The same arguments give the same weights on the same machine with the same number of threads.
+
+    Args:
+        architecture: of the model.
+        settings: of the training; what it says about the text is the caller's business.
+        documents: the text, shuffled: the first of them are held out for `eval_loss`.
+        out_dir: where the model goes.
+        device: where to train.
+        progress: called after every step.
 
     Raises:
         PretrainingError: the loss became NaN or infinite.
@@ -83,12 +91,8 @@ def pretrain(
     """
     if settings.block_tokens > architecture.max_tokens:
         raise ValueError(f"block_tokens {settings.block_tokens} exceeds max_tokens {architecture.max_tokens}")
-    documents = pretraining_text(
-        settings.languages, settings.seed,
-        readings=settings.readings, counting=settings.counting, examples=settings.examples,
-    )  # fmt: skip
     tokenizer = train_tokenizer(documents, settings.vocabulary_size, architecture.max_tokens)
-    encoded: list[list[int]] = tokenizer(documents)["input_ids"]
+    encoded: list[list[int]] = tokenizer(list(documents))["input_ids"]
     held_out = max(1, int(HELD_OUT_SHARE * len(encoded)))
     text, eval_text = encoded[held_out:], encoded[:held_out]
 

@@ -1,53 +1,65 @@
-"""Log-likelihoods of choices: the prompt encoded once, its key-value cache shared by the choices."""
+"""Log-likelihoods of choices: a context is read once for all choices after it, logits are made where they are asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compute.language_models.encoding import EncodedItem, encode_items, pad_left, positions
+from compute.language_models.branching import Row, can_branch, forward_arguments, rows
+from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, answer_text, encode_items
 from compute.language_models.lora import LoraStack
+from compute.language_models.memory import Load, default_limits, run_in_batches
 from compute.tasks.task import Item
+
+_SOFTMAX_ROWS = 256
+"""Rows of logits in float32 at a time."""
 
 
 @dataclass(frozen=True)
 class ItemScore:
     """An item's choices, in order: log-likelihood given the context (nats), and lengths to normalise by.
 
-    Characters and bytes (UTF-8) are counted without the space that parts a choice from its context, as in
-    lm-evaluation-harness.
+    Characters and bytes (UTF-8) are counted without the white space that parts a choice from its context, as in
+    lm-evaluation-harness. `truncated_tokens` were cut off the context's beginning.
     """
 
     logprobs: list[float]
     token_counts: list[int]
     char_counts: list[int]
     byte_counts: list[int]
+    truncated_tokens: int = 0
 
 
 def score_items(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     items: Sequence[Item],
-    batch_tokens: int = 8192,
+    batch_tokens: int | None = None,
     device: str | torch.device = "cpu",
+    encoding: Encoding = PLAIN,
 ) -> list[ItemScore]:
     """The scores of each item, in the items' order.
+
+    Batches depend on the items alone. Where the GPU's memory is not enough for one, they are halved.
 
     Args:
         model: in evaluation mode, on `device`.
         tokenizer: the model's.
         items: questions of one or several tasks.
-        batch_tokens: tokens of a batch, padding included; a longer item is a batch by itself.
+        batch_tokens: tokens of a batch, padding included; a longer row is a batch by itself. None: what suits the
+            device.
         device: where the model is.
+        encoding: how texts become tokens.
 
     Raises:
-        ValueError: a choice without tokens or too long for the model.
+        ValueError: an item that cannot be encoded (see `encode_items`), or that alone needs more memory than there is.
     """
-    return _score(model, tokenizer, items, batch_tokens, device, groups=1)[0]
+    return _score(model, tokenizer, items, batch_tokens, device, encoding, groups=1)[0]
 
 
 def score_adapters(
@@ -55,14 +67,15 @@ def score_adapters(
     tokenizer: PreTrainedTokenizerBase,
     items: Sequence[Item],
     stack: LoraStack,
-    batch_tokens: int = 8192,
+    batch_tokens: int | None = None,
     device: str | torch.device = "cpu",
+    encoding: Encoding = PLAIN,
 ) -> list[list[ItemScore]]:
     """The same for every active adapter of a stack installed on the model: one list of scores an adapter, in order.
 
     A batch has `batch_tokens` an adapter, so that batches do not depend on how many adapters there are.
     """
-    return _score(model, tokenizer, items, batch_tokens, device, groups=len(stack.active))
+    return _score(model, tokenizer, items, batch_tokens, device, encoding, groups=len(stack.active))
 
 
 @torch.inference_mode()
@@ -70,80 +83,98 @@ def _score(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     items: Sequence[Item],
-    batch_tokens: int,
+    batch_tokens: int | None,
     device: str | torch.device,
+    encoding: Encoding,
     groups: int,
 ) -> list[list[ItemScore]]:
-    encoded = encode_items(model, tokenizer, items)
-    logprobs: list[list[list[float]]] = [[[] for _ in items] for _ in range(groups)]
-    for batch in _batches(encoded, batch_tokens):
-        chosen = [encoded[i] for i in batch]
-        values = iter(_choice_logprobs(model, chosen, groups, tokenizer.pad_token_id, device).tolist())
-        for group in range(groups):
-            for i in batch:
-                logprobs[group][i] = [next(values) for _ in encoded[i].choices]
-    texts = [[choice.removeprefix(" ") for choice in item.choices] for item in items]
+    encoded = encode_items(model, tokenizer, items, encoding)
+    columns = _columns(encoded)
+    limits = default_limits(device, model.config.get_text_config(decoder=True).vocab_size)
+    if batch_tokens is not None:
+        limits = replace(limits, tokens=batch_tokens)
+    all_rows, loads = [], []
+    for context, (first_item, choices) in _prompts(encoded, columns).items():
+        for row in rows(context, choices, can_branch(model)):
+            all_rows.append(row)
+            loads.append(Load(len(row.tokens), len(row.predicting()), f"item {items[first_item].item_id}"))
+    done: list[tuple[list[int], Tensor]] = []
+
+    def score_batch(batch: list[int]) -> None:
+        chosen = [all_rows[i] for i in batch]
+        predicted_columns = [target.column for row in chosen for target in row.targets]
+        done.append((predicted_columns, _target_logprobs(model, chosen, groups)))
+
+    run_in_batches(loads, limits, score_batch)
+    logprobs = torch.zeros(groups, columns[-1], dtype=torch.float64)
+    for predicted_columns, values in done:
+        logprobs.index_add_(1, torch.tensor(predicted_columns), values.cpu())
+
+    texts = [[answer_text(choice) for choice in item.choices] for item in items]
     return [
         [
             ItemScore(
-                logprobs[group][i],
+                values[columns[i] : columns[i + 1]],
                 [len(choice) for choice in encoded[i].choices],
                 [len(text) for text in texts[i]],
                 [len(text.encode()) for text in texts[i]],
+                encoded[i].truncated,
             )
             for i in range(len(items))
         ]
-        for group in range(groups)
+        for values in logprobs.tolist()
     ]
 
 
-def _batches(encoded: Sequence[EncodedItem], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices of items of like length, longest first, so that the first batch shows whether memory is enough."""
-    batch: list[int] = []
-    for i in sorted(range(len(encoded)), key=lambda i: (-encoded[i].longest, -len(encoded[i].context), i)):
-        if batch and (len(batch) + 1) * encoded[batch[0]].longest > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
+def _columns(encoded: Sequence[EncodedItem]) -> list[int]:
+    """Where each item's choices begin among those of all items, and last how many there are."""
+    columns = [0]
+    for item in encoded:
+        columns.append(columns[-1] + len(item.choices))
+    return columns
 
 
-def _choice_logprobs(
-    model: PreTrainedModel, batch: Sequence[EncodedItem], groups: int, pad: int, device: str | torch.device
-) -> Tensor:
-    """float64 on the CPU, [groups * choices of all items]: group by group, item by item, choice by choice."""
-    ids, mask = pad_left([item.context for item in batch], pad, device)
-    ids, mask = ids.repeat(groups, 1), mask.repeat(groups, 1)
-    rows = [row for row, item in enumerate(batch) for _ in item.choices]
-    choices = [choice for item in batch for choice in item.choices]
-    row_of = torch.tensor([group * len(batch) + row for group in range(groups) for row in rows], device=device)
-    longest = max(map(len, choices))
-    cache = DynamicCache(config=model.config) if longest > 1 else None
-    output = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions(mask), logits_to_keep=1,
-        past_key_values=cache, use_cache=cache is not None,
-    )  # fmt: skip
-    first = torch.tensor([choice[0] for choice in choices] * groups, device=device)
-    total = _logprob(output.logits[:, -1][row_of], first)
-    if cache is not None:
-        # The choices go on from their context's cache; their last tokens are predicted, never fed.
-        cache.batch_select_indices(row_of)
-        padded = [list(choice) + [pad] * (longest - len(choice)) for choice in choices]
-        tokens = torch.tensor(padded, device=device).repeat(groups, 1)
-        real = torch.tensor([[int(j < len(c)) for j in range(longest)] for c in choices], device=device)
-        real = real.repeat(groups, 1)
-        seen = torch.cat([mask[row_of], real[:, :-1]], dim=1)
-        output = model(
-            input_ids=tokens[:, :-1], attention_mask=seen, past_key_values=cache, use_cache=True,
-            position_ids=positions(seen)[:, -(longest - 1) :],
-        )  # fmt: skip
-        total += (_logprob(output.logits, tokens[:, 1:]) * real[:, 1:]).sum(-1)
-    return total.cpu()
+def _prompts(
+    encoded: Sequence[EncodedItem], columns: Sequence[int]
+) -> dict[tuple[int, ...], tuple[int, list[tuple[int, list[int]]]]]:
+    """The different contexts, each with the first item that has it and all choices that follow it: (column, tokens)."""
+    prompts: dict[tuple[int, ...], tuple[int, list[tuple[int, list[int]]]]] = {}
+    for i, item in enumerate(encoded):
+        for j, choice in enumerate(item.choices):
+            _, choices = prompts.setdefault(tuple(item.context_of(j)), (i, []))
+            choices.append((columns[i] + j, choice))
+    return prompts
 
 
-def _logprob(logits: Tensor, tokens: Tensor) -> Tensor:
-    """float64: the log-probability of each token, [...] from logits [..., vocabulary] and tokens [...]."""
-    logits = logits.float()
-    picked = logits.gather(-1, tokens[..., None])[..., 0]
-    return (picked - logits.logsumexp(-1)).double()
+def _target_logprobs(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> Tensor:
+    """float64 [groups, targets of all rows], on the model's device."""
+    arguments = forward_arguments(model, batch, groups)
+    n = arguments["input_ids"].shape[1]
+    predicting = [row.predicting() for row in batch]
+    wanted = torch.zeros(len(batch) * n, dtype=torch.bool)
+    wanted[[i * n + after for i, afters in enumerate(predicting) for after in afters]] = True
+    wanted = wanted.view(len(batch), n).to(model.device).repeat(groups, 1)
+    # A model's own code may not know how to make logits for some tokens only.
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        logits = model(**arguments, logits_to_keep=wanted).logits
+    else:
+        logits = model(**arguments).logits[wanted]
+
+    at, start = [], 0
+    for row, afters in zip(batch, predicting, strict=True):
+        order = {after: start + k for k, after in enumerate(afters)}
+        at += [order[target.after] for target in row.targets]
+        start += len(afters)
+    tokens = [target.token for row in batch for target in row.targets]
+    return _picked_logprobs(logits.view(groups, start, -1), torch.tensor(at), torch.tensor(tokens))
+
+
+def _picked_logprobs(logits: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
+    """float64 [groups, targets]: log-probability of each token, from logits [groups, rows, vocabulary] at rows `at`."""
+    values = torch.empty(logits.shape[0], len(at), dtype=torch.float64, device=logits.device)
+    for start in range(0, logits.shape[1], _SOFTMAX_ROWS):
+        part = logits[:, start : start + _SOFTMAX_ROWS].float().log_softmax(-1)
+        here = ((at >= start) & (at < start + _SOFTMAX_ROWS)).nonzero()[:, 0]
+        index, token = (at[here] - start).to(logits.device), tokens[here].to(logits.device)
+        values[:, here.to(logits.device)] = part[:, index, token].double()
+    return values

@@ -37,13 +37,18 @@ class Architecture(_Settings):
 
 
 class Pretraining(_Settings):
-    """How a model is trained from scratch on text of the numerals world."""
+    """How a model is trained from scratch, and on which text.
 
-    corpus: Literal["numerals"] = Field(default="numerals", description="the text trained on")
+    The text is that of the numerals world, or that of some of the study's tasks: the texts of all their training
+    questions, and `examples` of them as put to the model, with their answers.
+    """
+
+    corpus: Literal["numerals", "tasks"] = Field(default="numerals", description="the text trained on")
     languages: tuple[str, ...] = Field(min_length=1, description="languages of the text")
-    readings: int = Field(default=2, ge=0, description="times each training number is read, a language and epoch")
-    counting: int = Field(default=200, ge=0, description="counting documents a language")
-    examples: int = Field(default=20, ge=1, description="labelled examples of each other task, a language")
+    tasks: tuple[str, ...] = Field(default=(), description="corpus tasks: whose training questions are read")
+    readings: int = Field(default=2, ge=0, description="numerals: times a training number is read, a language")
+    counting: int = Field(default=200, ge=0, description="numerals: counting documents a language")
+    examples: int = Field(default=20, ge=0, description="labelled examples of each task, a language")
     vocabulary_size: int = Field(default=384, ge=258, le=65536, description="entries of the byte-level BPE")
     block_tokens: int = Field(default=64, ge=8, description="tokens of a packed block")
     batch_tokens: int = Field(default=4096, ge=8, description="tokens of a step")
@@ -57,13 +62,23 @@ class Pretraining(_Settings):
 
     @field_validator("languages")
     @classmethod
-    def _languages_are_known(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
-        for language in languages:
-            if language not in NUMERAL_LANGUAGES:
-                raise UnknownName("language of the numerals world", language, NUMERAL_LANGUAGES)
+    def _languages_differ(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(languages)) < len(languages):
             raise ValueError(f"a language is named twice: {', '.join(languages)}")
         return languages
+
+    @model_validator(mode="after")
+    def _corpus_has_its_parts(self) -> Pretraining:
+        if self.corpus == "tasks":
+            if not self.tasks:
+                raise ValueError("corpus: tasks needs `tasks`, names of the study's sources or targets")
+            return self
+        if self.tasks:
+            raise ValueError("`tasks` belong to corpus: tasks")
+        for language in self.languages:
+            if language not in NUMERAL_LANGUAGES:
+                raise UnknownName("language of the numerals world", language, NUMERAL_LANGUAGES)
+        return self
 
     @model_validator(mode="after")
     def _batch_holds_a_block(self) -> Pretraining:
@@ -78,6 +93,7 @@ class Lora(_Settings):
     rank: int = Field(default=8, ge=1, le=1024, description="rank r of the update")
     alpha: float = Field(default=16, gt=0, description="the update is scaled by alpha / r")
     rs_lora: bool = Field(default=False, description="scale by alpha / sqrt(r) instead (arXiv 2312.03732)")
+    dora: bool = Field(default=False, description="train each output's magnitude too (DoRA, arXiv 2402.09353)")
     target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
         default="all-linear", description="endings of the names of the linear layers adapted; all but the output layer"
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.costs import scoring_cost
+from compute.plugins.bases import load_base
+from compute.plugins.costs import TEST_ITEMS, scoring_cost
 from compute.plugins.products import items_product, model_label
 from compute.plugins.scoring_rows import score_rows, target_config
 from compute.study import Study
@@ -17,7 +17,7 @@ class Baseline(Plugin):
     """Rows of `raw.item_scores` whose source, control and seed are NULL."""
 
     name = "baseline"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.targets is None:
@@ -36,20 +36,17 @@ class Baseline(Plugin):
                         "source_language": None,
                         "control": None,
                         "seed": None,
-                        **target_config(task, language, study.items.test),
+                        **target_config(study, task, language),
                     },
                     inputs=(base.key, planned.find("items", items_product(task, language)).key),
                     label=f"baseline {entry.name} -> {task}/{language}",
                     batch=model,
-                    cost=scoring_cost(entry.architecture, study.items.test or 100),
+                    cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
+                    hints=base.hints,
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        from compute.language_models.loading import load_model
-        from compute.language_models.scoring import score_items
-
-        model, tokenizer = load_model(context.artifacts.path(jobs[0].inputs[0]), device=context.device)
-        score = partial(score_items, model, tokenizer, device=context.device)
+        base = load_base(jobs[0], context)
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
-            yield job, score_rows(job, score)
+            yield job, score_rows(job, base, context)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
 from typing import Any
 
-from compute.errors import JobError
+from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import DictionarySettings, test_digest
+from compute.plugins.pairs import open_dictionary, planned_pairs, planned_words
 from compute.study import Study
 
 _KEYS = ("method", "variant", "vectors", "source_language", "target_language", "dictionary_size", "seed")
@@ -19,27 +18,32 @@ class InduceLexicon(Plugin):
     """Rows of `raw.bli_ranks`, one job per mapping."""
 
     name = "bli"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
-        if study.embeddings is None:
+        embeddings = study.embeddings
+        if embeddings is None:
             return
+        pairs = {(pair.vectors, pair.source, pair.target): pair for pair in planned_pairs(embeddings, planned)}
         for mapping in [job for job in planned.jobs.values() if job.plugin == "mapping"]:
-            train = DictionarySettings(**mapping.config["dictionary"])
-            test = replace(train, size=study.embeddings.test_size)
+            keys = {key: mapping.config[key] for key in _KEYS}
+            pair = pairs[keys["vectors"], keys["source_language"], keys["target_language"]]
+            dictionary = pair.dictionary(keys["seed"])
             yield Job(
                 plugin=self.name,
                 version=self.version,
                 config={
-                    **{key: mapping.config[key] for key in _KEYS},
-                    "train": asdict(train),
-                    "test": asdict(test),
-                    "test_sha256": test_digest(test),
+                    **keys,
+                    "dictionary": dictionary.config,
+                    "train_sha256": mapping.config["train_sha256"],
+                    "test_size": embeddings.test_size,
+                    "test_sha256": dictionary.digest("test", embeddings.test_size),
                 },
                 inputs=(mapping.key,),
                 label=mapping.label.replace("map ", "induce ", 1),
                 batch=mapping.batch,
                 cost=0.05 * SECOND,
+                hints=dictionary.hints,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
@@ -48,17 +52,20 @@ class InduceLexicon(Plugin):
 
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
-            mapped = context.artifacts.path(job.inputs[0])
+            config = job.config
+            dictionary = open_dictionary(config["dictionary"], job.hints)
             try:
+                mapped = context.artifacts.path(job.inputs[0])
+                size = config["dictionary_size"]
                 rows = bli_rows(
                     load_vectors(mapped / "source"),
                     load_vectors(mapped / "target"),
-                    DictionarySettings(**job.config["train"]).train(),
-                    DictionarySettings(**job.config["test"]).test(),
+                    planned_words(dictionary, "train", size, config["train_sha256"]) if size else [],
+                    planned_words(dictionary, "test", config["test_size"], config["test_sha256"]),
                     device=context.device,
                 )
-            except ValueError as error:
+            except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))
                 continue
-            keys = {key: job.config[key] for key in _KEYS}
+            keys = {key: config[key] for key in _KEYS}
             yield job, {"bli_ranks": [keys | dict(row) for row in rows]}

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from compute.embeddings.dictionary import seed_rows
-from compute.embeddings.isometry import MEASURES
+from compute.embeddings.isometry import MEASURES, MEASURES_OF_PAIRS
 from compute.embeddings.vectors import load_vectors
-from compute.errors import JobError
+from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import DictionarySettings, planned_pairs, train_digest
+from compute.plugins.pairs import open_dictionary, planned_pairs, planned_words
 from compute.study import Study
 
 
 class Isometry(Plugin):
-    """Rows of `raw.isometry`, one job per vector set and language pair."""
+    """Rows of `raw.isometry`, one job per vector set and language pair: of the vectors as they are, and, for what
+    looks at translations, of the largest training dictionary of the study's first seed."""
 
     name = "isometry"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         embeddings = study.embeddings
         if embeddings is None or not embeddings.isometry:
             return
+        needs_pairs = not MEASURES_OF_PAIRS.isdisjoint(embeddings.isometry)
         for pair in planned_pairs(embeddings, planned):
-            dictionary = DictionarySettings(
-                pair.source, pair.target, max(embeddings.dictionary_sizes), pair.highest_number, embeddings.seeds[0]
-            )
+            dictionary = pair.dictionary(embeddings.seeds[0]) if needs_pairs else None
+            size = max(embeddings.dictionary_sizes) if needs_pairs else 0
             yield Job(
                 plugin=self.name,
                 version=self.version,
@@ -38,27 +40,34 @@ class Isometry(Plugin):
                     "source_language": pair.source,
                     "target_language": pair.target,
                     "measures": list(embeddings.isometry),
-                    "dictionary": asdict(dictionary),
-                    "train_sha256": train_digest(dictionary),
+                    "dictionary": dictionary.config if dictionary else None,
+                    "dictionary_size": size,
+                    "train_sha256": dictionary.digest("train", size) if dictionary else None,
                 },
                 inputs=tuple(job.key for job in pair.jobs),
                 label=f"isometry {pair.label}",
                 batch=f"of pairs from {pair.source}",
                 cost=0.3 * SECOND,
+                hints=dictionary.hints if dictionary else {},
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
-            source, target = (load_vectors(context.artifacts.path(key)) for key in job.inputs)
-            keys = {name: job.config[name] for name in ("vectors", "source_language", "target_language")}
+            config = job.config
+            keys = {name: config[name] for name in ("vectors", "source_language", "target_language")}
             try:
-                seeds = seed_rows(source, target, DictionarySettings(**job.config["dictionary"]).train())
+                source, target = (load_vectors(context.artifacts.path(key)) for key in job.inputs)
+                seeds = np.empty((0, 2), dtype=np.int64)
+                if config["dictionary"] is not None:
+                    dictionary = open_dictionary(config["dictionary"], job.hints)
+                    words = planned_words(dictionary, "train", config["dictionary_size"], config["train_sha256"])
+                    seeds = seed_rows(source, target, words)
                 rows = [
                     {**keys, "measure": name, "value": MEASURES[name](source, target, seeds)}
-                    for name in job.config["measures"]
+                    for name in config["measures"]
                 ]
-            except ValueError as error:
+            except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))
                 continue
             yield job, {"isometry": rows}

@@ -1,66 +1,94 @@
-"""Plugin `items`: lands what is asked, one job per task and language."""
+"""Plugin `items`: what is asked, one job per task and language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.products import items_product
 from compute.study import Study
-from compute.tasks import SPLITS, load_task
+from compute.tasks import SPLITS, Task, open_task
+from compute.tasks.folder import FolderTaskSettings
+from compute.tasks.store import save_questions
 
 
 class Items(Plugin):
-    """Rows of `raw.tasks` and `raw.items`; its key carries the data's digest to every job that uses the items."""
+    """Artefact: the questions of every split. Rows of `raw.tasks` and `raw.items`.
+
+    Its key carries the data's digest to every job that asks the questions, and its artefact the questions
+    themselves: sources are read here and nowhere else.
+    """
 
     name = "items"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         grids = [grid for grid in (study.sources, study.targets) if grid is not None]
-        for task_name, language in dict.fromkeys(cell for grid in grids for cell in grid.cells):
-            task = load_task(task_name)
+        for name, language in dict.fromkeys(cell for grid in grids for cell in grid.cells):
+            task = study.task(name, language)
+            prompt = study.prompt_name(name)
             yield Job(
                 plugin=self.name,
                 version=self.version,
                 config={
-                    "task": task_name,
+                    "task": name,
                     "language": language,
-                    "prompt": task.prompt().label,
+                    "prompt": task.prompt(prompt).label,
                     "sha256": task.digest(language),
                 },
-                label=f"items of {task_name}/{language}",
-                batch="all",
+                label=f"items of {name}/{language}",
+                batch=f"of {name}",
                 cost=0.02 * SECOND,
-                provides=("items", items_product(task_name, language)),
+                provides=("items", items_product(name, language)),
+                leaves_artifact=True,
+                hints={
+                    "prompt": prompt,
+                    "folder": study.tasks[name].model_dump(mode="json") if name in study.tasks else None,
+                },
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        for job in jobs:
-            task, language = load_task(job.config["task"]), job.config["language"]
-            items = [
-                {
-                    "task": task.name,
-                    "language": language,
-                    "item_id": item.item_id,
-                    "parallel_id": item.parallel_id,
-                    "split": split,
-                    "gold": item.gold,
-                    "choices": list(item.choices),
-                    "prompt": task.prompt().label,
-                }
-                for split in SPLITS
-                for item in task.items(language, split)
-            ]
-            description = {
-                "task": task.name,
-                "kind": task.kind,
-                "primary_metric": task.primary_metric,
-                "chance": task.chance,
-                "licence": task.licence,
-                "source_url": task.source_url,
-                "sha256": job.config["sha256"],
-            }
-            yield job, {"tasks": [description], "items": items}
+        for done, job in enumerate(jobs):
+            context.report_progress(job.label, done / len(jobs))
+            name, language, folder = job.config["task"], job.config["language"], job.hints["folder"]
+            own = {name: FolderTaskSettings(**folder)} if folder else {}
+            try:
+                yield job, self._land(job, open_task(name, language, own), language, context)
+            except (UserError, ValueError) as error:
+                yield job, JobError(str(error))
+
+    def _land(self, job: Job, task: Task, language: str, context: Context) -> Outcome:
+        questions = {split: task.questions(language, split) for split in SPLITS}
+        if not context.artifacts.has(job.key):
+            with context.artifacts.commit([job.key]) as folders:
+                save_questions(folders[job.key], questions)
+        render = task.prompt(job.hints["prompt"]).item
+        items = []
+        for split in SPLITS:
+            for question in questions[split]:
+                item = render(question)
+                items.append(
+                    {
+                        "task": task.name,
+                        "language": language,
+                        "item_id": item.item_id,
+                        "parallel_id": item.parallel_id,
+                        "split": split,
+                        "gold": item.gold,
+                        "choices": list(item.choices),
+                        "prompt": job.config["prompt"],
+                    }
+                )
+        description = {
+            "task": task.name,
+            "kind": task.kind,
+            "primary_metric": task.primary_metric,
+            "chance": task.chance,
+            "licence": task.licence,
+            "source_url": task.source_url,
+            "sha256": job.config["sha256"],
+        }
+        return {"tasks": [description], "items": items}

@@ -3,76 +3,139 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from compute.embeddings.dictionary import seed_rows
-from compute.embeddings.mappings import load_method
-from compute.embeddings.vectors import load_vectors, preprocess, save_vectors
-from compute.errors import JobError
+from compute.embeddings.mappings import MappingMethod, Seeds, load_method
+from compute.embeddings.settings import Preprocessing
+from compute.embeddings.vectors import Vectors, load_vectors, preprocess, save_vectors
+from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import DictionarySettings, planned_pairs, train_digest
-from compute.study import Study
+from compute.plugins.pairs import Pair, open_dictionary, planned_pairs, planned_words
+from compute.study import Embeddings, MethodEntry, Study
+
+_SECONDS = {"supervised": 0.03, "semi-supervised": 30.0, "unsupervised": 60.0}
 
 
 class Map(Plugin):
-    """Artefact: `source/` and `target/`, the mapped vectors of both sides. Lands no rows of its own."""
+    """Artefact: `source/` and `target/`, the mapped vectors of both sides. Lands no rows of its own.
+
+    A supervised method draws nothing: it is planned once for each dictionary, and again for each seed only where the
+    seed decides the dictionary. The others are planned for each seed of the study; an unsupervised one with
+    `dictionary_size` 0, once for all sizes.
+    """
 
     name = "mapping"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         embeddings = study.embeddings
         if embeddings is None:
             return
         for pair in planned_pairs(embeddings, planned):
-            for method in embeddings.methods:
-                for variant, preprocessing in embeddings.preprocessings.items():
-                    for size in embeddings.dictionary_sizes:
-                        for seed in embeddings.seeds:
-                            dictionary = DictionarySettings(pair.source, pair.target, size, pair.highest_number, seed)
-                            yield Job(
-                                plugin=self.name,
-                                version=self.version,
-                                config={
-                                    "method": method.name,
-                                    "settings": method.build().model_dump(mode="json"),
-                                    "variant": variant,
-                                    "preprocessing": preprocessing,
-                                    "vectors": pair.vectors,
-                                    "source_language": pair.source,
-                                    "target_language": pair.target,
-                                    "dictionary_size": size,
-                                    "seed": seed,
-                                    "dictionary": asdict(dictionary),
-                                    "train_sha256": train_digest(dictionary),
-                                },
-                                inputs=tuple(job.key for job in pair.jobs),
-                                label=f"map {pair.label} by {method.name} {variant} {size} pairs seed {seed}",
-                                batch=f"of pairs from {pair.source}",
-                                cost=0.03 * SECOND,
-                                leaves_artifact=True,
-                            )
+            for entry in embeddings.methods:
+                if embeddings.runs_on(entry, pair.source, pair.target):
+                    for run in _runs(entry.build(), entry, pair, embeddings):
+                        yield self._job(run, entry, pair)
+
+    def _job(self, run: _Run, entry: MethodEntry, pair: Pair) -> Job:
+        dictionary = pair.dictionary(run.seed) if run.size else None
+        what = f"{pair.label} by {entry.name} {run.variant}"
+        return Job(
+            plugin=self.name,
+            version=self.version,
+            config={
+                "method": entry.name,
+                "settings": run.method.model_dump(mode="json"),
+                "variant": run.variant,
+                "preprocessing": run.preprocessing,
+                "vectors": pair.vectors,
+                "source_language": pair.source,
+                "target_language": pair.target,
+                "dictionary_size": run.size,
+                "seed": run.seed,
+                "dictionary": dictionary.config if dictionary else None,
+                "train_sha256": dictionary.digest("train", run.size) if dictionary else None,
+            },
+            inputs=tuple(job.key for job in pair.jobs),
+            label=f"map {what} {f'{run.size} pairs ' if run.size else ''}seed {run.seed}",
+            # What takes minutes is no batch's hostage.
+            batch=f"of pairs from {pair.source}" if run.method.supervision == "supervised" else f"{what} {run.size}",
+            cost=_SECONDS[run.method.supervision] * SECOND,
+            leaves_artifact=True,
+            hints=dictionary.hints if dictionary else {},
+        )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
+        sides = _Sides(context)
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
             if not context.artifacts.has(job.key):
                 try:
-                    self._map(job, context)
-                except ValueError as error:
+                    _map(job, sides, context)
+                except (ValueError, UserError, JobError) as error:
                     yield job, JobError(str(error))
                     continue
             yield job, {}
 
-    def _map(self, job: Job, context: Context) -> None:
-        source, target = (
-            preprocess(load_vectors(context.artifacts.path(key)), job.config["preprocessing"]) for key in job.inputs
-        )
-        seeds = seed_rows(source, target, DictionarySettings(**job.config["dictionary"]).train())
-        method = load_method(job.config["method"])(**job.config["settings"])
-        mapped = method.fit(source, target, seeds).apply(source, target)
-        with context.artifacts.commit([job.key]) as folders:
-            for side, vectors in zip(("source", "target"), mapped, strict=True):
-                save_vectors(vectors, folders[job.key] / side)
+
+class _Sides:
+    """The preprocessed vectors of the pair that was last asked for: a pair's jobs come one after the other."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._key: tuple[tuple[str, ...], Preprocessing] | None = None
+        self._vectors: tuple[Vectors, Vectors]
+
+    def of(self, job: Job) -> tuple[Vectors, Vectors]:
+        key = (job.inputs, job.config["preprocessing"])
+        if key != self._key:
+            self._key = None
+            one, other = (
+                preprocess(load_vectors(self._context.artifacts.path(made)), job.config["preprocessing"])
+                for made in job.inputs
+            )
+            self._key, self._vectors = key, (one, other)
+        return self._vectors
+
+
+def _map(job: Job, sides: _Sides, context: Context) -> None:
+    source, target = sides.of(job)
+    method = load_method(job.config["method"])(**job.config["settings"])
+    mapping = method.fit(source, target, _seed_rows(job, source, target), context.device, job.config["seed"])
+    mapped = mapping.apply(source, target)
+    with context.artifacts.commit([job.key]) as folders:
+        for side, vectors in zip(("source", "target"), mapped, strict=True):
+            save_vectors(vectors, folders[job.key] / side)
+
+
+def _seed_rows(job: Job, source: Vectors, target: Vectors) -> Seeds:
+    if job.config["dictionary"] is None:
+        return np.empty((0, 2), dtype=np.int64)
+    dictionary = open_dictionary(job.config["dictionary"], job.hints)
+    words = planned_words(dictionary, "train", job.config["dictionary_size"], job.config["train_sha256"])
+    return seed_rows(source, target, words)
+
+
+class _Run(NamedTuple):
+    """What one job of a method on a pair varies."""
+
+    method: MappingMethod
+    variant: str
+    preprocessing: Preprocessing
+    size: int
+    seed: int
+
+
+def _runs(method: MappingMethod, entry: MethodEntry, pair: Pair, embeddings: Embeddings) -> Iterator[_Run]:
+    sizes = (0,) if method.supervision == "unsupervised" else embeddings.dictionary_sizes
+    # The study's seeds, or only the first where another would give the same.
+    draws = method.supervision != "supervised" or pair.dictionary(embeddings.seeds[0]).seeded
+    seeds = embeddings.seeds if draws else embeddings.seeds[:1]
+    for variant, preprocessing in embeddings.preprocessings_of(entry).items():
+        for size in sizes:
+            for seed in seeds:
+                yield _Run(method, variant, preprocessing, size, seed)

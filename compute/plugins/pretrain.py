@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,43 +18,68 @@ from compute.errors import JobError
 from compute.language_models.settings import Architecture, Pretraining
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import pretraining_cost
-from compute.plugins.products import model_label
+from compute.plugins.products import items_product, model_label
 from compute.plugins.training_log import read_log, write_log
 from compute.study import Study
+from compute.tasks import Prompt, Question
 from compute.tasks.numerals import pretraining_text
+from compute.tasks.store import load_questions
 
 
 @lru_cache(maxsize=8)
-def _text_digest(languages: tuple[str, ...], seed: int, readings: int, counting: int, examples: int) -> str:
-    text = pretraining_text(languages, seed, readings=readings, counting=counting, examples=examples)
-    return hashlib.sha256("\n".join(text).encode()).hexdigest()
+def _numerals_text(settings: Pretraining) -> tuple[str, ...]:
+    return tuple(
+        pretraining_text(
+            settings.languages,
+            settings.seed,
+            readings=settings.readings,
+            counting=settings.counting,
+            examples=settings.examples,
+        )
+    )
+
+
+def _tasks_text(settings: Pretraining, questions: Iterable[tuple[list[Question], Prompt]]) -> list[str]:
+    """Shuffled documents: every question's texts, and of each list the last `examples` with their answers.
+
+    The last, because sources are tuned on the first: what the base has seen labelled is least of what is tuned on.
+    """
+    documents = []
+    for asked, prompt in questions:
+        documents += ["\n".join(question.fields.values()) for question in asked]
+        labelled = [prompt.item(question) for question in asked[len(asked) - settings.examples :]]
+        documents += [item.context + item.choices[item.gold] for item in labelled]
+    random.Random(f"pre-training {settings.seed}").shuffle(documents)
+    return documents
 
 
 class Pretrain(Plugin):
     """Artefact: a model in `save_pretrained` format. Rows of `raw.models` and `raw.training_log`."""
 
     name = "pretrain"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
-        for model in study.models:
-            settings = model.pretrain
+        for entry in study.models:
+            settings = entry.pretrain
+            if settings is None or entry.architecture is None:
+                continue
+            cells = [(task, language) for task in settings.tasks for language in settings.languages]
+            text = "\n".join(_numerals_text(settings)) if settings.corpus == "numerals" else None
             yield Job(
                 plugin=self.name,
                 version=self.version,
                 config={
-                    "name": model.name,
-                    "architecture": model.architecture.model_dump(mode="json"),
+                    "name": entry.name,
+                    "architecture": entry.architecture.model_dump(mode="json"),
                     "pretraining": settings.model_dump(mode="json"),
-                    "text_sha256": _text_digest(
-                        settings.languages, settings.seed, settings.readings, settings.counting, settings.examples
-                    ),
+                    "text_sha256": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
+                    "prompts": [asdict(study.task(*cell).prompt(study.prompt_name(cell[0]))) for cell in cells],
                 },
-                label=f"pre-train {model.name}",
-                cost=pretraining_cost(
-                    model.architecture, settings.steps * settings.batch_tokens, settings.vocabulary_size
-                ),
-                provides=("model", model.name),
+                inputs=tuple(planned.find("items", items_product(*cell)).key for cell in cells),
+                label=f"pre-train {entry.name}",
+                cost=pretraining_cost(entry),
+                provides=("model", entry.name),
                 leaves_artifact=True,
             )
 
@@ -69,6 +96,7 @@ class Pretrain(Plugin):
                         result = pretrain(
                             architecture,
                             settings,
+                            self._text(job, settings, context),
                             folder,
                             context.device,
                             lambda done, steps, text: context.report_progress(text, done / steps),
@@ -86,6 +114,17 @@ class Pretrain(Plugin):
                 "architecture": json.loads((folder / "config.json").read_text())["architectures"][0],
             }
             yield job, {"models": [model], "training_log": read_log(folder)}
+
+    def _text(self, job: Job, settings: Pretraining, context: Context) -> Sequence[str]:
+        if settings.corpus == "numerals":
+            return _numerals_text(settings)
+        return _tasks_text(
+            settings,
+            (
+                (load_questions(context.artifacts.path(key), "train"), Prompt(**prompt))
+                for key, prompt in zip(job.inputs, job.config["prompts"], strict=True)
+            ),
+        )
 
 
 def _count_parameters(weights_file: Path) -> int:

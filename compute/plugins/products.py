@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from compute.plugin import Job, digest
 
 if TYPE_CHECKING:
-    from compute.embeddings.settings import TrainedVectors
+    from compute.embeddings.settings import VectorSet
 
 
 def items_product(task: str, language: str) -> str:
@@ -25,6 +25,7 @@ def model_label(name: str, job: Job) -> str:
     return f"{name}@{job.key[:8]}"
 
 
-def vectors_label(name: str, settings: TrainedVectors) -> str:
-    """`name@digest`: a vector set as named in rows, tied to exactly these settings."""
-    return f"{name}@{digest(settings.model_dump(mode='json'))[:8]}"
+def vectors_label(name: str, settings: VectorSet) -> str:
+    """`name@digest`: a vector set as named in rows, tied to exactly these settings; the content of files is in the keys
+    of the jobs that read them, one a language."""
+    return f"{name}@{digest(settings.identity())[:8]}"

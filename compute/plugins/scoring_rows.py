@@ -2,56 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from compute.errors import JobError
-from compute.plugin import Job, Outcome
-from compute.tasks import Item, load_task
-
-if TYPE_CHECKING:
-    from compute.language_models.scoring import ItemScore
+from compute.plugin import Context, Job, Outcome
+from compute.plugins.bases import Base
+from compute.study import Study
+from compute.tasks import Generation, Item, Prompt, Split
+from compute.tasks.answers import ANSWERS
+from compute.tasks.store import load_questions
 
 KEY_COLUMNS = (
     "model", "variant", "source_task", "source_language", "control", "seed", "target_task", "target_language", "prompt",
 )  # fmt: skip
 
 
-def target_config(task: str, language: str, test_items: int | None) -> dict[str, Any]:
-    """The part of a scoring job's configuration that names its target and how many test items are asked."""
+def target_config(study: Study, task_name: str, language: str) -> dict[str, Any]:
+    """The part of a scoring job's configuration that says what is asked of the target, and how."""
+    task = study.task(task_name, language)
+    prompt = task.prompt(study.prompt_name(task_name))
     return {
-        "target_task": task,
+        "target_task": task_name,
         "target_language": language,
-        "prompt": load_task(task).prompt().label,
-        "test_items": test_items,
+        "prompt": prompt.label,
+        "prompt_format": asdict(prompt),
+        "generation": None if task.generation is None else asdict(task.generation),
+        "test_items": study.items.test,
+        "truncate": study.truncate,
     }
 
 
-def target_items(job: Job) -> list[Item]:
-    """The test items of a scoring job."""
-    task = load_task(job.config["target_task"])
-    return task.items(job.config["target_language"], "test")[: job.config["test_items"]]
+def asked_items(job: Job, items_key: str, split: Split, limit: int | None, context: Context) -> list[Item]:
+    """The first `limit` questions of a split of an items job, in the words of the prompt in `job`'s configuration."""
+    render = Prompt(**job.config["prompt_format"]).item
+    return [render(question) for question in load_questions(context.artifacts.path(items_key), split)[:limit]]
 
 
-def score_rows(job: Job, score: Callable[[Sequence[Item]], Sequence[ItemScore]]) -> Outcome:
-    """Rows of `raw.item_scores` for the target of `job`, or why it could not be scored."""
-    items = target_items(job)
-    try:
-        scores = score(items)
-    except ValueError as error:
-        return JobError(str(error))
+def score_rows(job: Job, base: Base, context: Context) -> Outcome:
+    """Rows of `raw.item_scores` for the target of `job` (its last input: the items), or why it could not be scored."""
     keys = {name: job.config[name] for name in KEY_COLUMNS}
-    return {
-        "item_scores": [
-            {
-                **keys,
-                "item_id": item.item_id,
-                "gold": item.gold,
-                "logprobs": result.logprobs,
-                "token_counts": result.token_counts,
-                "char_counts": result.char_counts,
-                "byte_counts": result.byte_counts,
-            }
-            for item, result in zip(items, scores, strict=True)
-        ]
-    }
+    try:
+        items = asked_items(job, job.inputs[-1], "test", job.config["test_items"], context)
+        score = _scored if job.config["generation"] is None else _generated
+        return {"item_scores": [{**keys, **row} for row in score(job, items, base, context)]}
+    except (ValueError, JobError) as error:
+        return JobError(str(error))
+
+
+def _scored(job: Job, items: list[Item], base: Base, context: Context) -> Iterable[Mapping[str, Any]]:
+    from compute.language_models.scoring import score_items
+
+    scores = score_items(base.model, base.tokenizer, items, device=context.device, encoding=base.encoding)
+    for item, score in zip(items, scores, strict=True):
+        yield {"item_id": item.item_id, "gold": item.gold, **asdict(score)}
+
+
+def _generated(job: Job, items: list[Item], base: Base, context: Context) -> Iterable[Mapping[str, Any]]:
+    from compute.language_models.generation import generate_items
+
+    generation = Generation(**job.config["generation"])
+    answer = ANSWERS[generation.answer]
+    texts = generate_items(
+        base.model,
+        base.tokenizer,
+        items,
+        stop=tuple(generation.stop),
+        max_new_tokens=generation.max_new_tokens,
+        device=context.device,
+        encoding=base.encoding,
+    )
+    for item, text in zip(items, texts, strict=True):
+        prediction = answer.read(text.text)
+        yield {
+            "item_id": item.item_id,
+            "gold": item.gold,
+            "prediction": prediction,
+            "correct": answer.is_right(prediction, item.choices[item.gold].strip()),
+            "truncated_tokens": text.truncated_tokens,
+        }

@@ -7,30 +7,26 @@ adapters that are there and trains none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.costs import scoring_cost, tuning_cost
+from compute.plugins.bases import Base, load_base
+from compute.plugins.costs import TEST_ITEMS, TRAINING_ITEMS, scoring_cost, tuning_cost
 from compute.plugins.products import items_product, model_label
-from compute.plugins.scoring_rows import score_rows, target_config
+from compute.plugins.scoring_rows import asked_items, score_rows, target_config
 from compute.plugins.training_log import read_log, write_log
 from compute.study import ModelEntry, Study
-from compute.tasks import load_task
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _ADAPTERS_A_STACK = 8
-_TRAINING_ITEMS, _TEST_ITEMS = 300, 100  # usual sizes, for the cost only
 
 
 class Transfer(Plugin):
     """Artefact: an adapter in PEFT's format. Rows of `raw.training_log` (training), `raw.item_scores` (scoring)."""
 
     name = "transfer"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.sources is None:
@@ -61,6 +57,7 @@ class Transfer(Plugin):
     ) -> Job:
         task, language = cell
         lora = study.lora_settings[variant]
+        prompt = study.task(task, language).prompt(study.train_prompt_name(task, variant))
         arm = f"{control} " if control else ""
         return Job(
             plugin=self.name,
@@ -73,16 +70,19 @@ class Transfer(Plugin):
                 "source_language": language,
                 "control": control,
                 "seed": seed,
-                "prompt": load_task(task).prompt().label,
+                "prompt": prompt.label,
+                "prompt_format": asdict(prompt),
                 "train_items": study.items.train,
                 "dev_items": study.items.dev,
+                "truncate": study.truncate,
                 "lora": lora.model_dump(mode="json"),
             },
             inputs=(base.key, planned.find("items", items_product(task, language)).key),
             label=f"tune {entry.name} {variant} on {arm}{task}/{language} seed {seed}",
             batch=f"{entry.name} {variant} {arm}seed {seed}",
-            cost=tuning_cost(entry.architecture, lora.epochs * (study.items.train or _TRAINING_ITEMS)),
+            cost=tuning_cost(entry, lora.epochs * (study.items.train or TRAINING_ITEMS)),
             leaves_artifact=True,
+            hints=base.hints,
         )
 
     def _scorings(self, study: Study, planned: Planned, entry: ModelEntry, training: Job) -> Iterator[Job]:
@@ -95,19 +95,17 @@ class Transfer(Plugin):
                 config={
                     "step": "score",
                     **{key: training.config[key] for key in keys},
-                    **target_config(task, language, study.items.test),
+                    **target_config(study, task, language),
                 },
                 inputs=(training.inputs[0], training.key, planned.find("items", items_product(task, language)).key),
                 label=f"{training.label} -> {task}/{language}",
                 batch=training.batch,
-                cost=scoring_cost(entry.architecture, study.items.test or _TEST_ITEMS),
+                cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
+                hints=training.hints,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        from compute.language_models.loading import load_model
-
-        model, tokenizer = load_model(context.artifacts.path(jobs[0].inputs[0]), device=context.device)
-        visit = _Visit(jobs, context, model, tokenizer)
+        visit = _Visit(jobs, context, load_base(jobs[0], context))
         yield from visit.train()
         yield from visit.score()
 
@@ -115,12 +113,10 @@ class Transfer(Plugin):
 class _Visit:
     """One visit: the adapters of a batch trained in stacks, then each scored on its targets."""
 
-    def __init__(
-        self, jobs: Sequence[Job], context: Context, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
+    def __init__(self, jobs: Sequence[Job], context: Context, base: Base) -> None:
         self.trainings = [job for job in jobs if job.config["step"] == "train"]
         self.scorings = [job for job in jobs if job.config["step"] == "score"]
-        self.context, self.model, self.tokenizer = context, model, tokenizer
+        self.context, self.base = context, base
         self.cost = sum(job.cost for job in jobs)
         self.cost_done = 0.0
         self.failed: dict[str, JobError] = {}
@@ -151,33 +147,38 @@ class _Visit:
         def progress(done: int, steps: int, text: str) -> None:
             self.context.report_progress(text, self.cost_done / self.cost + share * done / steps)
 
-        sources = []
+        base, sources = self.base, []
+        failed: dict[str, JobError] = {}
         for job in stack:
-            task, language = load_task(job.config["source_task"]), job.config["source_language"]
-            sources.append(
-                TrainingSource(
-                    key=job.key,
-                    items=task.items(language, "train")[: job.config["train_items"]],
-                    eval_items=task.items(language, "dev")[: job.config["dev_items"]],
-                    seed=job.config["seed"],
-                    shuffled_labels=job.config["control"] == "placebo",
+            try:
+                sources.append(
+                    TrainingSource(
+                        key=job.key,
+                        items=asked_items(job, job.inputs[1], "train", job.config["train_items"], self.context),
+                        eval_items=asked_items(job, job.inputs[1], "dev", job.config["dev_items"], self.context),
+                        seed=job.config["seed"],
+                        shuffled_labels=job.config["control"] == "placebo",
+                    )
                 )
-            )
-        results = train_stack(self.model, self.tokenizer, sources, settings, self.context.device, progress)
-        failed = {r.key: JobError(r.reason) for r in results if isinstance(r, TrainingFailure)}
+            except (ValueError, JobError) as error:
+                failed[job.key] = JobError(str(error))
+        if not sources:
+            return failed
+        results = train_stack(
+            base.model, base.tokenizer, sources, settings, self.context.device, progress, encoding=base.encoding
+        )
+        failed |= {r.key: JobError(r.reason) for r in results if isinstance(r, TrainingFailure)}
         trained = [result for result in results if not isinstance(result, TrainingFailure)]
         with self.context.artifacts.commit(result.key for result in trained) as folders:
             for result in trained:
-                save_adapter(result.adapter, settings, folders[result.key], stack[0].config["model"])
+                save_adapter(result.adapter, settings, folders[result.key], _base_name(stack[0]))
                 write_log(folders[result.key], result.log)
         return failed
 
     def score(self) -> Iterator[tuple[Job, Outcome]]:
         """Each adapter alone, so that a score does not depend on which others were asked for."""
         from compute.language_models.lora import LoraStack, load_adapter
-        from compute.language_models.scoring import score_items
 
-        score = partial(score_items, self.model, self.tokenizer, device=self.context.device)
         by_adapter: dict[str, list[Job]] = {}
         for job in self.scorings:
             by_adapter.setdefault(job.inputs[1], []).append(job)
@@ -186,8 +187,13 @@ class _Visit:
                 yield from ((job, JobError(f"its adapter failed: {self.failed[key]}")) for job in jobs)
                 continue
             adapter = load_adapter(self.context.artifacts.path(key))
-            with LoraStack(self.model, [adapter]):
+            with LoraStack(self.base.model, [adapter]):
                 for job in jobs:
                     self.context.report_progress(job.label, self.cost_done / self.cost)
                     self.cost_done += job.cost
-                    yield job, score_rows(job, score)
+                    yield job, score_rows(job, self.base, self.context)
+
+
+def _base_name(job: Job) -> str:
+    """The base as an adapter names it: on the hub where it is from there, else as in the warehouse."""
+    return str(job.hints["checkpoint"]) if job.hints.get("revision") else str(job.config["model"])

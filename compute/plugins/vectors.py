@@ -1,57 +1,173 @@
-"""Plugin `vectors`: monolingual word vectors, one job per vector set and language."""
+"""Plugin `vectors`: monolingual word vectors, trained here or read, one job per vector set and language."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from compute.embeddings.settings import TrainedVectors
-from compute.errors import JobError
+from compute.embeddings.content import content_digest
+from compute.embeddings.corpora import TextFile, bible_file, bible_verses, lower_case
+from compute.embeddings.numeral_corpus import numeral_sentences
+from compute.embeddings.settings import (
+    BibleVectors,
+    DownloadedVectors,
+    NumeralVectors,
+    ReadVectors,
+    TextVectors,
+    TrainedVectors,
+    VectorSet,
+    parse_vector_set,
+)
+from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.products import vectors_product
 from compute.study import Study
 
+if TYPE_CHECKING:
+    from compute.embeddings.vectors import Vectors
+
+READING_FILE = "reading.json"
+"""Beside vectors that were read: what was met on the way (`Reading`), and the SHA-256 of what was read."""
+
+_SENTENCES_OF_A_BIBLE = 31_000
+_WORDS_OF_A_FILE = 200_000
+
 
 class TrainVectors(Plugin):
-    """Artefact: `.npy` and vocabulary. Lands no rows of its own: vectors are not numbers to query."""
+    """Artefact: `.npy` and vocabulary. Lands no rows of its own: vectors are not numbers to query.
+
+    The artefact is also the cache of what was read: its key holds the content's digest, the limit on the vocabulary
+    and the folding, so that the same file is parsed once, whatever the vector set is called and wherever it lies.
+    """
 
     name = "vectors"
-    version = "1"
+    version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.embeddings is None:
             return
         for name, settings in study.embeddings.vectors.items():
+            done = "train" if isinstance(settings, TrainedVectors) else "read"
             for language in study.embeddings.languages:
                 yield Job(
                     plugin=self.name,
                     version=self.version,
-                    config={"language": language, **settings.model_dump(mode="json")},
-                    label=f"train vectors {name} for {language}",
+                    config={"language": language, **settings.identity()},
+                    inputs=_inputs(name, settings, language),
+                    label=f"{done} vectors {name} for {language}",
                     batch=f"{name} {language}",
-                    cost=settings.sentences * settings.epochs / 15_000 * SECOND,
+                    cost=_seconds(settings) * SECOND,
                     provides=("vectors", vectors_product(name, language)),
                     leaves_artifact=True,
+                    hints=_hints(settings),
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        from compute.embeddings.numeral_corpus import numeral_sentences
-        from compute.embeddings.training import train_vectors
         from compute.embeddings.vectors import save_vectors
 
         for job in jobs:
             context.report_progress(job.label, 0.0)
-            config = dict(job.config)
-            language = config.pop("language")
-            settings = TrainedVectors(**config)
             if not context.artifacts.has(job.key):
                 try:
-                    text = numeral_sentences(language, settings.sentences, settings.highest_number, settings.seed)
-                    vectors = train_vectors(text, settings)
-                except ValueError as error:
+                    vectors, notes = _make(job)
+                except (ValueError, OSError, JobError, UserError) as error:
                     yield job, JobError(str(error))
                     continue
                 with context.artifacts.commit([job.key]) as folders:
                     save_vectors(vectors, folders[job.key])
+                    if notes:
+                        text = json.dumps(notes, ensure_ascii=False, indent=1)
+                        (folders[job.key] / READING_FILE).write_text(text, encoding="utf-8")
             yield job, {}
+
+
+def _hints(settings: VectorSet) -> dict[str, str]:
+    """Where the files of a vector set lie on this machine."""
+    return {name: str(Path(getattr(settings, name)).expanduser().absolute()) for name in settings.local_fields}
+
+
+def _inputs(name: str, settings: VectorSet, language: str) -> tuple[str, ...]:
+    """The digest of what the vectors are made from; none where their settings say it all.
+
+    Raises:
+        UserError: a file of the user's is not there.
+    """
+    if isinstance(settings, BibleVectors):
+        return (bible_file(language).sha256,)
+    if not isinstance(settings, TextVectors | ReadVectors):
+        return ()
+    path = _path(settings, language)
+    try:
+        return (content_digest(path),)
+    except OSError as error:
+        raise UserError(f"embeddings.vectors.{name}: {path}: {error.strerror or error}") from error
+
+
+def _path(settings: TextVectors | ReadVectors, language: str) -> Path:
+    return Path(settings.path.replace("{language}", language)).expanduser()
+
+
+def _make(job: Job) -> tuple[Vectors, dict[str, Any]]:
+    """A job's vectors, and notes on what was read for them.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: it does not hold what it should.
+        JobError: it is not the file that was planned with, or an address cannot be read.
+    """
+    language = job.config["language"]
+    settings = parse_vector_set({k: v for k, v in job.config.items() if k != "language"} | dict(job.hints))
+    if isinstance(settings, TextVectors | ReadVectors):
+        _check_unchanged(_path(settings, language), job.inputs[0])
+    if isinstance(settings, TrainedVectors):
+        from compute.embeddings.training import train_vectors
+
+        return train_vectors(_sentences(settings, language), settings), {}
+    if isinstance(settings, ReadVectors):
+        from compute.embeddings.reading import read_vectors
+
+        fold = partial(lower_case, language=language) if settings.fold_case else None
+        vectors, reading = read_vectors(_path(settings, language), settings.format, settings.vocabulary, fold)
+        return vectors, asdict(reading) | {"sha256": job.inputs[0]}
+    if isinstance(settings, DownloadedVectors):
+        return _downloaded(settings, language)
+    raise TypeError(f"no way to make {type(settings).__name__}")
+
+
+def _sentences(settings: TrainedVectors, language: str) -> Iterable[list[str]]:
+    if isinstance(settings, NumeralVectors):
+        return numeral_sentences(language, settings.sentences, settings.highest_number, settings.seed)
+    if isinstance(settings, BibleVectors):
+        return bible_verses(language)
+    if isinstance(settings, TextVectors):
+        return TextFile(_path(settings, language), language)
+    raise TypeError(f"no text for {type(settings).__name__}")
+
+
+def _downloaded(settings: DownloadedVectors, language: str) -> tuple[Vectors, dict[str, Any]]:
+    from compute.embeddings.download import download
+    from compute.embeddings.reading import read_stream
+
+    fold = partial(lower_case, language=language) if settings.fold_case else None
+    address = settings.address.replace("{language}", language)
+    with download(address) as stream:
+        vectors, reading = read_stream(stream, address, settings.format, settings.vocabulary, fold)
+        return vectors, asdict(reading) | {"sha256": stream.digest, "bytes": stream.size}
+
+
+def _check_unchanged(path: Path, digest: str) -> None:
+    if content_digest(path) != digest:
+        raise JobError(f"{path} has changed since the study was planned; run again")
+
+
+def _seconds(settings: VectorSet) -> float:
+    """About how long making them takes."""
+    if isinstance(settings, TrainedVectors):
+        sentences = settings.sentences if isinstance(settings, NumeralVectors) else _SENTENCES_OF_A_BIBLE
+        return sentences * settings.epochs / 15_000
+    return (getattr(settings, "vocabulary", None) or _WORDS_OF_A_FILE) / 50_000

@@ -5,12 +5,17 @@ To add one: write it (see `compute.tasks.task`), then add `name: "module:attribu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from compute.names import UnknownName
 from compute.tasks.task import SPLITS, Generation, Item, Prompt, Question, Split, Task
 
-__all__ = ["SPLITS", "TASKS", "Generation", "Item", "Prompt", "Question", "Split", "Task", "load_task"]
+if TYPE_CHECKING:
+    from compute.tasks.folder import FolderTaskSettings
+
+__all__ = ["SPLITS", "TASKS", "Generation", "Item", "Prompt", "Question", "Split", "Task", "load_task", "open_task"]
 
 TASKS: dict[str, str] = {
     "read": "compute.tasks.numerals:READ",
@@ -19,7 +24,21 @@ TASKS: dict[str, str] = {
     "add": "compute.tasks.numerals:ADD",
     "round": "compute.tasks.numerals:ROUND",
     "language": "compute.tasks.numerals:LANGUAGE",
+    "topic": "compute.tasks.topic:TOPIC",
+    "sentiment": "compute.tasks.sentiment:SENTIMENT",
+    "pos": "compute.tasks.pos:POS",
+    "emotion": "compute.tasks.emotion:EMOTION",
+    "causal": "compute.tasks.causal:CAUSAL",
+    "arithmetic": "compute.tasks.arithmetic:ARITHMETIC",
+    "arc_challenge": "compute.tasks.core_grid:ARC_CHALLENGE",
+    "global_mmlu_lite": "compute.tasks.core_grid:GLOBAL_MMLU_LITE",
+    "hellaswag": "compute.tasks.core_grid:HELLASWAG",
+    "truthfulqa": "compute.tasks.core_grid:TRUTHFULQA",
 }
+
+
+LM_EVAL = "lm_eval:"
+"""What the names of lm-evaluation-harness's tasks begin with in a study."""
 
 
 def load_task(name: str) -> Task:
@@ -35,4 +54,30 @@ def load_task(name: str) -> Task:
     task = getattr(import_module(module), attribute)
     if not isinstance(task, Task):
         raise TypeError(f"task {name!r}: {TASKS[name]} is a {type(task).__name__}, not a Task")
+    return task
+
+
+def open_task(name: str, language: str | None, own: Mapping[str, FolderTaskSettings]) -> Task:
+    """A task that has `language`: one of `own` (a study's folders), of lm-evaluation-harness, or of the registry.
+
+    Without a language it is only looked up.
+
+    Raises:
+        UnknownName: there is none of that name, or it does not have the language.
+        UserError: its data, or the extra it needs, are missing.
+    """
+    if name in own:
+        from compute.tasks.folder import FolderTask
+
+        task: Task = FolderTask.open(name, own[name], language)
+    elif name.startswith(LM_EVAL):
+        from compute.tasks.lm_eval import load_lm_eval
+
+        task = load_lm_eval(name.removeprefix(LM_EVAL), language)
+    elif name in TASKS:
+        task = load_task(name)
+    else:
+        raise UnknownName("task", name, [*TASKS, *own, f"{LM_EVAL}<name>"])
+    if language is not None and language not in task.languages:
+        raise UnknownName(f"language of task {name!r}", language, task.languages)
     return task

@@ -84,7 +84,7 @@ def test_a_lora_setting_recomputes_adapters_and_their_scores_only(tiny: Study, t
 
 def test_a_new_target_trains_nothing(tiny: Study, tmp_path: Path) -> None:
     assert tiny.targets is not None
-    after = changed(tiny, targets={"tasks": tiny.targets.tasks, "languages": ["en", "de", "nl"]})
+    after = changed(tiny, targets={"tasks": tiny.targets.blocks[0].tasks, "languages": ["en", "de", "nl"]})
     plan = plan_after_landing_all(tiny, after, tmp_path)
     assert {job.plugin for job in plan.pending_jobs} == {"items", "baseline", "transfer"}
     assert all(job.config.get("step", "score") == "score" for job in plan.pending_jobs)

@@ -95,13 +95,16 @@ def test_scores_do_not_depend_on_the_company() -> None:
 
 def test_wrong_adapters_are_refused(tmp_path: Path) -> None:
     model, _ = tiny_model()
-    with pytest.raises(ValueError, match=r"'q_prj' matches no layer.*q_proj"):
+    with pytest.raises(ValueError, match=r"target module 'q_prj'; did you mean 'q_proj'"):
         initial_adapter(model, Lora(target_modules=("q_prj",)), 0)
     one = initial_adapter(model, Lora(target_modules=("q_proj",)), 0)
     with pytest.raises(ValueError, match="same layers"):
         LoraStack(model, [one, initial_adapter(model, Lora(), 0)])
-    with pytest.raises(ValueError, match="takes A and B of"):
+    with pytest.raises(ValueError, match="one rank and scaling"):
         LoraStack(model, [one, initial_adapter(model, Lora(rank=2, target_modules=("q_proj",)), 0)])
+    torn = Adapter(one.rank, one.scaling, {name: (a[:, 1:], b) for name, (a, b) in one.matrices.items()})
+    with pytest.raises(ValueError, match="takes A and B of"):
+        LoraStack(model, [one, torn])
     with pytest.raises(ValueError, match="absolute"):
         save_adapter(one, Lora(), tmp_path, "/home/someone/model")
     with pytest.raises(ValueError, match="no linear layer"):

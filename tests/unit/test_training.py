@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +15,7 @@ from pydantic import ValidationError
 from tiny_model import tiny_items, tiny_model
 
 from compute.language_models.lora import Adapter, initial_adapter
-from compute.language_models.pretraining import PretrainingError, pretrain
-from compute.language_models.settings import Architecture, Family, Lora, Pretraining
+from compute.language_models.settings import Family, Lora
 from compute.language_models.training import (
     TrainedAdapter,
     TrainingFailure,
@@ -163,38 +161,11 @@ def test_sources_that_cannot_be_trained_are_refused() -> None:
         train_stack(model, tokenizer, [TrainingSource("a", items)], selecting)
 
 
-ARCHITECTURE = Architecture(family="llama", hidden_size=16, layers=1, heads=2, intermediate_size=32, max_tokens=64)
-PRETRAINING = Pretraining(
-    languages=("de", "nl"), readings=1, counting=10, examples=5, steps=6, batch_tokens=256, log_every=3, seed=1
-)
-
-
-def test_pretraining_learns_and_repeats_itself(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    seen: list[tuple[int, int]] = []
-    one = pretrain(ARCHITECTURE, PRETRAINING, tmp_path / "1", progress=lambda at, of, what: seen.append((at, of)))
-    pretrain(ARCHITECTURE, PRETRAINING, tmp_path / "2")
-    assert [row.step for row in one.log] == [3, 6] and seen[-1] == (6, 6)
-    assert one.log[-1].eval_loss < one.log[0].eval_loss < math.log(384)
-    assert one.log[-1].tokens == 6 * 256 and one.parameters > 384 * 16
-    for name in ("model.safetensors", "tokenizer.json", "config.json"):
-        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
-
-
-def test_pretraining_that_diverges_names_the_step(tmp_path: Path) -> None:
-    wild = PRETRAINING.model_copy(update={"learning_rate": 1e30, "warmup": 0.0})
-    with pytest.raises(PretrainingError, match=r"at step [23] of 6"):
-        pretrain(ARCHITECTURE, wild, tmp_path / "wild")
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Lora(rank=-1), "rank\n.*greater than or equal to 1"),
         (lambda: Lora(learnin_rate=1), "learnin_rate\n.*Extra inputs"),  # type: ignore[call-arg]
-        (lambda: ARCHITECTURE.model_validate({**ARCHITECTURE.model_dump(), "heads": 3}), "multiple of twice"),
-        (lambda: PRETRAINING.model_validate({**PRETRAINING.model_dump(), "batch_tokens": 9}), "less than block"),
-        (lambda: Pretraining(languages=("de", "xx"), steps=1), "unknown language of the numerals world 'xx'"),
     ],
 )
 def test_settings_say_what_is_wrong(make, message: str) -> None:  # type: ignore[no-untyped-def]

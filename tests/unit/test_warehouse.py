@@ -9,22 +9,20 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from compute.errors import UserError
 from compute.landing import Landing
-from compute.plan import Plan
 from compute.plugin import Job, canonical_json
-from compute.study_file import read_study
-from compute.warehouse import Warehouse
+from compute.warehouse import RegisteredStudy, Warehouse
 
-STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
 JOBS = [Job("p", "1", {"number": number}, label=f"job {number}") for number in range(3)]
 
 
 @pytest.fixture
-def plan() -> Plan:
-    return Plan(STUDY, {job.key: job for job in JOBS}, {})
+def plan() -> RegisteredStudy:
+    return RegisteredStudy("tiny", "{}", "computed", {job.key: job for job in JOBS})
 
 
 @pytest.fixture
@@ -62,7 +60,7 @@ def ask(warehouse: Warehouse, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_loading_twice_changes_nothing(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+def test_loading_twice_changes_nothing(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
     for job in JOBS:
         land(landing, job)
     first = warehouse.load(plan, landing)
@@ -75,12 +73,12 @@ def test_loading_twice_changes_nothing(plan: Plan, landing: Landing, warehouse: 
     assert warehouse.landed_keys() == {job.key for job in JOBS}
 
 
-def test_a_job_of_another_study_is_not_loaded(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+def test_a_job_of_another_study_is_not_loaded(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
     land(landing, Job("p", "1", {"number": 99}))
     assert warehouse.load(plan, landing).jobs == 0
 
 
-def test_a_failure_is_recorded_and_then_replaced(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+def test_a_failure_is_recorded_and_then_replaced(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
     landing.write_failure(JOBS[0].key, record(JOBS[0], "failed"))
     warehouse.load(plan, landing)
     assert ask(warehouse, "select state, error from raw.jobs") == [("failed", "it broke")]
@@ -89,9 +87,9 @@ def test_a_failure_is_recorded_and_then_replaced(plan: Plan, landing: Landing, w
     assert ask(warehouse, "select state, error from raw.jobs") == [("landed", None)]
 
 
-def test_jobs_a_study_no_longer_asks_for_leave_it(plan: Plan, landing: Landing, warehouse: Warehouse) -> None:
+def test_jobs_a_study_no_longer_asks_for_leave_it(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
     warehouse.load(plan, landing)
-    smaller = Plan(STUDY, {JOBS[0].key: JOBS[0]}, {})
+    smaller = RegisteredStudy("tiny", "{}", "computed", {JOBS[0].key: JOBS[0]})
     warehouse.load(smaller, landing)
     assert ask(warehouse, "select job_key from raw.study_jobs") == [(JOBS[0].key,)]
 
@@ -99,7 +97,7 @@ def test_jobs_a_study_no_longer_asks_for_leave_it(plan: Plan, landing: Landing, 
 @pytest.mark.parametrize("table", ["isometry", "jobs"])
 @pytest.mark.parametrize("damage", ["truncated", "garbage"])
 def test_a_damaged_shard_withdraws_its_job_only(
-    table: str, damage: str, plan: Plan, landing: Landing, warehouse: Warehouse
+    table: str, damage: str, plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
 ) -> None:
     for job in JOBS:
         land(landing, job)
@@ -114,7 +112,7 @@ def test_a_damaged_shard_withdraws_its_job_only(
 
 
 def test_a_shard_that_vanished_or_lost_rows_withdraws_its_job(
-    plan: Plan, landing: Landing, warehouse: Warehouse
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
 ) -> None:
     for job in JOBS:
         land(landing, job)
@@ -137,7 +135,7 @@ def _one_row(landing: Landing, job: Job) -> bytes:
 
 @pytest.mark.parametrize("content", [b"not a database" * 1000, b"", b"\0" * 20000])
 def test_a_file_that_is_no_database_is_left_as_it_is(
-    content: bytes, plan: Plan, landing: Landing, tmp_path: Path
+    content: bytes, plan: RegisteredStudy, landing: Landing, tmp_path: Path
 ) -> None:
     path = tmp_path / "w.duckdb"
     path.write_bytes(content)
@@ -148,7 +146,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(
     assert path.read_bytes() == content
 
 
-def test_a_directory_that_is_not_there(plan: Plan, landing: Landing, tmp_path: Path) -> None:
+def test_a_directory_that_is_not_there(plan: RegisteredStudy, landing: Landing, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="its directory does not exist"):
         Warehouse(tmp_path / "no" / "w.duckdb", wait=0.0).load(plan, landing)
 
@@ -167,7 +165,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_lock_is_waited_for_and_its_holder_named(
-    plan: Plan, landing: Landing, tmp_path: Path, holder: subprocess.Popen[str]
+    plan: RegisteredStudy, landing: Landing, tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:
     said: list[str] = []
     with pytest.raises(UserError, match=f"process {holder.pid}"):
@@ -177,7 +175,7 @@ def test_a_lock_is_waited_for_and_its_holder_named(
 
 
 def test_an_error_half_way_rolls_everything_back(
-    plan: Plan, landing: Landing, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(landing, JOBS[0])
     warehouse.load(plan, landing)
@@ -195,3 +193,21 @@ def _insert_then_break(connection: duckdb.DuckDBPyConnection, table: str, paths:
         connection.execute("select no_such_function()")
     for path in paths:
         connection.execute(f"insert or ignore into raw.{table} by name select * from read_parquet(?)", [str(path)])
+
+
+def test_a_warehouse_and_shards_of_an_earlier_version_gain_the_columns_added_since(
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
+) -> None:
+    for job in JOBS:
+        landing.write(job.key, {"training_log": [{"step": 1, "loss": 0.5, "truncated": 3}]}, record(job))
+    old = landing.shard("training_log", JOBS[0].key)
+    pl.read_parquet(old).drop("truncated").write_parquet(old)
+    warehouse.prepare()
+    with warehouse.connect() as connection:
+        connection.execute("alter table raw.training_log drop column truncated")
+    assert warehouse.load(plan, landing).rows == 3
+    assert ask(warehouse, "select truncated from raw.training_log order by truncated nulls first") == [
+        (None,),
+        (3,),
+        (3,),
+    ]

@@ -1,0 +1,126 @@
+"""What the catalogue knows of a file, and looking a file up."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from compute.names import UnknownName
+
+GITHUB = "https://raw.githubusercontent.com"
+HUB = "https://huggingface.co/datasets"
+
+_TABLE = Path(__file__).with_name("files.tsv")
+
+
+@dataclass(frozen=True)
+class CataloguedFile:
+    """A file of a GitHub repository at a commit.
+
+    Attributes:
+        repository: `<owner>/<repo>`.
+        commit: 40 hexadecimal digits.
+        path: within the repository; may have spaces.
+        bytes: its size.
+        sha256: hexadecimal.
+        licence: of the data, as the source states it.
+    """
+
+    repository: str
+    commit: str
+    path: str
+    bytes: int
+    sha256: str
+    licence: str
+
+    @property
+    def key(self) -> str:
+        """Where a mirror and the cache have it."""
+        return f"{self.repository}/{self.commit}/{self.path}"
+
+    @property
+    def url(self) -> str:
+        return f"{GITHUB}/{quote(self.key)}"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a data set on the Hugging Face hub.
+
+    Attributes:
+        repository: `<owner>/<name>` of the data set.
+        revision: a commit or, where none is published, a branch; a branch may move.
+        path: within the data set.
+        licence: of the data, as the source states it.
+        sha256: hexadecimal; None where none is published, and then the file's content is not checked.
+    """
+
+    repository: str
+    revision: str
+    path: str
+    licence: str
+    sha256: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Where a mirror has it."""
+        return f"{self.repository}/{self.revision}/{self.path}"
+
+    @property
+    def url(self) -> str:
+        return f"{HUB}/{self.repository}/resolve/{quote(self.revision)}/{quote(self.path)}"
+
+
+Entry = CataloguedFile | HubFile
+
+
+@cache
+def _catalogue() -> dict[str, dict[str, CataloguedFile]]:
+    """Repository -> path -> file."""
+    found: dict[str, dict[str, CataloguedFile]] = {}
+    with open(_TABLE, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            entry = CataloguedFile(**{**row, "bytes": int(row["bytes"])})  # type: ignore[arg-type]
+            found.setdefault(entry.repository, {})[entry.path] = entry
+    return found
+
+
+def files(repository: str) -> tuple[CataloguedFile, ...]:
+    """The catalogued files of a repository, in the order of their paths.
+
+    Raises:
+        UnknownName: nothing of that repository is catalogued; the message gives the nearest.
+    """
+    known = _catalogue()
+    if repository not in known:
+        raise UnknownName("catalogued repository", repository, known)
+    return tuple(known[repository][path] for path in sorted(known[repository]))
+
+
+def find(repository: str, path: str) -> CataloguedFile:
+    """The catalogued file at `path` of `<owner>/<repo>`.
+
+    Raises:
+        UnknownName: no such repository or path; the message gives the nearest.
+    """
+    paths = {entry.path: entry for entry in files(repository)}
+    if path not in paths:
+        raise UnknownName(f"file of {repository}", path, paths)
+    return paths[path]
+
+
+def digest(entries: Iterable[Entry], *rules: str) -> str:
+    """sha256 (hexadecimal) that stands for files and for what is made of them; reads none of the files.
+
+    Args:
+        entries: in an order that matters.
+        rules: whatever else decides what is made of them, such as a revision of the reader.
+    """
+    parts = [[entry.key, entry.sha256] for entry in entries]
+    return hashlib.sha256(json.dumps([parts, rules]).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""Results that others have computed, as studies of their own: a file an importer, a line an importer in `IMPORTERS`.
+
+An importer turns files into `Imported` jobs with their rows; here they are landed as shards and loaded like any other,
+so that importing twice counts nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from compute.errors import UserError
+from compute.landing import Landing
+from compute.lock import exclusive
+from compute.names import UnknownName
+from compute.plugin import Job, Rows, canonical_json
+from compute.warehouse import RegisteredStudy, Warehouse
+
+
+@dataclass(frozen=True)
+class Imported:
+    """One job of an import and its rows by raw table, without the job's key."""
+
+    job: Job
+    tables: Mapping[str, Rows]
+
+
+Say = Callable[[str], None]
+Importer = Callable[[Sequence[Path], Path | None, Say], Iterable[Imported]]
+"""`read(files, map, say)`: the jobs in some files; `map` is the file of `--map`, if there is one. Raises UserError."""
+
+IMPORTERS: dict[str, str] = {
+    "lm-eval": "compute.importers.lm_eval:read",
+    "donors-recipients": "compute.importers.donors_recipients:read",
+    "bli": "compute.importers.bli:read",
+}
+"""Name on the command line, and `origin` in the warehouse -> "module:function"."""
+
+
+def import_results(
+    name: str,
+    files: Sequence[Path],
+    map_file: Path | None,
+    study: str | None,
+    warehouse: Warehouse,
+    landing: Path,
+    say: Say,
+) -> None:
+    """Land and load what `files` hold as the study `study` (by default called after the importer).
+
+    What the study had from earlier imports stays.
+
+    Raises:
+        UserError: no such importer; damaged files; a study of that name that was not imported by it.
+    """
+    if name not in IMPORTERS:
+        raise UserError(str(UnknownName("importer", name, IMPORTERS)))
+    module, _, function = IMPORTERS[name].partition(":")
+    read = cast(Importer, getattr(import_module(module), function))
+    study = study or name
+    found = list(read(files, map_file, say))
+    jobs = {imported.job.key: imported.job for imported in found}
+    config = canonical_json({"study": study, "importer": name, "files": [file.name for file in files]})
+    with exclusive(landing, warehouse.wait, say):
+        earlier = warehouse.registered(study)
+        if earlier is not None and earlier.origin != name:
+            raise UserError(f"study {study!r} is there already, with origin {earlier.origin!r}; choose another --study")
+        store = Landing(landing)
+        there = store.landed_keys()
+        for imported in found:
+            if imported.job.key not in there:
+                store.write(imported.job.key, imported.tables, _record(imported.job))
+        kept = dict(earlier.jobs) if earlier is not None else {}
+        loaded = warehouse.load(RegisteredStudy(study, config, name, kept | jobs), store)
+    say(f"{warehouse.path}: study {study}: {len(jobs)} jobs imported, {loaded.rows:,} rows loaded")
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file; UserError if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_text(path: Path) -> str:
+    """A file's text, without a byte order mark; UserError if it cannot be read or is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _record(job: Job) -> dict[str, Any]:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return {
+        "job_key": job.key,
+        "plugin": job.plugin,
+        "plugin_version": job.version,
+        "config": canonical_json(job.config),
+        "state": "landed",
+        "error": None,
+        "attempts": 1,
+        "started_at": now,
+        "finished_at": now,
+        "seconds": 0.0,
+        "host": socket.gethostname(),
+        "device": "import",
+        "peak_memory_bytes": None,
+        "versions": canonical_json({"python": platform.python_version()}),
+        "label": job.label,
+        "inputs": canonical_json(list(job.inputs)),
+    }

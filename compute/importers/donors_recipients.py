@@ -1,0 +1,145 @@
+"""Importer `donors-recipients`: the released table of "Donors and Recipients" (arXiv 2511.13368).
+
+One CSV row is a (model, source, target) cell over three seeds. Deltas are its `delta_score_norm_mean` as published,
+with their standard error over seeds; the scores beside them are the length-normalised accuracies.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from compute.errors import UserError
+from compute.importers import Imported, Say, file_digest, read_text
+from compute.names import UnknownName
+from compute.plugin import Job
+
+VERSION = "1"
+_KEY = ("model_name", "fine_tuned_dataset", "fine_tuned_language", "eval_dataset", "eval_language")
+_NUMBERS = (
+    "model_size", "score_norm_mean", "score_norm_base_mean", "delta_score_norm_mean", "n_seeds", "score_norm_se",
+    "score_norm_base_se", "delta_score_norm_se",
+)  # fmt: skip
+_FAMILIES = {"Llama-3": "llama", "Qwen2.5": "qwen2", "gemma-3": "gemma3"}
+"""Beginnings of the published models' names, and transformers' name of their families."""
+
+_PROMPT = "cloze@published"
+_REVISION = "published"
+_ROUNDING_PP = 1e-3
+
+
+def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imported]:
+    """The cells of each CSV, one job a file.
+
+    Raises:
+        UserError: a missing column, an empty key, a number that is none, a regime or delta that contradicts the row,
+            a cell that stands twice: file, line and what was expected.
+    """
+    if map_file is not None:
+        raise UserError("donors-recipients takes no --map: its rows say what they are")
+    for file in files:
+        rows = list(_rows(file))
+        _check_grid(file, rows, say)
+        job = Job(
+            plugin="import",
+            version=VERSION,
+            config={"importer": "donors-recipients", "sha256": file_digest(file)},
+            label=f"import {file.name}",
+        )
+        models = {row["model_name"]: float(row["model_size"]) for _, row in rows}
+        yield Imported(
+            job,
+            {
+                "models": [
+                    {
+                        "model": f"{name}@{_REVISION}",
+                        "family": next((f for start, f in _FAMILIES.items() if name.startswith(start)), name),
+                        "parameters": round(size * 1e9),
+                        "revision": _REVISION,
+                    }
+                    for name, size in models.items()
+                ],
+                "aggregate_scores": [
+                    {
+                        "model": f"{row['model_name']}@{_REVISION}",
+                        "variant": "default",
+                        "source_task": row["fine_tuned_dataset"],
+                        "source_language": row["fine_tuned_language"],
+                        "control": None,
+                        "seed": None,
+                        "target_task": row["eval_dataset"],
+                        "target_language": row["eval_language"],
+                        "prompt": _PROMPT,
+                        "metric": "acc_norm",
+                        "score": float(row["score_norm_mean"]),
+                        "score_stderr": float(row["score_norm_se"]),
+                        "baseline_score": float(row["score_norm_base_mean"]),
+                        "baseline_stderr": float(row["score_norm_base_se"]),
+                        "delta_pp": float(row["delta_score_norm_mean"]),
+                        "delta_stderr": float(row["delta_score_norm_se"]),
+                        "n_items": None,
+                        "n_seeds": int(float(row["n_seeds"])),
+                    }
+                    for _, row in rows
+                ],
+            },
+        )
+
+
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and row, each checked by itself."""
+    reader = csv.DictReader(read_text(file).splitlines())
+    columns = reader.fieldnames or []
+    for name in (*_KEY, *_NUMBERS, "regime"):
+        if name not in columns:
+            raise UserError(f"{file}:1: {UnknownName('column', name, columns)}")
+    for row in reader:
+        _check_row(f"{file}:{reader.line_num}", row)
+        yield reader.line_num, row
+
+
+def _check_row(place: str, row: dict[str, str]) -> None:
+    if None in row or None in row.values():
+        raise UserError(f"{place}: another number of fields than the header has")
+    for name in _KEY:
+        if not row[name].strip():
+            raise UserError(f"{place}: {name} is empty")
+    for name in _NUMBERS:
+        try:
+            finite = math.isfinite(float(row[name]))
+        except ValueError:
+            finite = False
+        if not finite:
+            raise UserError(f"{place}: {name}: expected a number, found {row[name]!r}")
+    task = "M" if row["fine_tuned_dataset"] == row["eval_dataset"] else "C"
+    language = "M" if row["fine_tuned_language"] == row["eval_language"] else "C"
+    regime = f"{task}T-{language}L"
+    if row["regime"] != regime:
+        raise UserError(f"{place}: regime {row['regime']!r}, but its keys make it {regime!r}")
+    for name in ("score_norm_mean", "score_norm_base_mean"):
+        if not 0 <= float(row[name]) <= 1:
+            raise UserError(f"{place}: {name}: expected a proportion, 0 to 1, found {row[name]}")
+    delta = 100 * (float(row["score_norm_mean"]) - float(row["score_norm_base_mean"]))
+    if abs(delta - float(row["delta_score_norm_mean"])) > _ROUNDING_PP:
+        raise UserError(
+            f"{place}: delta_score_norm_mean is {row['delta_score_norm_mean']}, but its scores differ by {delta:.6f} pp"
+        )
+
+
+def _check_grid(file: Path, rows: Sequence[tuple[int, dict[str, str]]], say: Say) -> None:
+    """Every cell once; a grid with holes is said, not refused."""
+    if not rows:
+        raise UserError(f"{file}: no rows below the header")
+    seen: dict[tuple[str, ...], int] = {}
+    for line, row in rows:
+        key = tuple(row[name] for name in _KEY)
+        if key in seen:
+            raise UserError(f"{file}:{line}: the cell {' '.join(key)} stands in line {seen[key]} already")
+        seen[key] = line
+    models, sources, targets = (
+        len({tuple(row[name] for name in names) for _, row in rows}) for names in (_KEY[:1], _KEY[1:3], _KEY[3:])
+    )
+    full = models * sources * targets
+    say(f"{file}: {models} models x {sources} sources x {targets} targets, {len(rows):,} of {full:,} cells")

@@ -1,0 +1,129 @@
+"""Rows in which a context is followed by several choices, none of which sees another.
+
+A row holds the context's tokens and then each choice's but the last, which is predicted and never read. A choice's
+tokens attend to the context and to their own choice, and are at the positions that follow the context. One pass then
+gives what a pass for each choice would give, and the context is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+BRANCHING = frozenset(
+    {
+        "falcon", "gemma2", "gemma3", "gemma3_text", "gpt_neox", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3",
+    }
+)  # fmt: skip
+"""Families (`config.model_type`) whose attention takes a mask of each token against each, as
+tests/conformance/test_lm_eval.py shows. Others read a row for each choice of more than one token: right for any, and
+slower."""
+
+_KNOWN_LAYERS = {"full_attention", "sliding_attention"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A token to be predicted: after which token of the row, which one, and the column of the results it adds to."""
+
+    after: int
+    token: int
+    column: int
+
+
+@dataclass
+class Row:
+    """Tokens of a row; `branches`: 0 for the context, 1 and up for the choices after it."""
+
+    tokens: list[int]
+    positions: list[int]
+    branches: list[int]
+    targets: list[Target] = field(default_factory=list)
+
+    def predicting(self) -> list[int]:
+        """The tokens that something is predicted after, each once, in order."""
+        return sorted({target.after for target in self.targets})
+
+
+def can_branch(model: PreTrainedModel) -> bool:
+    """Whether rows of this model may have several branches of their own tokens."""
+    config = model.config.get_text_config(decoder=True)
+    return (
+        model.config.model_type in BRANCHING
+        and not getattr(config, "alibi", False)  # it reads positions off the two-dimensional mask
+        and getattr(config, "_attn_implementation", "eager") in ("eager", "sdpa")
+        and _layer_types(model) <= _KNOWN_LAYERS
+    )
+
+
+def rows(context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], branching: bool) -> Iterator[Row]:
+    """The rows that predict all `choices`, (column, tokens), after `context`: one, or if need be one a choice."""
+    row = Row([*context], [*range(len(context))], [0] * len(context))
+    for column, choice in choices:
+        if not branching and len(choice) > 1 and row.branches[-1]:
+            yield row
+            row = Row([*context], [*range(len(context))], [0] * len(context))
+        after, branch = len(context) - 1, row.branches[-1] + 1
+        for step, token in enumerate(choice):
+            row.targets.append(Target(after, token, column))
+            if step < len(choice) - 1:
+                after = len(row.tokens)
+                row.tokens.append(token)
+                row.positions.append(len(context) + step)
+                row.branches.append(branch)
+    yield row
+
+
+def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> dict[str, Any]:
+    """What to call the model with for a batch, repeated for each of `groups` adapters.
+
+    Rows are padded on the right: no token sees the padding after it, and nothing is predicted there.
+    """
+    device = model.device
+    longest = max(len(row.tokens) for row in batch)
+
+    def padded(values: Iterable[list[int]], fill: int) -> Tensor:
+        return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in values], device=device)
+
+    ids = padded((row.tokens for row in batch), 0)
+    arguments: dict[str, Any] = {"input_ids": ids.repeat(groups, 1), "use_cache": False}
+    if any(row.branches[-1] > 1 for row in batch):
+        branches = padded((row.branches for row in batch), 0)
+        positions = padded((row.positions for row in batch), 0)
+        masks = {kind: mask.repeat(groups, 1, 1, 1) for kind, mask in _masks(model, branches, positions).items()}
+        arguments["attention_mask"] = masks if len(masks) > 1 else next(iter(masks.values()))
+        arguments["position_ids"] = positions.repeat(groups, 1)
+    return arguments
+
+
+def _masks(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Tensor]:
+    """By layer type, what is added to attention: 0 where a token sees another, else the least number; [rows, 1, n, n]."""
+    n = branches.shape[1]
+    earlier = torch.ones(n, n, dtype=torch.bool, device=branches.device).tril()
+    keys, queries = branches[:, None, :], branches[:, :, None]
+    seen = earlier & ((keys == 0) | (keys == queries))
+    config = model.config.get_text_config(decoder=True)
+    masks = {}
+    for kind in _layer_types(model):
+        mask = seen
+        if kind == "sliding_attention":
+            mask = seen & (positions[:, :, None] - positions[:, None, :] < config.sliding_window)
+        unseen = torch.finfo(model.dtype).min
+        masks[kind] = torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill(~mask, unseen)[:, None]
+    return masks
+
+
+def _layer_types(model: PreTrainedModel) -> set[str]:
+    """As transformers' own caches tell them: a configuration that lists none has one type of layer."""
+    config = model.config.get_text_config(decoder=True)
+    listed = getattr(config, "layer_types", None)
+    if listed is not None:
+        return set(listed)
+    if getattr(config, "sliding_window", None) is not None:
+        return {"sliding_attention"}
+    return {"chunked_attention" if getattr(config, "attention_chunk_size", None) is not None else "full_attention"}

@@ -1,0 +1,130 @@
+"""What exactly a checkpoint is: a commit on the hub, or the digest of a folder's files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from compute.errors import UserError
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_READ_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py")
+"""Files of a folder that can change what a model answers."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A checkpoint that cannot change any more.
+
+    Attributes:
+        location: where it is loaded from: the name on the hub, or the folder's absolute path.
+        commit: on the hub, 40 hexadecimal digits; None for a folder.
+        identity: what stands for it in job keys: the commit, or the sha256 over a folder's files.
+    """
+
+    location: str
+    commit: str | None
+    identity: str
+
+
+def is_folder(checkpoint: str) -> bool:
+    """Whether `checkpoint` means a folder: it looks like a path, or there is a folder of that name."""
+    return checkpoint.startswith((".", "/", "~")) or Path(checkpoint).is_dir()
+
+
+def pin(checkpoint: str, revision: str) -> Revision:
+    """The revision that `checkpoint` is at now.
+
+    A commit is taken as it is; of a branch or tag the hub is asked, or, where it cannot be reached, the cache of what
+    was downloaded before.
+
+    Raises:
+        UserError: no such folder or model; a branch that nobody can resolve. The line says what to do.
+    """
+    if is_folder(checkpoint):
+        folder = Path(checkpoint).expanduser().absolute()
+        if not (folder / "config.json").is_file():
+            raise UserError(f"model {checkpoint}: no such folder, or none with the config.json of save_pretrained")
+        return Revision(str(folder), None, _folder_digest(folder))
+    commit = revision if _COMMIT.fullmatch(revision) else _ask_hub(checkpoint, revision)
+    return Revision(checkpoint, commit, commit)
+
+
+def _ask_hub(checkpoint: str, revision: str) -> str:
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.file_download import repo_folder_name
+
+    try:
+        commit = HfApi().model_info(checkpoint, revision=revision, timeout=20).sha
+        if commit is not None:
+            return commit
+    except RevisionNotFoundError:
+        raise UserError(f"model {checkpoint}: the hub has no revision {revision!r} of it") from None
+    except GatedRepoError:
+        raise UserError(
+            f"model {checkpoint}: it is gated; accept its licence on its page and log in (`hf auth login`, or HF_TOKEN)"
+        ) from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"model {checkpoint}: the hub has no such model, or it is private (log in with `hf auth login`, or set "
+            "HF_TOKEN); a folder is written ./like/this"
+        ) from None
+    except (HfHubHTTPError, OSError, ValueError):
+        pass  # no network, or offline mode: the cache may know
+    reference = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=checkpoint, repo_type="model")
+    try:
+        return (reference / "refs" / revision).read_text(encoding="utf-8").strip()
+    except OSError:
+        raise UserError(
+            f"model {checkpoint}: the hub cannot be reached to look up revision {revision!r}, and it was not "
+            "downloaded before; give a commit as `revision`, or a folder as `checkpoint`"
+        ) from None
+
+
+def _folder_digest(folder: Path) -> str:
+    """sha256 over names and contents; a file is read again only when its size or time of change differs."""
+    files = sorted({path for pattern in _READ_FILES for path in folder.glob(pattern) if path.is_file()})
+    cache = _DigestCache()
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name}\0{cache.sha256(path)}\n".encode())
+    cache.save()
+    return digest.hexdigest()
+
+
+class _DigestCache:
+    """sha256 of large files by path, size and time of change, kept in the user's cache folder."""
+
+    def __init__(self) -> None:
+        import pooch
+
+        self.file = Path(pooch.os_cache("transfer-warehouse")) / "digests.json"
+        try:
+            self.known = json.loads(self.file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self.known = {}
+        self.changed = False
+
+    def sha256(self, path: Path) -> str:
+        stat = path.stat()
+        key = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}"
+        if key not in self.known:
+            with open(path, "rb") as file:
+                self.known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            self.changed = True
+        return str(self.known[key])
+
+    def save(self) -> None:
+        if not self.changed:
+            return
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.file.with_suffix(".part")
+            partial.write_text(json.dumps(self.known), encoding="utf-8")
+            partial.replace(self.file)
+        except OSError:
+            pass  # a cache: without it the files are read again

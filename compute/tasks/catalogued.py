@@ -1,0 +1,75 @@
+"""Tasks whose questions are read from catalogued files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from compute.catalog import Entry, digest, fetch
+from compute.names import UnknownName
+from compute.tasks.checks import Located, check_distinct_choices, check_questions
+from compute.tasks.order import fair_order
+from compute.tasks.task import Question, Split, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class CataloguedTask(Task):
+    """A task over files of `compute.catalog`.
+
+    Its digest comes from theirs, so a study is planned without reading or fetching one. Questions are in
+    `compute.tasks.order.fair_order`.
+
+    Attributes:
+        revision: raised when the same files are to give other questions: other splits, fields, choices or order.
+    """
+
+    revision: int = 1
+
+    @abstractmethod
+    def sources(self, language: str) -> tuple[Entry, ...]:
+        """The files that the questions of a language are read from."""
+
+    @abstractmethod
+    def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:
+        """The questions of all splits that the task has, in any order, each with the row it is from.
+
+        Args:
+            paths: of the fetched `sources(language)`, in their order.
+
+        Raises:
+            compute.errors.UserError: what a file holds is not as expected; the line names file and row.
+        """
+
+    def rules(self) -> tuple[str, ...]:
+        """What else of this project, besides the code, decides which questions the files give."""
+        return ()
+
+    def check(self, splits: Mapping[Split, list[Located]]) -> None:
+        """Refuses questions that cannot be asked soundly. Raises UserError."""
+        check_questions(self.kind, splits)
+        check_distinct_choices(splits)
+
+    def questions(self, language: str, split: Split) -> list[Question]:
+        """See `Task.questions`."""
+        self.check_language(language)
+        return list(_questions(self, language, tuple(fetch(entry) for entry in self.sources(language))).get(split, ()))
+
+    def digest(self, language: str) -> str:
+        """See `Task.digest`. Derived from the catalogue's digests and the task's revision: no file is read."""
+        self.check_language(language)
+        return digest(self.sources(language), self.name, str(self.revision), *self.rules())
+
+    def check_language(self, language: str) -> None:
+        """Raises UnknownName for a language that the task does not have."""
+        if language not in self.languages:
+            raise UnknownName(f"language of task {self.name!r}", language, self.languages)
+
+
+@lru_cache(maxsize=256)
+def _questions(task: CataloguedTask, language: str, paths: tuple[Path, ...]) -> dict[Split, tuple[Question, ...]]:
+    splits = task.read(language, paths)
+    task.check(splits)
+    return {split: fair_order(question for question, _ in located) for split, located in splits.items()}

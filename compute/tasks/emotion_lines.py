@@ -1,0 +1,247 @@
+"""Where the lines of XED come from, so that `emotion` can be split without a leak: `emotion_lines.tsv`.
+
+XED's files have no ids. Its projections are subtitles of the same films in other languages, with the labels of the
+English line that each translates, and its English and Finnish files have lines of those films too. XED's repository
+has what says which line is which: the alignments from which the projections were made
+(`subtitle-retrieval/students/pairs-<language>.txt`) and the list of lines that were annotated
+(`student_annotations.csv`). Every projection turns out to be its alignment with lines left out, so each line of it is
+identified by order and text; English and Finnish lines are identified by text.
+
+The table gives for each line that has one label its film and the annotated line that it translates: in `lines`,
+`<steps from the line before>:<number of the annotated line in the film's subtitles>`. Films, not lines, are split. A
+line that could stand on two sides is in no split: one whose text, or whose English original's text, also occurs in a
+film of another split, unless its own film is one to train on; and one too short to be found once names are masked.
+English and Finnish lines that are in none of the 60 films are in no row: nothing translates them, and they may be
+split by their text.
+
+    python -m compute.tasks.emotion_lines <clone of Helsinki-NLP/XED> > compute/tasks/emotion_lines.tsv
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from compute.tasks.order import stable_hash
+from compute.tasks.reading import read_lines, read_tsv
+from compute.tasks.task import Split
+
+TABLE = Path(__file__).with_suffix(".tsv")
+COLUMNS = ("language", "film", "split", "lines")
+PROJECTIONS = ("ar", "de", "es", "fr", "hr", "it", "pt", "ru")
+ANNOTATED = ("en", "fi")
+LABELS = re.compile(r"[1-8](, [1-8])*")
+
+_SHARES: dict[Split, float] = {"train": 0.7, "dev": 0.1, "test": 0.2}
+_DRAWS = 20_000
+_SHORTEST = 6
+"""Letters that a line with masked names must have besides them to be looked for."""
+
+Source = tuple[str, str]
+"""A film (year and number in OpenSubtitles) and the number of a line, or of several joined, in its subtitles."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is known of a line of a file of XED.
+
+    Attributes:
+        split: None if the line must not be used.
+        source: `<film>:<line>`, shared by translations; None where only the film is known.
+    """
+
+    split: Split | None
+    source: str | None
+
+
+def normalised(text: str) -> str:
+    """Letters and digits alone, case folded: what two ways to write the same subtitle have in common."""
+    return re.sub(r"[\W_]+", "", text).casefold()
+
+
+@cache
+def known_lines(language: str) -> Mapping[int, Line]:
+    """What is known of the lines of a language's file, by their number from 1."""
+    found: dict[int, Line] = {}
+    for _, row in read_tsv(TABLE, COLUMNS, header=True, quoted=False):
+        if row["language"] == language:
+            split = None if row["split"] == "none" else row["split"]
+            line = 0
+            for part in row["lines"].split():
+                steps, _, number = part.partition(":")
+                line += int(steps)
+                found[line] = Line(split, f"{row['film']}:{number}" if number else None)
+    return found
+
+
+# ---- deriving the table ----
+
+
+def derive(clone: Path) -> Iterator[str]:
+    """The lines of the table, from a clone of Helsinki-NLP/XED at the catalogued commit."""
+    annotated = _annotated_lines(clone / "subtitle-retrieval/students/student_annotations.csv")
+    candidates = {language: _projected(clone, language) for language in PROJECTIONS}
+    candidates |= {
+        "en": _english(clone / "AnnotatedData/en-annotated.tsv", annotated),
+        "fi": _finnish(clone),
+    }
+    films = _split_films(candidates)
+    rivals = _films_by_text(annotated)
+    yield "\t".join(COLUMNS)
+    for language in sorted(candidates):
+        rows: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+        for number, sources in sorted(candidates[language].items()):
+            of_films = {film for film, _ in sources}
+            english = {film for source in sources for text in annotated.get(source, ()) for film in rivals[text]}
+            splits = {films[film] for film in of_films | english}
+            film = next(iter(of_films)) if len(of_films) == 1 else "-"
+            split: str = next(iter(splits)) if len(splits) == 1 else "none"
+            if {films[film] for film in of_films} == {"train"}:
+                split = "train"
+            is_known = len(sources) == 1 and split != "none"
+            rows[film if split != "none" else "-", split][number] = f":{next(iter(sources))[1]}" if is_known else ""
+        for (film, split), lines in sorted(rows.items()):
+            steps = (line - before for line, before in zip(lines, [0, *lines], strict=False))
+            parts = (f"{step}{source}" for step, source in zip(steps, lines.values(), strict=True))
+            yield "\t".join((language, film, split, " ".join(parts)))
+
+
+def _single_label_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Number and text of the well-formed lines, and whether they have one label only."""
+    for place, line in read_lines(path):
+        cells = line.split("\t")
+        if len(cells) == 2 and LABELS.fullmatch(cells[1]):
+            yield place.row, cells[0], len(cells[1]) == 1
+
+
+def _film(document: str) -> str:
+    return "/".join(document.split("/")[1:3])
+
+
+def _annotated_lines(path: Path) -> dict[Source, set[str]]:
+    """The normalised English text (rarely: texts) of each annotated line."""
+    found: dict[Source, set[str]] = defaultdict(set)
+    for _, line in read_lines(path):
+        cells = line.split("\t")
+        if len(cells) > 5 and re.match(r"(en|da)/\d+/\d+/", cells[5]):
+            found[_film(cells[5]), cells[4]].add(normalised(cells[2]))
+    return found
+
+
+def _films_by_text(annotated: Mapping[Source, set[str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for (film, _), texts in annotated.items():
+        for text in texts:
+            found[text].add(film)
+    return found
+
+
+def _pairs(clone: Path, language: str) -> list[tuple[Source, str]]:
+    """The annotated line that each aligned line translates, and the normalised text of the latter."""
+    columns = ("annotated", "document", "source", "target", "original", "text")
+    path = clone / f"subtitle-retrieval/students/pairs-{language}.txt"
+    return [
+        ((_film(row["annotated"]), row["source"].replace(" ", "+")), normalised(row["text"]))
+        for _, row in read_tsv(path, columns, header=False, quoted=False)
+    ]
+
+
+def _projected(clone: Path, language: str) -> dict[int, set[Source]]:
+    """Candidates for each line of a projection that has one label.
+
+    The projection is a subsequence of the alignment. The earliest and the latest way to fit it in bound where each
+    line can be from; where both give the same annotated line, that is it.
+    """
+    pairs = _pairs(clone, language)
+    lines = list(_single_label_lines(clone / f"Projections/{language}-projections.tsv"))
+    # "nan" stands for what the authors' tools made of an empty cell: it has no place in the alignment.
+    lines = [line for line in lines if normalised(line[1]) != "nan"]
+    texts, wanted = [text for _, text in pairs], [normalised(text) for _, text, _ in lines]
+    earliest = _fit(texts, wanted)
+    latest = [len(pairs) - 1 - position for position in reversed(_fit(texts[::-1], wanted[::-1]))]
+    return {
+        number: {pairs[first][0], pairs[last][0]}
+        for (number, _, is_single), first, last in zip(lines, earliest, latest, strict=True)
+        if is_single
+    }
+
+
+def _fit(texts: Sequence[str], wanted: Iterable[str]) -> list[int]:
+    """The first places at which `wanted` is a subsequence of `texts`. Raises ValueError if it is none."""
+    places, start = [], 0
+    for text in wanted:
+        place = texts.index(text, start)
+        places.append(place)
+        start = place + 1
+    return places
+
+
+def _english(path: Path, annotated: Mapping[Source, set[str]]) -> dict[int, set[Source]]:
+    """Candidates for each English line; names are masked as [PERSON] and [LOCATION] in it."""
+    by_text: dict[str, set[Source]] = defaultdict(set)
+    for source, texts in annotated.items():
+        for text in texts:
+            by_text[text].add(source)
+    everything = "\n".join(by_text)
+    found: dict[int, set[Source]] = {}
+    for number, line, is_single in _single_label_lines(path):
+        if not is_single:
+            continue
+        parts = [normalised(part) for part in re.split(r"\[[A-Z]+\]", line)]
+        if len(parts) == 1:
+            sources = by_text.get(parts[0], set())
+        elif sum(map(len, parts)) < _SHORTEST:
+            sources = {source for texts in by_text.values() for source in texts}
+        else:
+            pattern = re.compile("^" + ".+".join(map(re.escape, parts)) + "$", re.MULTILINE)
+            sources = {source for match in pattern.findall(everything) for source in by_text[match]}
+        if sources:
+            found[number] = sources
+    return found
+
+
+def _finnish(clone: Path) -> dict[int, set[Source]]:
+    by_text: dict[str, set[Source]] = defaultdict(set)
+    for source, text in _pairs(clone, "fi"):
+        by_text[text].add(source)
+    return {
+        number: by_text[normalised(line)]
+        for number, line, is_single in _single_label_lines(clone / "AnnotatedData/fi-annotated.tsv")
+        if is_single and normalised(line) in by_text
+    }
+
+
+def _split_films(candidates: Mapping[str, Mapping[int, set[Source]]]) -> dict[str, Split]:
+    """A split for each film: of many draws the one whose shares are nearest to those wanted in every language."""
+    sizes: dict[str, Counter[str]] = {
+        language: Counter(film for sources in candidates[language].values() for film in {film for film, _ in sources})
+        for language in PROJECTIONS
+    }
+    films = sorted({film for counts in sizes.values() for film in counts})
+    films += sorted({film for found in candidates.values() for s in found.values() for film, _ in s} - set(films))
+    draw = random.Random(stable_hash("emotion films"))
+    best: tuple[float, dict[str, Split]] = (float("inf"), {})
+    for _ in range(_DRAWS):
+        split_of: dict[str, Split] = dict(
+            zip(films, draw.choices(list(_SHARES), list(_SHARES.values()), k=len(films)), strict=True)
+        )
+        worst = 0.0
+        for counts in sizes.values():
+            of_split: Counter[str] = Counter()
+            for film, count in counts.items():
+                of_split[split_of[film]] += count
+            for split, share in _SHARES.items():
+                worst = max(worst, abs(of_split[split] / counts.total() - share) / share)
+        best = min(best, (worst, split_of), key=lambda one: one[0])
+    return best[1]
+
+
+if __name__ == "__main__":
+    for row in derive(Path(sys.argv[1])):
+        print(row)

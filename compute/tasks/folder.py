@@ -1,0 +1,221 @@
+"""A user's own task, without Python: a folder of JSONL, and a few lines in the study.
+
+    <folder>/<language>/train.jsonl   dev.jsonl   test.jsonl
+
+    {"item_id": "7", "parallel_id": "7", "context": "2 + 2 =", "choices": ["3", "4"], "gold": 1}
+
+Languages are ISO 639-1 codes, else 639-3. A split is there if its file is; without `train.jsonl` a language is a
+target only. `parallel_id` is shared by an item's translations; leave it out where there are none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from compute.errors import UserError
+from compute.names import UnknownName
+from compute.tasks.checks import Located, check_distinct_choices, check_meanings, check_questions
+from compute.tasks.order import fair_order
+from compute.tasks.reading import Place, identifier, integer, known_keys_only, read_json_lines, text, texts
+from compute.tasks.task import SPLITS, Prompt, Question, Split, Style, Task
+
+KEYS = ("item_id", "context", "choices", "gold", "parallel_id")
+
+
+class FolderPrompt(BaseModel):
+    """How the questions are written; a bare text is a template of the cloze style."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    template: str = Field(description="over {context}; in the lettered style {options} too")
+    style: Style = "cloze"
+    delimiter: str = Field(" ", description="between context and answer")
+
+    @model_validator(mode="after")
+    def _template_fits(self) -> FolderPrompt:
+        try:
+            parts = [part for part in Formatter().parse(self.template) if part[1] is not None]
+        except ValueError as error:
+            raise ValueError(f"template: {error}; a brace that is meant is written twice") from None
+        expected = ("context", "options") if self.style == "lettered" else ("context",)
+        names = [name for _, name, _, _ in parts if name is not None]
+        for _, name, specification, conversion in parts:
+            if name not in expected:
+                raise UnknownName("field of the template", str(name), expected)
+            if specification or conversion:
+                raise ValueError(f"template: write {{{name}}} alone, without a format")
+        for name in expected:
+            if name not in names:
+                raise ValueError(f"template: {{{name}}} is missing, and the {self.style} style needs it")
+        return self
+
+
+def _bare_template(value: object) -> object:
+    return {"template": value} if isinstance(value, str) else value
+
+
+CLOZE = FolderPrompt(template="{context}")
+LETTERED = FolderPrompt(template="{context}\n{options}\nAnswer:", style="lettered")
+
+
+class FolderTaskSettings(BaseModel):
+    """What a study says of a folder; only `folder` is required."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: str = Field(min_length=1, description="path of the folder, from where the command is run")
+    prompts: dict[str, Annotated[FolderPrompt, BeforeValidator(_bare_template)]] = Field(
+        default={"cloze": CLOZE, "lettered": LETTERED}, min_length=1, description="by name; the first is the default"
+    )
+    chance: float | None = Field(
+        None, ge=0, le=1, description="accuracy of a guess; left out: 1 / number of choices, if all have as many"
+    )
+    primary_metric: Literal["acc", "acc_norm", "acc_bytes"] = "acc"
+    licence: str = Field("NOASSERTION", min_length=1, description="SPDX identifier of the data")
+    source_url: str = Field("", description="where the data come from")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderTask(Task):
+    """A task over the files of a folder.
+
+    Attributes:
+        files: by language, those that are there by split.
+    """
+
+    files: Mapping[str, Mapping[Split, Path]]
+
+    @classmethod
+    def open(cls, name: str, settings: FolderTaskSettings, language: str | None = None) -> FolderTask:
+        """The task in a folder. All of it is read and checked, once a process: a study of bad data never starts.
+
+        Args:
+            language: the splits of the task are those of this language; None: those of any.
+
+        Raises:
+            UserError: there is no such folder, nothing in it, or what is in it is not as described above; the line
+                names the file and row.
+            UnknownName: the folder does not have the language.
+        """
+        files = _files(Path(settings.folder).expanduser())
+        if language is not None and language not in files:
+            raise UnknownName(f"language of task {name!r}", language, files)
+        of_interest = [files[language]] if language is not None else list(files.values())
+        located = [_located(_versions(of_language)) for of_language in files.values()]
+        check_meanings(located)
+        return cls(
+            name=name,
+            prompts=tuple(Prompt(id=key, **prompt.model_dump()) for key, prompt in settings.prompts.items()),
+            chance=_chance(located) if settings.chance is None else settings.chance,
+            languages=tuple(files),
+            licence=settings.licence,
+            source_url=settings.source_url,
+            splits=tuple(split for split in SPLITS if any(split in of_language for of_language in of_interest)),
+            primary_metric=settings.primary_metric,
+            files=files,
+        )
+
+    def questions(self, language: str, split: Split) -> list[Question]:
+        """See `Task.questions`."""
+        self._check_language(language)
+        located = _located(_versions(self.files[language])).get(split, ())
+        return list(fair_order(question for question, _ in located))
+
+    def digest(self, language: str) -> str:
+        """See `Task.digest`. Over the files' bytes."""
+        self._check_language(language)
+        digest = hashlib.sha256()
+        for split, path in self.files[language].items():
+            digest.update(f"{split} {_file_digest(*_version(path))}\n".encode())
+        return digest.hexdigest()
+
+    def _check_language(self, language: str) -> None:
+        if language not in self.files:
+            raise UnknownName(f"language of task {self.name!r}", language, self.files)
+
+
+_Version = tuple[Path, int, int]
+"""A file, its size and its time of change: what was read once is read again when one of them differs."""
+
+
+def _version(path: Path) -> _Version:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+def _versions(files: Mapping[Split, Path]) -> tuple[tuple[Split, _Version], ...]:
+    return tuple((split, _version(path)) for split, path in files.items())
+
+
+def _files(folder: Path) -> dict[str, dict[Split, Path]]:
+    """By language and split, in order."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    found: dict[str, dict[Split, Path]] = {}
+    for directory in sorted(path for path in folder.iterdir() if path.is_dir()):
+        splits = {split: path for split in SPLITS if (path := directory / f"{split}.jsonl").is_file()}
+        if splits and not re.fullmatch("[a-z]{2,3}", directory.name):
+            raise UserError(f"{directory}: expected the code of a language (ISO 639-1, else 639-3)")
+        if splits:
+            found[directory.name] = splits
+    if not found:
+        raise UserError(f"{folder}: no <language>/<split>.jsonl in it; splits are {', '.join(SPLITS)}")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, size: int, modified: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _located(files: tuple[tuple[Split, _Version], ...]) -> dict[Split, list[Located]]:
+    splits = {split: _read(path) for split, (path, _, _) in files}
+    check_questions("choice", splits)
+    check_distinct_choices(splits)
+    return splits
+
+
+def _read(path: Path) -> list[Located]:
+    located = []
+    for place, record in read_json_lines(path):
+        known_keys_only(record, KEYS, place)
+        question = Question(
+            identifier(record, "item_id", place),
+            identifier(record, "parallel_id", place) if record.get("parallel_id") is not None else None,
+            {"context": text(record, "context", place)},
+            texts(record, "choices", place),
+            integer(record, "gold", place),
+        )
+        located.append((question, place))
+    if not located:
+        raise UserError(f"{path}: no questions in it")
+    return located
+
+
+def _chance(languages: list[dict[Split, list[Located]]]) -> float:
+    """1 / number of choices. Raises UserError if not all questions have as many."""
+    numbers: dict[int, Place] = {}
+    for splits in languages:
+        for located in splits.values():
+            for question, place in located:
+                numbers.setdefault(len(question.choices), place)
+    if len(numbers) > 1:
+        (one, place), (other, other_place) = list(numbers.items())[:2]
+        raise UserError(
+            f"{other_place}: {other} choices, and {one} in {place}: say the task's `chance`, the accuracy of a guess"
+        )
+    return 1 / next(iter(numbers))

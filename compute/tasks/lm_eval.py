@@ -1,0 +1,244 @@
+"""Tasks of an installed lm-evaluation-harness (extra `lm-eval`), as targets: `lm_eval:belebele_deu_Latn`.
+
+Contexts, choices and gold are written by the harness itself, few-shot examples and descriptions included as its task
+file has them, so scores equal the harness's own. Only tasks that choose among continuations of one context can be
+had: others are scored in ways that the warehouse's log-probabilities cannot repeat, and are refused by name.
+
+A task is looked up in its YAML alone; the harness is imported, and the data are loaded, when questions are asked for.
+Data on the hub are named in a task's digest, with their revision where the task pins one; local files are digested.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from compute.errors import UserError
+from compute.names import UnknownName
+from compute.tasks.checks import Located, check_questions
+from compute.tasks.order import fair_order
+from compute.tasks.reading import Place
+from compute.tasks.task import Prompt, Question, Split, Task
+
+_FEWSHOT_SEED = 1234
+"""The harness's default, with which published scores are made."""
+
+_BUILDERS = ("json", "csv", "parquet", "text", "arrow")
+"""`dataset_path`s that are formats of local files, not data sets of the hub."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmEvalTask(Task):
+    """A task of the harness in the one language that a study says it is in; it has test questions only.
+
+    Attributes:
+        path: of its YAML.
+        config: the YAML with what it includes; functions by name.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+
+    def questions(self, language: str, split: Split) -> list[Question]:
+        """See `Task.questions`."""
+        self._check_language(language)
+        return list(_questions(self.name, self.path)) if split == "test" else []
+
+    def digest(self, language: str) -> str:
+        """See `Task.digest`. Over the harness's version, the YAML, functions beside it and local data files."""
+        self._check_language(language)
+        digest = hashlib.sha256(json.dumps([version("lm_eval"), self.config], sort_keys=True, default=str).encode())
+        for path in [*sorted(self.path.parent.glob("*.py")), *_local_data(self.config)]:
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def _check_language(self, language: str) -> None:
+        if language not in self.languages:
+            raise UnknownName(f"language of task {self.name!r}", language, self.languages)
+
+
+def load_lm_eval(name: str, language: str | None, include_path: Path | None = None) -> LmEvalTask:
+    """A task of the harness.
+
+    Args:
+        name: as the harness has it, without `lm_eval:`.
+        language: what the study says it is in; None: it is only looked up, and has no languages.
+        include_path: a folder of further task files, as the harness's option of that name; they come first.
+
+    Raises:
+        UnknownName: the harness has no such task; the message gives the nearest.
+        UserError: the harness is not installed; the task is of a kind that cannot be had, or its data cannot be
+            loaded.
+    """
+    folders = [_harness() / "tasks", *([include_path] if include_path is not None else [])]
+    paths = {task: path for folder in folders for task, path in _index(folder)[0].items()}
+    if name not in paths:
+        if any(name in _index(folder)[1] for folder in folders):
+            raise UserError(f"lm_eval:{name} is a group of tasks; name its tasks one by one")
+        nearest = difflib.get_close_matches(name, paths, n=1)
+        raise UnknownName("task of lm-evaluation-harness", name, nearest or ["see `lm-eval ls tasks`"])
+    path = paths[name]
+    config = _config(path)
+    _refuse(name, config)
+    metrics = [metric.get("metric") for metric in config.get("metric_list") or []]
+    return LmEvalTask(
+        name=f"lm_eval:{name}",
+        # The context is a whole prompt already; the harness puts the delimiter before each choice, as `Prompt` does.
+        prompts=(Prompt("lm_eval", "{context}", delimiter=config.get("target_delimiter", " ")),),
+        chance=_chance(name, path, config) if language is not None else 0.0,
+        languages=(language,) if language is not None else (),
+        licence="NOASSERTION",
+        source_url=_source_url(config),
+        splits=("test",),
+        primary_metric="acc_norm" if "acc" not in metrics and "acc_norm" in metrics else "acc",
+        path=path,
+        config=config,
+    )
+
+
+def _harness() -> Path:
+    """The folder of the installed harness."""
+    found = find_spec("lm_eval")
+    if found is None or found.origin is None:
+        raise UserError("lm_eval tasks need lm-evaluation-harness: pip install 'transfer-warehouse[lm-eval]'")
+    return Path(found.origin).parent
+
+
+_TASK_LINE = re.compile(rb"""^["']?task["']?[^\S\n]*:[^\S\n]*["']?([^\s"'#\[\]{}]+)""", re.MULTILINE)
+_GROUP_LINE = re.compile(rb"""^["']?group["']?[^\S\n]*:[^\S\n]*["']?([^\s"'#\[\]{}]+)""", re.MULTILINE)
+
+
+@cache
+def _index(folder: Path) -> tuple[dict[str, Path], set[str]]:
+    """Task name -> YAML file, and the names of groups.
+
+    Read as text: the harness's own index parses its 14,000 files, which takes a minute.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of lm-evaluation-harness tasks")
+    tasks: dict[str, Path] = {}
+    groups = set()
+    for path in sorted(folder.rglob("*.yaml")):
+        content = path.read_bytes()
+        task, group = _TASK_LINE.search(content), _GROUP_LINE.search(content)
+        if group is not None:
+            groups.add(group[1].decode(errors="replace"))
+        elif task is not None:
+            tasks.setdefault(task[1].decode(errors="replace"), path)
+    return tasks, groups
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `!function module.name` is the text after the tag: nothing is imported."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: f"!function {node.value}")
+
+
+def _config(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A task's settings, those of the files it includes beneath its own. Raises UserError."""
+    if path in within:
+        raise UserError(f"{path}: includes itself")
+    try:
+        own = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(own, dict):
+        raise UserError(f"{path}: expected a mapping, found {type(own).__name__}")
+    includes = own.pop("include", None) or []
+    merged: dict[str, Any] = {}
+    for include in [includes] if isinstance(includes, str) else includes:
+        merged |= _config((path.parent / include).resolve(), (*within, path))
+    return merged | own
+
+
+def _refuse(name: str, config: Mapping[str, Any]) -> None:
+    """Raises UserError for a task whose scores are not the accuracy of choosing among continuations."""
+    kind = config.get("output_type", "generate_until")
+    reasons = {
+        "it is written in Python": "class" in config,
+        f"its output_type is {kind}, not multiple_choice": kind != "multiple_choice",
+        "it asks about images or sounds": bool(config.get("doc_to_image") or config.get("doc_to_audio")),
+        "it scores answers with a function of its own": bool(config.get("process_results")),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UserError(f"task lm_eval:{name} cannot be a target: {reason}")
+
+
+def _chance(name: str, path: Path, config: Mapping[str, Any]) -> float:
+    """Mean of 1 / number of choices; off the YAML where all questions have the same choices."""
+    choices = config.get("doc_to_choice")
+    if isinstance(choices, list | dict):
+        return 1 / len(choices)
+    return fmean(1 / len(question.choices) for question in _questions(f"lm_eval:{name}", path))
+
+
+def _source_url(config: Mapping[str, Any]) -> str:
+    dataset = str(config.get("dataset_path"))
+    if dataset in _BUILDERS or Path(dataset).exists():
+        return "https://github.com/EleutherAI/lm-evaluation-harness"
+    return f"https://huggingface.co/datasets/{dataset}"
+
+
+def _local_data(config: Mapping[str, Any]) -> Iterator[Path]:
+    """The data files that a task names by path, in a fixed order."""
+    root = Path(str(config.get("dataset_path")))
+    if root.is_dir():
+        yield from sorted(path for path in root.rglob("*") if path.is_file())
+    pending = [(config.get("dataset_kwargs") or {}).get("data_files")]
+    while pending:
+        part = pending.pop(0)
+        if isinstance(part, str) and Path(part).is_file():
+            yield Path(part)
+        elif isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict):
+            pending += [part[key] for key in sorted(part)]
+
+
+@lru_cache(maxsize=64)
+def _questions(name: str, path: Path) -> tuple[Question, ...]:
+    try:
+        located = list(_rendered(name, path))
+    except UserError:
+        raise
+    except Exception as error:  # the harness, its task's functions and `datasets` raise whatever they like
+        reason = next(iter(str(error).splitlines()), "")
+        raise UserError(f"task {name}: the harness cannot load it: {type(error).__name__}: {reason}") from error
+    check_questions("choice", {"test": located})
+    return fair_order(question for question, _ in located)
+
+
+def _rendered(name: str, path: Path) -> Iterator[Located]:
+    """Each document as the harness puts it, in its order: few-shot examples are drawn one document after another."""
+    from lm_eval.tasks import TaskManager  # type: ignore[import-untyped]
+
+    (task,) = TaskManager(include_defaults=False).load([str(path)])["tasks"].values()
+    task.set_fewshot_seed(seed=_FEWSHOT_SEED)
+    if task.multiple_input:
+        raise UserError(f"task {name} cannot be a target: each choice has a context of its own")
+    for number, document in enumerate(task.eval_docs):
+        place = Place(Path(name), number + 1)
+        context = task.fewshot_context(
+            document, num_fewshot=task.config.num_fewshot or 0, gen_prefix=task.doc_to_prefix(document)
+        )
+        choices, gold = tuple(task.doc_to_choice(document)), task.doc_to_target(document)
+        if isinstance(gold, str) and gold in choices:
+            gold = choices.index(gold)
+        if not isinstance(gold, int):
+            raise UserError(f"{place}: gold is {gold!r:.60}; expected one of its choices, or the index of one")
+        yield Question(str(number), None, {"context": context}, choices, gold), place

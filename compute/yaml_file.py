@@ -1,0 +1,197 @@
+"""A YAML file of ours: the only reader of YAML, and the lines that say what is wrong in one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from compute.errors import UserError
+from compute.names import UnknownName
+
+_MAX_BYTES = 1_000_000
+_MAX_NODES = 100_000
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = Sequence[str | int]
+"""Keys and positions from the file's root, as pydantic gives them."""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key written twice, which plain YAML would silently overwrite."""
+
+
+def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key_node, _ in node.value:
+        if key_node.value in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key_node.value!r} is written twice", key_node.start_mark
+            )
+        seen.add(key_node.value)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """A mapping read from YAML, and the lines its parts stand in."""
+
+    path: Path
+    content: dict[str, Any]
+    root: yaml.Node
+
+    def validated(self, model: type[Model]) -> Model:
+        """The content as a `model`. Raises UserError, one line for each mistake."""
+        try:
+            return model.model_validate(self.content)
+        except ValidationError as error:
+            raise UserError(self.describe(error, model)) from None
+
+    def describe(self, error: ValidationError, model: Any, location: Location = ()) -> str:
+        """A line for each mistake in the section at `location`, which `model` describes."""
+        problems = error.errors()
+        lines = []
+        for problem in problems:
+            inner = problem["loc"]
+            if problem["type"] == "too_short" and any(
+                p["loc"][: len(inner)] == inner for p in problems if p != problem
+            ):
+                continue  # a list is short only because its entries are wrong
+            lines.append(f"{self.place([*location, *inner])}: {_expectation(problem, model)}")
+        return "\n".join(dict.fromkeys(lines))
+
+    def place(self, location: Location) -> str:
+        """File, line and key, as far as the file has them."""
+        line, known = _line_of(self.root, location)
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in known).lstrip(".")
+        return f"{self.path}:{line}: {key}" if key else f"{self.path}"
+
+
+def read_yaml(path: Path, expected: str) -> YamlFile:
+    """The mapping in a YAML file.
+
+    Raises:
+        UserError: no such file, not YAML, too large or too deep, or not a mapping (of `expected`, in words).
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UserError(f"{path}: larger than {_MAX_BYTES:,} bytes; a page of YAML is expected")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file{_nearest_file(path)}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    loader = _UniqueKeyLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is not None and _written_out(root, {}) > _MAX_NODES:
+            raise UserError(f"{path}: its aliases stand for more than {_MAX_NODES:,} values")
+        content = loader.construct_document(root) if root is not None else None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}{_yaml_place(error)}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply for this file") from None
+    finally:
+        loader.dispose()
+    if root is None or not isinstance(content, dict):
+        raise UserError(f"{path}: expected a mapping with {expected}, found {type(content).__name__}")
+    return YamlFile(path, content, root)
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node has when every alias in it is written out; a few lines can stand for billions."""
+    if id(node) not in known:
+        known[id(node)] = 1  # a node within itself counts once
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in inner)
+    return known[id(node)]
+
+
+def _nearest_file(path: Path) -> str:
+    siblings = [sibling.name for sibling in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    nearest = difflib.get_close_matches(path.name, siblings, n=1)
+    return f"; did you mean {path.parent / nearest[0]}?" if nearest else ""
+
+
+def _yaml_place(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f":{mark.line + 1}: {problem} (column {mark.column + 1})" if mark else f": {problem}"
+
+
+def _line_of(node: yaml.Node, location: Location) -> tuple[int, list[Any]]:
+    """Line (from 1) of the deepest part of `location` present in the file, and the location as far as it names
+    keys (pydantic adds parts that are not, such as the branches of a union)."""
+    line, known = node.start_mark.line + 1, []
+    for position, part in enumerate(location):
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found is None:
+                if position == len(location) - 1:
+                    known.append(part)
+                continue
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            continue
+        known.append(part)
+    return line, known
+
+
+def _expectation(problem: Any, model: Any) -> str:
+    kind, context, found = problem["type"], problem.get("ctx", {}), problem["input"]
+    if kind == "extra_forbidden":
+        return str(UnknownName("key", str(problem["loc"][-1]), _keys_beside(problem["loc"], model)))
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        return str(UnknownName("value", str(found), known))
+    if kind == "missing":
+        return "this key is required"
+    if kind == "too_short":
+        return "this list is empty; at least one entry is expected"
+    if kind in ("tuple_type", "list_type"):
+        return f"expected a list, found {found!r}"
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return f"expected a mapping of keys to values, found {found!r}"
+    if kind == "string_type" and isinstance(found, bool):
+        return f"expected text, found {found!r} (YAML reads no, yes, on and off as true or false: put it in quotes)"
+    message = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error" or isinstance(found, dict | list | tuple):
+        return message
+    return f"{message[0].lower()}{message[1:]}, found {found!r}"
+
+
+def _keys_beside(location: tuple[Any, ...], model: Any) -> list[str]:
+    """The keys that are valid where the last part of `location`, counted from `model`, stands."""
+    for part in location[:-1]:
+        field = model.model_fields.get(part)
+        model = (_section_in(field.annotation) if field is not None else None) or model
+    return list(model.model_fields)
+
+
+def _section_in(annotation: Any) -> Any:
+    """The model class inside an annotation such as `tuple[ModelEntry, ...]` or `Grid | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _section_in(argument)
+        if found is not None:
+            return found
+    return None

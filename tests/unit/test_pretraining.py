@@ -1,0 +1,56 @@
+"""Pre-training: it learns, repeats itself, and says where it failed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from compute.language_models.pretraining import PretrainingError, pretrain
+from compute.language_models.settings import Architecture, Pretraining
+from compute.tasks.numerals import pretraining_text
+
+ARCHITECTURE = Architecture(family="llama", hidden_size=16, layers=1, heads=2, intermediate_size=32, max_tokens=64)
+PRETRAINING = Pretraining(languages=("de", "nl"), steps=6, batch_tokens=256, log_every=3, seed=1)
+TEXT = pretraining_text(("de", "nl"), 1, readings=1, counting=10, examples=5)
+
+
+def test_pretraining_learns_and_repeats_itself(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    seen: list[tuple[int, int]] = []
+    one = pretrain(ARCHITECTURE, PRETRAINING, TEXT, tmp_path / "1", progress=lambda at, of, what: seen.append((at, of)))
+    pretrain(ARCHITECTURE, PRETRAINING, TEXT, tmp_path / "2")
+    assert [row.step for row in one.log] == [3, 6] and seen[-1] == (6, 6)
+    assert one.log[-1].eval_loss < one.log[0].eval_loss < math.log(384)
+    assert one.log[-1].tokens == 6 * 256 and one.parameters > 384 * 16
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_pretraining_that_diverges_names_the_step(tmp_path: Path) -> None:
+    wild = PRETRAINING.model_copy(update={"learning_rate": 1e30, "warmup": 0.0})
+    with pytest.raises(PretrainingError, match=r"at step [23] of 6"):
+        pretrain(ARCHITECTURE, wild, TEXT, tmp_path / "wild")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_tokens": 9}, "less than block"),
+        ({"languages": ("de", "xx")}, "unknown language of the numerals world 'xx'"),
+        ({"corpus": "tasks"}, "corpus: tasks needs `tasks`"),
+        ({"tasks": ("topic",)}, "`tasks` belong to corpus: tasks"),
+        ({"corpus": "tasks", "tasks": ("topic",), "languages": ("de", "de")}, "named twice"),
+    ],
+)
+def test_settings_say_what_is_wrong(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PRETRAINING.model_validate({**PRETRAINING.model_dump(exclude_unset=True), **changes})
+
+
+def test_heads_divide_the_width() -> None:
+    with pytest.raises(ValidationError, match="multiple of twice"):
+        ARCHITECTURE.model_validate({**ARCHITECTURE.model_dump(), "heads": 3})

@@ -1,0 +1,161 @@
+"""A task of lm-evaluation-harness is asked exactly as the harness asks it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from compute.errors import UserError
+from compute.names import UnknownName
+
+lm_eval = pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
+
+from compute.tasks.lm_eval import LmEvalTask, load_lm_eval  # noqa: E402
+
+DOCUMENTS = [
+    {
+        "question": f"ما هو {number} + 1؟ ",
+        "options": [f"الرقم {number}", f"الرقم {number + 1}", "{لا}"][: 2 + number % 2],
+        "gold": 1,
+    }
+    for number in range(12)
+]
+
+
+def write_task(folder: Path, name: str = "plus_one", **settings: Any) -> Path:
+    """A task file over local JSON; returns the folder."""
+    folder.mkdir(exist_ok=True)
+    data = folder / "documents.jsonl"
+    data.write_text(
+        "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in DOCUMENTS), encoding="utf-8"
+    )
+    base = {
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(data), "train": str(data)}, "cache_dir": str(folder / "cache")},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "س: {{question}}\nج:",
+        "doc_to_choice": "{{options}}",
+        "doc_to_target": "{{options[gold]}}",
+    }
+    (folder / "_base.yaml").write_text(yaml.safe_dump(base | settings, allow_unicode=True), encoding="utf-8")
+    (folder / f"{name}.yaml").write_text(f"include: _base.yaml\ntask: {name}\n", encoding="utf-8")
+    return folder
+
+
+def harness_task(folder: Path, name: str = "plus_one") -> Any:
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=folder, include_defaults=False).load([name])["tasks"][name]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"target_delimiter": "", "doc_to_target": "{{gold}}", "description": "أجب."},
+        {"num_fewshot": 2, "training_split": "train", "gen_prefix": "الجواب هو"},
+    ],
+    ids=["plain", "no delimiter", "two shots and a prefix"],
+)
+def test_contexts_choices_and_gold_are_the_harness_s(tmp_path: Path, settings: dict[str, Any]) -> None:
+    folder = write_task(tmp_path / "tasks", **settings)
+    items = {item.item_id: item for item in load_lm_eval("plus_one", "ar", folder).items("ar", "test")}
+    theirs = harness_task(folder)
+    theirs.set_fewshot_seed(1234)  # as its `simple_evaluate` does
+    theirs.build_all_requests()
+    asked: dict[str, list[tuple[str, str]]] = {}
+    for request in theirs.instances:
+        asked.setdefault(str(request.doc_id), []).append(request.args)
+    assert {key: [(item.context, choice) for choice in item.choices] for key, item in items.items()} == asked
+    draw = np.random.default_rng(0)
+    for number, document in enumerate(theirs.eval_docs):
+        item = items[str(number)]
+        logprobs = draw.normal(size=len(item.choices))
+        scored = theirs.process_results(document, [(value, False) for value in logprobs])
+        assert scored["acc"] == float(np.argmax(logprobs) == item.gold)
+
+
+def test_it_is_a_target_in_the_language_that_the_study_says(tmp_path: Path) -> None:
+    found = load_lm_eval("plus_one", "ar", write_task(tmp_path / "tasks"))
+    assert isinstance(found, LmEvalTask)
+    assert (found.name, found.languages, found.splits) == ("lm_eval:plus_one", ("ar",), ("test",))
+    assert found.questions("ar", "train") == []
+    assert found.chance == pytest.approx((6 / 2 + 6 / 3) / 12)
+    ids = [question.item_id for question in found.questions("ar", "test")]
+    assert ids != sorted(ids, key=int)  # the first few are a sample, not a beginning
+    with pytest.raises(UnknownName, match="unknown language of task 'lm_eval:plus_one' 'de'"):
+        found.questions("de", "test")
+
+
+def test_the_digest_follows_the_task_file_and_local_data(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "tasks", doc_to_choice=["A", "B"], doc_to_target=0)
+    first = load_lm_eval("plus_one", "ar", folder).digest("ar")
+    assert load_lm_eval("plus_one", "de", folder).digest("de") == first
+    data = folder / "documents.jsonl"
+    data.write_text(data.read_text(encoding="utf-8").replace("+ 1", "+ 2"), encoding="utf-8")
+    second = load_lm_eval("plus_one", "ar", folder).digest("ar")
+    write_task(folder, doc_to_choice=["A", "B", "C"], doc_to_target=0)
+    assert len({first, second, load_lm_eval("plus_one", "ar", folder).digest("ar")}) == 3
+
+
+def test_looking_a_task_up_neither_imports_the_harness_nor_loads_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
+    found = load_lm_eval("belebele_deu_Latn", "de")
+    assert found.chance == 0.25
+    assert found.source_url == "https://huggingface.co/datasets/facebook/belebele"
+    assert found.prompt().delimiter == " "
+    assert len(found.digest("de")) == 64
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"output_type": "generate_until"}, "its output_type is generate_until, not multiple_choice"),
+        ({"process_results": "!function utils.score"}, "it scores answers with a function of its own"),
+        ({"doc_to_image": "picture"}, "it asks about images or sounds"),
+        ({"class": "Task"}, "it is written in Python"),
+    ],
+)
+def test_a_task_that_is_scored_otherwise_is_refused(tmp_path: Path, settings: dict[str, Any], reason: str) -> None:
+    folder = write_task(tmp_path / "tasks", "refused", **settings)
+    with pytest.raises(UserError, match=f"task lm_eval:refused cannot be a target: {reason}"):
+        load_lm_eval("refused", None, folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"doc_to_target": "none of them"}, "lm_eval:bad, row 1: gold is 'none of them'; expected one of its choices"),
+        ({"doc_to_target": "{{ 3 if '2 +' in question else gold }}"}, "lm_eval:bad, row 3: gold is 3; expected 0 to 1"),
+        ({"doc_to_text": "{{gold}}"}, "each choice has a context of its own"),
+        ({"dataset_kwargs": {"data_files": "nowhere.jsonl"}}, "the harness cannot load it: FileNotFoundError"),
+    ],
+)
+def test_documents_that_cannot_be_asked_are_named(tmp_path: Path, settings: dict[str, Any], complaint: str) -> None:
+    folder = write_task(tmp_path / "tasks", "bad", **settings)
+    with pytest.raises(UserError, match=complaint):
+        load_lm_eval("bad", "ar", folder).questions("ar", "test")
+
+
+def test_a_wrong_name_gets_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'belebele_deu_Latn'"):
+        load_lm_eval("belebele_deu_Latm", None)
+    with pytest.raises(UnknownName, match="see `lm-eval ls tasks`"):
+        load_lm_eval("qzqzqzqz", None)
+    with pytest.raises(UserError, match="lm_eval:belebele is a group of tasks"):
+        load_lm_eval("belebele", None)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compute.tasks.lm_eval.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'transfer-warehouse\[lm-eval\]'"):
+        load_lm_eval("belebele_deu_Latn", None)

@@ -1,0 +1,128 @@
+"""Typological distances: the arithmetic, the archive's shape, and the rows of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import cdist
+
+from compute.artifacts import ArtifactStore
+from compute.catalog import MIRROR_VARIABLE
+from compute.errors import JobError
+from compute.plugin import Context, Planned
+from compute.plugins.uriel import Features, Settings, Uriel, cosine_distances
+from compute.study import Study
+from compute.study_file import read_study
+
+MIRROR = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+TINY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
+
+
+def archive(path: Path, **arrays_: np.ndarray) -> Path:
+    np.savez(path, **arrays_)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Three languages with two syntactic, one phonological and two inventory features."""
+    return archive(
+        tmp_path / "small.npz",
+        langs=np.array(["deu", "eng", "xyz"]),
+        feats=np.array(["S_SVO", "P_TONE", "S_SOV", "INV_M", "INV_P"]),
+        data=np.array([[1, 0, 1, 1, 1], [1, 1, 0, 1, 1], [0, 1, 1, 0, 1]], np.float32)[:, :, None],
+    )
+
+
+@given(arrays(np.float64, (5, 4), elements=st.sampled_from([0.0, 1.0])).filter(lambda v: v.any(axis=1).all()))
+def test_cosine_distances_are_scipys(vectors: np.ndarray) -> None:
+    found = cosine_distances(vectors)
+    np.testing.assert_allclose(found, cdist(vectors, vectors, "cosine"), atol=1e-12)
+    assert (found >= 0).all() and np.allclose(found, found.T)
+
+
+def test_only_features_of_the_kind_count(small: Path) -> None:
+    features = Features.read(small)
+    np.testing.assert_array_equal(features.vectors(["de", "xyz"], "syntactic"), [[1, 1], [0, 1]])
+    np.testing.assert_array_equal(features.vectors(["en", "de"], "inventory"), [[1, 1], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("languages", "kind", "message"),
+    [
+        (["de", "fr", "qqq"], "syntactic", "no language fr, qqq; list the others"),
+        (["de", "en"], "phonological", "no phonological feature of de"),
+    ],
+)
+def test_languages_without_features_are_named(small: Path, languages: list[str], kind: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Features.read(small).vectors(languages, kind)  # type: ignore[arg-type]
+
+
+def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+    langs, feats = np.array(["deu"]), np.array(["S_A", "S_B"])
+    pickled = archive(tmp_path / "pickled.npz", langs=langs, feats=feats, data=np.array([[{}, {}]], dtype=object))
+    with pytest.raises(ValueError, match="pickle"):
+        Features.read(pickled)
+    wrong = archive(tmp_path / "wrong.npz", langs=langs, feats=feats, data=np.ones((1, 3, 1), np.float32))
+    with pytest.raises(ValueError, match=r"data is \(1, 3, 1\), expected \(1, 2, 1\)"):
+        Features.read(wrong)
+    lacking = archive(tmp_path / "lacking.npz", langs=langs, feats=feats)
+    with pytest.raises(ValueError, match="langs, feats and data"):
+        Features.read(lacking)
+    cut = tmp_path / "cut.npz"
+    cut.write_bytes(wrong.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"cut\.npz"):
+        Features.read(cut)
+
+
+def context(tmp_path: Path) -> Context:
+    return Context("cpu", ArtifactStore(tmp_path / "artifacts"))
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public data is not beside the project")
+def test_rows_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, str(MIRROR))
+    settings = Settings(languages=("en", "fr", "deu"))
+    (job,) = Uriel().plan(TINY, Planned(), settings)
+    ((_, outcome),) = Uriel().run([job], context(tmp_path))
+    rows = {
+        (row["measure"], row["source_language"], row["target_language"]): row["value"]
+        for row in outcome["language_distances"]  # type: ignore[index]
+    }
+    assert len(rows) == 3 * 3 * 2
+    assert {kind for kind, *_ in rows} == {"syntactic", "phonological", "inventory"}
+    # From the archive, by hand: English orders its words more as German does than as French.
+    assert rows["syntactic", "en", "fr"] == pytest.approx(0.18825, abs=1e-5)
+    assert rows["syntactic", "deu", "en"] == pytest.approx(0.0975, abs=1e-4)
+    assert all(value == rows[kind, target, source] for (kind, source, target), value in rows.items())
+
+
+def test_a_file_that_cannot_be_had_fails_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "nowhere"))
+    (job,) = Uriel().plan(TINY, Planned(), Settings(languages=("en", "fr")))
+    ((_, outcome),) = Uriel().run([job], context(tmp_path))
+    assert isinstance(outcome, JobError)
+    assert "nowhere" in str(outcome)
+
+
+def test_the_job_is_what_decides_the_distances() -> None:
+    def key(**settings: object) -> str:
+        return next(iter(Uriel().plan(TINY, Planned(), Settings(**settings)))).key  # type: ignore[arg-type]
+
+    assert key(languages=("en", "fr")) == key(languages=("fr", "en"))
+    assert key(languages=("en", "fr")) != key(languages=("en", "de"))
+    assert key(languages=("en", "fr")) != key(languages=("en", "fr"), distances=("syntactic",))
+
+
+def test_languages_are_the_studys_unless_listed() -> None:
+    (job,) = Uriel().plan(TINY, Planned(), Settings())
+    assert job.config["languages"] == ["de", "en"]
+    alone = Study(study="s", plugins={"uriel": {}})
+    with pytest.raises(ValueError, match="two languages"):
+        list(Uriel().plan(alone, Planned(), Settings()))
