@@ -408,5 +408,5 @@ class Study(Section):
 
     def train_prompt_name(self, task: str, variant: str) -> str | None:
         """The prompt that `task` is tuned with under a variant, by name; None: the task's first."""
-        own = self.variants.get(variant, {}).get(TRAIN_PROMPT)
+        own = _of_task(self.variants.get(variant, {}).get(TRAIN_PROMPT), task)
         return own or _of_task(self.prompts.train, task) or self.prompt_name(task)

@@ -97,10 +97,8 @@ def files(repository: str) -> tuple[CataloguedFile, ...]:
     Raises:
         UnknownName: nothing of that repository is catalogued; the message gives the nearest.
     """
-    known = _catalogue()
-    if repository not in known:
-        raise UnknownName("catalogued repository", repository, known)
-    return tuple(known[repository][path] for path in sorted(known[repository]))
+    known = _files_of(repository)
+    return tuple(known[path] for path in sorted(known))
 
 
 def find(repository: str, path: str) -> CataloguedFile:
@@ -109,10 +107,17 @@ def find(repository: str, path: str) -> CataloguedFile:
     Raises:
         UnknownName: no such repository or path; the message gives the nearest.
     """
-    paths = {entry.path: entry for entry in files(repository)}
-    if path not in paths:
-        raise UnknownName(f"file of {repository}", path, paths)
-    return paths[path]
+    known = _files_of(repository)
+    if path not in known:
+        raise UnknownName(f"file of {repository}", path, known)
+    return known[path]
+
+
+def _files_of(repository: str) -> dict[str, CataloguedFile]:
+    known = _catalogue()
+    if repository not in known:
+        raise UnknownName("catalogued repository", repository, known)
+    return known[repository]
 
 
 def digest(entries: Iterable[Entry], *rules: str) -> str:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-import pooch  # type: ignore[import-untyped]
+import pooch
 
 from compute.catalog.entries import Entry, HubFile
 from compute.errors import UserError

@@ -96,13 +96,16 @@ def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int)
         branches = padded((row.branches for row in batch), 0)
         positions = padded((row.positions for row in batch), 0)
         masks = {kind: mask.repeat(groups, 1, 1, 1) for kind, mask in _masks(model, branches, positions).items()}
-        arguments["attention_mask"] = masks if len(masks) > 1 else next(iter(masks.values()))
+        # Models of one type of layer take its mask, others the masks by type.
+        arguments["attention_mask"] = masks
+        if len(masks) == 1:
+            (arguments["attention_mask"],) = masks.values()
         arguments["position_ids"] = positions.repeat(groups, 1)
     return arguments
 
 
 def _masks(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Tensor]:
-    """By layer type, what is added to attention: 0 where a token sees another, else the least number; [rows, 1, n, n]."""
+    """By layer type, what is added to attention [rows, 1, n, n]: 0 where a token is seen, else the least number."""
     n = branches.shape[1]
     earlier = torch.ones(n, n, dtype=torch.bool, device=branches.device).tril()
     keys, queries = branches[:, None, :], branches[:, :, None]

@@ -88,9 +88,9 @@ def encode_items(
         wholes = [next(whole_ids) for _ in item.choices]
         if text:
             choices = [whole[len(ids) :] for whole in wholes]
-            ids = ids or [_first_token(tokenizer)]
+            ids = ids or [first_token(tokenizer)]
         else:
-            first = _first_token(tokenizer)
+            first = first_token(tokenizer)
             ids, choices = [first], [whole[1:] if whole[:1] == [first] else whole for whole in wholes]
         if not all(choices):
             empty = item.choices[choices.index([])]
@@ -171,7 +171,7 @@ def tokenize(
     return ids
 
 
-def _first_token(tokenizer: PreTrainedTokenizerBase) -> int:
+def first_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """What an empty context is: the token that begins a text, or else the one that ends it."""
     token = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     if token is None:
@@ -182,7 +182,7 @@ def _first_token(tokenizer: PreTrainedTokenizerBase) -> int:
 def _decoded_first_token(tokenizer: PreTrainedTokenizerBase) -> str | None:
     if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
         return None
-    return str(tokenizer.decode(_first_token(tokenizer))) or None
+    return str(tokenizer.decode(first_token(tokenizer))) or None
 
 
 _LIMITS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")

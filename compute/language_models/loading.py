@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -214,7 +215,8 @@ def _tokenizer(source: str, folder: Path, trust_remote_code: bool) -> PreTrained
 
 def _set_padding(source: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
     """Any token that the model has a vector for will do: padding is never attended to."""
-    vectors = model.get_input_embeddings().weight.shape[0]  # type: ignore[no-untyped-call, union-attr]
+    embeddings: Any = model.get_input_embeddings()  # type: ignore[no-untyped-call]
+    vectors = len(embeddings.weight)
     tokens = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id)
     for token in tokens:
         if token is not None and token < vectors:
@@ -248,9 +250,10 @@ def _stored_bytes(source: str, folder: Path, dtype: torch.dtype | str) -> int:
             with safe_open(file, framework="pt") as weights:
                 for name in weights.keys():  # noqa: SIM118  # no mapping
                     tensor = weights.get_slice(name)
-                    kind, numbers = tensor.get_dtype(), torch.Size(tensor.get_shape()).numel()
-                    as_stored = not isinstance(dtype, torch.dtype) or kind not in _FLOATS
-                    total += numbers * (_BYTES.get(kind, 1) if as_stored else dtype.itemsize)
+                    kind, size = tensor.get_dtype(), None
+                    if isinstance(dtype, torch.dtype) and kind in _FLOATS:
+                        size = dtype.itemsize
+                    total += math.prod(tensor.get_shape()) * (size or _BYTES.get(kind, 1))
         except (SafetensorError, OSError) as error:
             raise LoadingError(
                 f"model {source}: {file.name} is damaged ({_first_line(error)}); get it again"
@@ -300,9 +303,9 @@ def _load_weights(
     device: str | torch.device,
     trust_remote_code: bool,
 ) -> PreTrainedModel:
-    loaded: Any
+    auto: Any = AutoModelForCausalLM
     try:
-        loaded, report = AutoModelForCausalLM.from_pretrained(
+        model, report = auto.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -318,7 +321,6 @@ def _load_weights(
     missing = sorted(report["missing_keys"])
     if missing:
         raise LoadingError(f"model {source}: {len(missing)} of its weights are in no file, the first {missing[0]!r}")
-    model: PreTrainedModel = loaded
     return model
 
 

@@ -111,7 +111,7 @@ class _Part:
         masters: float32 [adapters, numbers]: what is trained and saved.
         working: the active adapters' [active, numbers], in the dtype that the base computes in.
         leaves: views of `working`, one a slot, [active, *shape].
-        gradients: float32 [active, numbers]; None until asked for.
+        gradients: float32 [adapters, numbers]; None until asked for.
     """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -132,11 +132,11 @@ class _Part:
         ]
         self.masters = torch.stack(rows).to(self.device, torch.float32)
 
-    def activate(self, active: Sequence[int], with_gradients: bool) -> None:
+    def activate(self, active: Sequence[int]) -> None:
         """Make room for the active adapters alone."""
         self.working = torch.empty(len(active), self.masters.shape[1], device=self.device, dtype=self.dtype)
-        self.gradients = torch.zeros_like(self.working, dtype=torch.float32) if with_gradients else None
-        self.leaves = [self._view(self.working, slot).requires_grad_(with_gradients) for slot in self.slots]
+        trained = self.gradients is not None
+        self.leaves = [self._view(self.working, slot).requires_grad_(trained) for slot in self.slots]
         self.refresh(active)
 
     @torch.no_grad()
@@ -145,12 +145,18 @@ class _Part:
         for place, k in enumerate(active):
             self.working[place].copy_(self.masters[k])
 
-    def add_gradients(self, gradients: Iterable[Tensor | None]) -> None:
+    def add_gradients(self, active: Sequence[int], gradients: Iterable[Tensor | None]) -> None:
         """Add those of `leaves` to `gradients`; a layer that the model did not use has none."""
         assert self.gradients is not None
         for slot, gradient in zip(self.slots, gradients, strict=True):
-            if gradient is not None:
-                self._view(self.gradients, slot).add_(gradient)
+            if gradient is None:
+                continue
+            view = self._view(self.gradients, slot)
+            if list(active) == list(range(len(view))):
+                view.add_(gradient)
+            else:
+                for place, k in enumerate(active):
+                    view[k].add_(gradient[place])
 
     def _view(self, numbers: Tensor, slot: _Slot) -> Tensor:
         return numbers.detach()[:, slot.start : slot.stop].view(-1, *slot.shape)
@@ -181,7 +187,6 @@ class LoraStack:
         self._model = model
         self._size = len(adapters)
         self._dropout: tuple[float, Tensor] | None = None
-        self._has_gradients = False
         self._parts: dict[tuple[torch.device, torch.dtype], _Part] = {}
         modules = dict(model.named_modules())
         for name in adapters[0].matrices:
@@ -239,7 +244,7 @@ class LoraStack:
     def _activate(self, active: Sequence[int]) -> None:
         self._active = list(active)
         for part in self._parts.values():
-            part.activate(self._active, self._has_gradients and torch.is_grad_enabled())
+            part.activate(self._active)
             for slot, leaf in zip(part.slots, part.leaves, strict=True):
                 setattr(self.layers[slot.layer], slot.array, leaf)
         self._forget_norms()
@@ -271,7 +276,8 @@ class LoraStack:
 
     def require_gradients(self) -> None:
         """From now on forward passes remember what `add_gradients` needs."""
-        self._has_gradients = True
+        for part in self._parts.values():
+            part.gradients = torch.zeros_like(part.masters)
         self._activate(self._active)
 
     def add_gradients(self, loss: Tensor) -> None:
@@ -280,11 +286,11 @@ class LoraStack:
         leaves = [leaf for part in parts for leaf in part.leaves]
         gradients = iter(torch.autograd.grad(loss, leaves, allow_unused=True))
         for part in parts:
-            part.add_gradients(islice(gradients, len(part.leaves)))
+            part.add_gradients(self._active, islice(gradients, len(part.leaves)))
 
     @property
     def gradients(self) -> list[Tensor]:
-        """Sums since `zero_gradients`: float32 [active, numbers], in the order of `trained`."""
+        """Sums since `zero_gradients`: float32 [adapters, numbers], in the order of `trained`."""
         return [part.gradients for part in self._parts.values() if part.gradients is not None]
 
     def zero_gradients(self) -> None:

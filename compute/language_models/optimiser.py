@@ -49,8 +49,8 @@ class StackedAdamW:
             rates: learning rates of the active adapters.
 
         Returns:
-            Norms of their gradients before clipping, float32 [active]. Not waited for: a norm that is not finite has
-            spoiled its adapter, and only that, by the time it is seen.
+            Norms of all adapters' gradients before clipping, float32 [adapters]. Not waited for: a norm that is not
+            finite has spoiled its adapter, and only that, by the time it is seen.
         """
         gradients = self.stack.gradients
         device = gradients[0].device
@@ -62,10 +62,10 @@ class StackedAdamW:
         for vectors in self._vectors:
             for vector in vectors:
                 vector.grad = None  # AdamW passes over those
-        for place, (k, rate) in enumerate(zip(self.stack.active, rates, strict=True)):
+        for k, rate in zip(self.stack.active, rates, strict=True):
             self._adamw.param_groups[k]["lr"] = rate
             for vector, part in zip(self._vectors[k], gradients, strict=True):
-                vector.grad = part[place]
+                vector.grad = part[k]
         self._adamw.step()
         self.stack.zero_gradients()
         self.stack.refresh()

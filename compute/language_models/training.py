@@ -20,7 +20,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compute.language_models import Progress
-from compute.language_models.encoding import Encoding, encode_items
+from compute.language_models.encoding import PLAIN, Encoding, encode_items
 from compute.language_models.micro_batches import Row
 from compute.language_models.settings import Lora
 from compute.language_models.training_loop import PreparedSource, StackTooLargeError, StackTraining, release_memory
@@ -58,7 +58,7 @@ def train_stack(
     settings: Lora,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
-    encoding: Encoding = Encoding(),  # noqa: B008  # frozen
+    encoding: Encoding = PLAIN,
 ) -> list[TrainedAdapter | TrainingFailure]:
     """Trains one adapter a source, all in one pass; the model itself is left as it was.
 

@@ -63,7 +63,7 @@ class _Run:
 class _Step:
     """What a step left on the device, until it is looked at.
 
-    `losses` and `norms` are [active], `item_losses` [active, rows] of the rows in `rows`.
+    `losses` is [active], `norms` [adapters], `item_losses` [active, rows] of the rows in `rows`.
     """
 
     step: int
@@ -230,10 +230,10 @@ class StackTraining:
         steps, self.pending = self.pending, []
         values = iter(torch.cat([part for step in steps for part in (step.losses, step.norms)]).tolist())
         for step in steps:
-            losses, norms = ([next(values) for _ in step.active] for _ in range(2))
+            losses, norms = [next(values) for _ in step.active], [next(values) for _ in self.runs]
             for place, k in enumerate(step.active):
                 if self.runs[k].failure is None:
-                    self._log(k, step, place, losses[place], norms[place])
+                    self._log(k, step, place, losses[place], norms[k])
         finite = [self.runs[k].log[-1].loss for k in steps[-1].active if self.runs[k].failure is None]
         tokens = sum(run.tokens for run in self.runs) / max(time.monotonic() - self.start, 1e-9)
         adapters = f"{len(finite)} adapter{'s' if len(finite) != 1 else ''}"
@@ -285,7 +285,7 @@ class StackTraining:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what nothing refers to any more."""
-    gc.collect()
+    """Give back to the GPU what nothing refers to any more."""
     if device.type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()

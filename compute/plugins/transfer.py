@@ -167,7 +167,11 @@ class _Visit:
         results = train_stack(
             base.model, base.tokenizer, sources, settings, self.context.device, progress, encoding=base.encoding
         )
-        failed |= {r.key: JobError(r.reason) for r in results if isinstance(r, TrainingFailure)}
+        failed |= {
+            r.key: JobError(r.reason.removeprefix(f"source {r.key}: "))
+            for r in results
+            if isinstance(r, TrainingFailure)
+        }
         trained = [result for result in results if not isinstance(result, TrainingFailure)]
         with self.context.artifacts.commit(result.key for result in trained) as folders:
             for result in trained:

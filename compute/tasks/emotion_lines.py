@@ -10,9 +10,10 @@ identified by order and text; English and Finnish lines are identified by text.
 The table gives for each line that has one label its film and the annotated line that it translates: in `lines`,
 `<steps from the line before>:<number of the annotated line in the film's subtitles>`. Films, not lines, are split. A
 line that could stand on two sides is in no split: one whose text, or whose English original's text, also occurs in a
-film of another split, unless its own film is one to train on; and one too short to be found once names are masked.
-English and Finnish lines that are in none of the 60 films are in no row: nothing translates them, and they may be
-split by their text.
+film of another split, unless its own film is one to train on. English and Finnish lines that are in none of the 60
+films are in no row: nothing translates them, and they may be split by their text.
+
+XED is CC BY 4.0; the table holds numbers of lines, no text. To derive it again:
 
     python -m compute.tasks.emotion_lines <clone of Helsinki-NLP/XED> > compute/tasks/emotion_lines.tsv
 """
@@ -40,9 +41,6 @@ LABELS = re.compile(r"[1-8](, [1-8])*")
 
 _SHARES: dict[Split, float] = {"train": 0.7, "dev": 0.1, "test": 0.2}
 _DRAWS = 20_000
-_SHORTEST = 6
-"""Letters that a line with masked names must have besides them to be looked for."""
-
 Source = tuple[str, str]
 """A film (year and number in OpenSubtitles) and the number of a line, or of several joined, in its subtitles."""
 
@@ -196,8 +194,6 @@ def _english(path: Path, annotated: Mapping[Source, set[str]]) -> dict[int, set[
         parts = [normalised(part) for part in re.split(r"\[[A-Z]+\]", line)]
         if len(parts) == 1:
             sources = by_text.get(parts[0], set())
-        elif sum(map(len, parts)) < _SHORTEST:
-            sources = {source for texts in by_text.values() for source in texts}
         else:
             pattern = re.compile("^" + ".+".join(map(re.escape, parts)) + "$", re.MULTILINE)
             sources = {source for match in pattern.findall(everything) for source in by_text[match]}

@@ -225,7 +225,7 @@ def _questions(name: str, path: Path) -> tuple[Question, ...]:
 
 def _rendered(name: str, path: Path) -> Iterator[Located]:
     """Each document as the harness puts it, in its order: few-shot examples are drawn one document after another."""
-    from lm_eval.tasks import TaskManager  # type: ignore[import-untyped]
+    from lm_eval.tasks import TaskManager
 
     (task,) = TaskManager(include_defaults=False).load([str(path)])["tasks"].values()
     task.set_fewshot_seed(seed=_FEWSHOT_SEED)

@@ -23,12 +23,13 @@ resampled with it.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+
+import conllu
 
 from compute.catalog import CataloguedFile, find
 from compute.errors import UserError
@@ -55,7 +56,6 @@ SLACK = 3
 
 _TAGS = tuple(CLASSES)
 _CONLLU_COLUMNS = 10
-_WORD_ID = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+)|(?P<empty>\.\d+))?")
 
 
 @dataclass(frozen=True)
@@ -149,30 +149,36 @@ def _marked(words: Sequence[Word], marked: int) -> str:
 
 def _sentences(path: Path) -> Iterator[tuple[str, tuple[list[Word], Place]]]:
     """Each sentence's id, words and first row, of a file in CoNLL-U. Raises UserError for what is not."""
-    sent_id, words, inside, start = "", list[Word](), 0, None
+    rows, start = list[str](), None
     for place, line in chain(read_lines(path), [(Place(path, 0), "")]):
-        if not line.strip():
-            if start is not None and not sent_id:
-                raise UserError(f"{start}: a sentence without a sent_id")
-            if start is not None:
-                yield sent_id, (words, start)
-            sent_id, words, inside, start = "", [], 0, None
-            continue
-        start = start or place
-        if line.startswith("#"):
-            key, _, value = line[1:].partition("=")
-            sent_id = value.strip() if key.strip() == "sent_id" else sent_id
-            continue
-        cells = line.split("\t")
-        number = _WORD_ID.fullmatch(cells[0])
-        if len(cells) != _CONLLU_COLUMNS or number is None:
-            raise UserError(f"{place}: expected the id of a word and 9 more cells of CoNLL-U, found {line!r:.60}")
-        form, tag, glued = cells[1], cells[3], "SpaceAfter=No" in cells[9].split("|")
-        if number["last"]:  # a contraction: its words follow, and are not in the text
-            inside = int(number["last"])
-            words.append(Word(form, None, glued))
-        elif not number["empty"] and int(number["first"]) > inside:
-            words.append(Word(form, tag, glued))
+        if line.strip():
+            start = start or place
+            rows.append(line)
+        elif start is not None:
+            yield _sentence("\n".join(rows), start)
+            rows, start = [], None
+
+
+def _sentence(text: str, place: Place) -> tuple[str, tuple[list[Word], Place]]:
+    try:
+        (sentence,) = conllu.parse(text)
+    except (conllu.exceptions.ParseException, ValueError) as error:
+        raise UserError(f"{place}: not a sentence of CoNLL-U: {error}") from None
+    words, inside = list[Word](), 0
+    for token in sentence:
+        number = token.get("id")
+        if len(token) != _CONLLU_COLUMNS or number is None:
+            raise UserError(f"{place}: expected {_CONLLU_COLUMNS} cells of CoNLL-U a word, found {dict(token)!r:.60}")
+        glued = (token["misc"] or {}).get("SpaceAfter") == "No"
+        if isinstance(number, int):
+            if number > inside:
+                words.append(Word(token["form"], token["upos"], glued))
+        elif number[1] == "-":  # a contraction: its words follow, and are not in the text; the others are empty words
+            inside = number[2]
+            words.append(Word(token["form"], None, glued))
+    if not sentence.metadata.get("sent_id"):
+        raise UserError(f"{place}: a sentence without a sent_id")
+    return sentence.metadata["sent_id"], (words, place)
 
 
 POS = PartOfSpeech(

@@ -25,7 +25,7 @@ def save_questions(folder: Path, questions: Mapping[Split, Sequence[Question]]) 
         OSError: the disk refuses.
     """
     for split in SPLITS:
-        with open(_file(folder, split), "w", encoding="utf-8", newline="\n") as file:
+        with open(_file(folder, split), "w", encoding="utf-8") as file:
             for question in questions.get(split, ()):
                 record = {
                     "item_id": question.item_id,
@@ -46,8 +46,7 @@ def load_questions(folder: Path, split: Split) -> list[Question]:
     path = _file(folder, split)
     questions, number = [], 0
     try:
-        # Only "\n" ends a line here: others, such as U+2028, may stand within a text.
-        with open(path, encoding="utf-8", newline="\n") as file:
+        with open(path, encoding="utf-8") as file:
             for line in file:
                 number += 1
                 record = json.loads(line)

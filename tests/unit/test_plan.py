@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -120,11 +121,26 @@ def test_a_missing_artefact_matters_only_to_a_pending_reader(tiny: Study, tmp_pa
     landing.retract(scoring.key)
     pending = make_plan(tiny, landing, artifacts, set()).pending
     labels = {jobs[key].plugin + " " + jobs[key].config.get("step", "") for key in pending}
-    assert labels == {"pretrain ", "transfer train", "transfer score"}
-    assert len(pending) == 3
+    assert labels == {"items ", "pretrain ", "transfer train", "transfer score"}
+    assert len(pending) == 4
 
 
 def test_what_the_warehouse_holds_is_not_computed_again(tiny: Study, tmp_path: Path) -> None:
     keys = set(study_jobs(tiny))
     plan = make_plan(tiny, Landing(tmp_path / "landing"), ArtifactStore(tmp_path / "artifacts"), keys)
     assert not plan.pending
+
+
+def test_the_published_grid_is_planned_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine models, 44 sources, 44 targets, three seeds: commits and digests stand in for what is fetched later."""
+
+    def no_network(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.socket.connect", no_network)
+    study = read_study(TINY_FILE.parents[2] / "studies" / "donors_recipients.yml")
+    jobs = study_jobs(study)
+    steps = Counter(job.config.get("step", job.plugin) for job in jobs.values())
+    assert steps == {"score": 9 * 44 * 3 * 44, "train": 9 * 44 * 3, "baseline": 9 * 44, "items": 44, "checkpoint": 9}
+    prompts = {job.config["prompt"].partition("@")[0] for job in jobs.values() if job.config.get("step") == "train"}
+    assert prompts == {"cloze", "lettered"}
