@@ -11,7 +11,7 @@ from typing import TypedDict, get_args
 
 import numpy as np
 
-from compute.embeddings.dictionary import GoldPair
+from compute.embeddings.dictionary import GoldPair, covered_rows
 from compute.embeddings.retrieval import Ranker, Retrieval
 from compute.embeddings.vectors import Vectors
 
@@ -54,12 +54,12 @@ def bli_rows(
         same two words; `is_identical`: the two words are the same string.
 
     Raises:
-        ValueError: vectors that are not finite, or of two dimensions.
+        ValueError: vectors that are not finite, or of two dimensions; no test pair with two known words, or a test
+            dictionary in the wrong direction.
     """
     seen_in_training = {(pair.source, pair.target) for pair in train}
-    covered = [i for i, pair in enumerate(test) if pair.source in source.row_of and pair.target in target.row_of]
-    queries = np.array([source.row_of[test[i].source] for i in covered], dtype=np.int64)
-    gold = np.array([target.row_of[test[i].target] for i in covered], dtype=np.int64)
+    covered, pairs = covered_rows(source, target, test, "the test dictionary")
+    queries, gold = np.ascontiguousarray(pairs.T)
     ranker = Ranker(source.matrix, target.matrix, device)
     rows: list[RankRow] = []
     for retrieval in retrievals:

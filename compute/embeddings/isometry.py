@@ -108,6 +108,9 @@ MEASURES: dict[str, Callable[[Vectors, Vectors, Seeds], float]] = {
 }
 """Name in `raw.isometry` -> function."""
 
+MEASURES_OF_PAIRS = frozenset({"relational_similarity"})
+"""Those that look at the training pairs; the others leave them alone."""
+
 
 def _at_least(found: int, needed: int, what: str, measure: str) -> None:
     if found < needed:

@@ -1,30 +1,45 @@
-"""Exact ranks of gold translations among all target words, by cosine and by CSLS, in blocks of rows.
+"""Exact ranks of gold translations among all target words, by cosine and by CSLS.
 
 Cosine: s(x, y) = cos(x, y). CSLS (Conneau et al. 2018): 2 cos(x, y) - r_T(x) - r_S(y), where r_T(x) is the
 mean cosine of x with its k nearest target words and r_S(y) that of y with its k nearest source words, both
-over the whole vocabularies. For one query r_T(x) is the same for every y, so it cannot change a rank and is
-never computed.
+over the whole vocabularies.
+
+For one query r_T(x) is the same for every y, so it cannot change a rank and is never computed. Nor is every
+r_S(y): the mean over the k nearest of *some* source words is a lower bound of it, and where that bound
+already keeps y below the gold translation of every query, r_S(y) is not needed. So target words meet the
+source words a part at a time, and leave as soon as they are known to stay below. What remains of the time of
+the whole product depends on the ranks: little where most are small, all of it where many are large.
+
+Products are made in float32. A float32 inner product of unit vectors is off by at most d 2^-24 or so
+(Higham 2002, section 3.1); scores closer than that allows are compared again in float64. Hence ranks are
+those of exact arithmetic on the float32 unit vectors: they depend neither on blocks nor on what was skipped,
+and equal vectors tie.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compute.embeddings.neighbours import NEIGHBOURS, any_largest, blocks, product_blocks, unit_tensor
 from compute.embeddings.vectors import Matrix, check_finite
 from compute.names import UnknownName
 
 Retrieval = Literal["cosine", "csls"]
 
-NEIGHBOURS = 10
-"""k of CSLS."""
+FIRST_PART = 4_096
+"""About as many source words does every target word meet; then as many again, twice as many, and so on."""
 
-BLOCK_CELLS = 1 << 25
-"""Cells of the largest block of similarities held at once: 128 MiB of float32."""
+_SPARE = 6
+"""Neighbours kept beyond k, so that the k nearest in float64 are among those kept."""
+
+_TIE = 1e-12
+"""Scores this close in float64 are equal: its rounding is some 1e-13 here."""
 
 
 class Ranker:
@@ -33,7 +48,7 @@ class Ranker:
     Args:
         source: float32 [n, d], the whole source vocabulary, mapped.
         target: float32 [m, d], the whole target vocabulary, mapped.
-        device: where the products are made ("cpu", "cuda"); float32 on each.
+        device: where the products are made ("cpu", "cuda").
 
     Raises:
         ValueError: vectors that are not finite, or dimensions that differ.
@@ -42,9 +57,12 @@ class Ranker:
     def __init__(self, source: Matrix, target: Matrix, device: str = "cpu") -> None:
         if source.shape[1] != target.shape[1]:
             raise ValueError(f"source vectors have {source.shape[1]} dimensions, target {target.shape[1]}")
-        self._source = _unit(source, device)
-        self._target = _unit(target, device)
-        self._hubness: torch.Tensor | None = None
+        check_finite(source)
+        check_finite(target)
+        self._source = unit_tensor(source, device)
+        self._target = unit_tensor(target, device)
+        # Of one float32 inner product, or the mean of k of them.
+        self._rounding = (source.shape[1] + 16) * 2.0**-24
 
     def ranks(self, queries: NDArray[np.int64], gold: NDArray[np.int64], retrieval: Retrieval) -> NDArray[np.float64]:
         """The rank of target row gold[i] for source row queries[i]: 1 + the number of target words scored
@@ -64,47 +82,139 @@ class Ranker:
         if retrieval not in get_args(Retrieval):
             raise UnknownName("retrieval", retrieval, get_args(Retrieval))
         device = self._target.device
-        rows, answers = torch.from_numpy(queries).to(device), torch.from_numpy(gold).to(device)
-        ranks = torch.empty(len(queries), dtype=torch.float64, device=device)
-        for block in _blocks(len(queries), len(self._target)):
-            scores = self._source[rows[block]] @ self._target.T
-            if retrieval == "csls":
-                scores = scores.mul_(2).sub_(self._target_hubness())
-            own = scores.gather(1, answers[block, None])
-            higher = (scores > own).sum(1)
-            tied = (scores == own).sum(1) - 1
-            ranks[block] = 1 + higher + tied.double() / 2
-        return ranks.cpu().numpy()
+        asked = _Questions(torch.from_numpy(queries).to(device), torch.from_numpy(gold).to(device))
+        if len(queries) == 0:
+            return np.empty(0)
+        hubness = self._hubness(asked) if retrieval == "csls" else None
+        return self._ranks(asked, hubness).cpu().numpy()
 
-    def _target_hubness(self) -> torch.Tensor:
-        """r_S(y) [m]: computed on first use, then kept."""
-        if self._hubness is None:
-            self._hubness = mean_similarity_to_nearest(self._target, self._source)
-        return self._hubness
+    def _ranks(self, asked: _Questions, hubness: _Hubness | None) -> torch.Tensor:
+        ranks = torch.empty(len(asked.queries), dtype=torch.float64, device=self._target.device)
+        margin = 2 * self._rounding if hubness is None else 6 * self._rounding
+        for block, scores in product_blocks(self._source, self._target, asked.queries):
+            queries, gold = asked.queries[block], asked.gold[block]
+            if hubness is not None:
+                scores.mul_(2).sub_(hubness.bounds)
+            own = scores.gather(1, gold[:, None])
+            rows, words = (scores >= own - margin).nonzero(as_tuple=True)
+            lead = scores[rows, words] - own[rows, 0]
+            higher = (lead > margin).double()
+            close = (lead <= margin) & (words != gold[rows])
+            rows_close, words_close = rows[close], words[close]
+            exact = self._exact_lead(queries[rows_close], words_close, gold[rows_close], hubness)
+            higher[close] = torch.where(exact.abs() <= _TIE, 0.5, (exact > 0).double())
+            ranks[block] = 1 + torch.zeros_like(own[:, 0], dtype=torch.float64).index_add_(0, rows, higher)
+        return ranks
+
+    def _exact_lead(
+        self, queries: torch.Tensor, words: torch.Tensor, gold: torch.Tensor, hubness: _Hubness | None
+    ) -> torch.Tensor:
+        """float64 [p]: by how much target rows `words` score higher than target rows `gold` for source rows
+        `queries`, all [p]."""
+        lead = self._exact_cosines(queries, words) - self._exact_cosines(queries, gold)
+        if hubness is None:
+            return lead
+        rows, places = torch.cat([words, gold]).unique(return_inverse=True)
+        exact = self._exact_hubness(rows, hubness)[places]
+        return 2 * lead - (exact[: len(words)] - exact[len(words) :])
+
+    def _exact_cosines(self, sources: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """float64 [p], row by row."""
+        found = torch.empty(len(sources), dtype=torch.float64, device=sources.device)
+        for part in blocks(len(sources), 2 * self._source.shape[1]):
+            products = self._source[sources[part]].double() * self._target[targets[part]].double()
+            found[part] = products.sum(1)
+        return found
+
+    def _exact_hubness(self, rows: torch.Tensor, hubness: _Hubness) -> torch.Tensor:
+        """r_S in float64 [p] of target `rows` [p] that have met every source word."""
+        k, kept = min(NEIGHBOURS, len(self._source)), hubness.kept
+        cosines = self._exact_cosines(hubness.nearest[rows].flatten(), rows.repeat_interleave(kept))
+        exact = cosines.view(-1, kept).topk(k, dim=1).values.mean(1)
+        if kept == len(self._source):
+            return exact
+        # Where many source vectors are all but equal, more may be as near as the k-th than were kept.
+        values = hubness.values[rows]
+        unsure = (values[:, -1] >= values[:, k - 1] - 2 * self._rounding).nonzero()[:, 0]
+        for block in blocks(len(unsure), 2 * len(self._source)):
+            cosines = self._target[rows[unsure[block]]].double() @ self._source.double().T
+            exact[unsure[block]] = cosines.topk(k, dim=1).values.mean(1)
+        return exact
+
+    def _hubness(self, asked: _Questions) -> _Hubness:
+        """r_S(y) of all gold words, and of all others as far as the ranks of `asked` need it."""
+        found = _Hubness.of_nothing(len(self._target), len(self._source), self._target.device)
+        gold = asked.gold.unique()
+        for part in _parts(self._source):
+            self._meet(gold, part, found)
+        ceiling = self._ceiling(asked, found)
+        others = torch.ones(len(self._target), dtype=torch.bool, device=gold.device)
+        others[gold] = False
+        rows = others.nonzero()[:, 0]
+        for part in _parts(self._source):
+            self._meet(rows, part, found)
+            rows = rows[found.bounds[rows] <= ceiling[rows]]
+        return found
+
+    def _ceiling(self, asked: _Questions, hubness: _Hubness) -> torch.Tensor:
+        """float32 [m]: a target word whose r_S is higher than this is certain to score lower than every gold
+        word of `asked`, whose r_S is known."""
+        highest = torch.full((len(self._target),), -torch.inf, device=self._target.device)
+        for block, cosines in product_blocks(self._source, self._target, asked.queries):
+            gold = asked.gold[block, None]
+            own = 2 * cosines.gather(1, gold) - hubness.bounds[gold]
+            torch.maximum(highest, cosines.mul_(2).sub_(own).amax(0), out=highest)
+        # Six inner products or means of them are off here, and twelve where scores are compared.
+        return highest + 18 * self._rounding
+
+    def _meet(self, rows: torch.Tensor, part: torch.Tensor, found: _Hubness) -> None:
+        """Makes the nearest of target `rows` in `found` the nearest among source rows `part`, too."""
+        for block, cosines in product_blocks(self._target, self._source[part], rows):
+            words = rows[block]
+            values, columns = any_largest(cosines, found.kept)
+            values = torch.cat([found.values[words], values], dim=1)
+            nearest = torch.cat([found.nearest[words], part[columns]], dim=1)
+            values, places = values.topk(found.kept, dim=1)
+            found.values[words], found.nearest[words] = values, nearest.gather(1, places)
 
 
-def mean_similarity_to_nearest(of: torch.Tensor, among: torch.Tensor, k: int = NEIGHBOURS) -> torch.Tensor:
-    """Mean cosine of each unit row of `of` [m, d] with its `k` nearest unit rows of `among` [n, d]; all n
-    if fewer.
+class _Questions(NamedTuple):
+    """Source rows and the target rows that translate them, int64 [q] each."""
 
-    Returns:
-        float32 [m] on the device of the inputs.
-    """
-    k = min(k, len(among))
-    means = torch.empty(len(of), dtype=torch.float32, device=of.device)
-    for block in _blocks(len(of), len(among)):
-        means[block] = (of[block] @ among.T).topk(k, dim=1, sorted=False).values.mean(1)
-    return means
+    queries: torch.Tensor
+    gold: torch.Tensor
 
 
-def _unit(matrix: Matrix, device: str) -> torch.Tensor:
-    check_finite(matrix)
-    # A copy: the matrix may be memory-mapped read-only, which torch does not know.
-    rows = torch.tensor(np.asarray(matrix, dtype=np.float32), device=device)
-    return torch.nn.functional.normalize(rows, dim=1)
+@dataclass(frozen=True)
+class _Hubness:
+    """The nearest source words of each target word among those it has met: their cosines `values`, largest
+    first (-inf where it has met fewer), and rows `nearest`, both [m, kept]."""
+
+    values: torch.Tensor
+    nearest: torch.Tensor
+
+    @classmethod
+    def of_nothing(cls, m: int, n: int, device: torch.device) -> _Hubness:
+        """Before any of `m` target words has met any of `n` source words."""
+        shape = (m, min(NEIGHBOURS + _SPARE, n))
+        return cls(torch.full(shape, -torch.inf, device=device), torch.zeros(shape, dtype=torch.int64, device=device))
+
+    @property
+    def kept(self) -> int:
+        """How many neighbours of a word are remembered."""
+        return self.values.shape[1]
+
+    @property
+    def bounds(self) -> torch.Tensor:
+        """[m]: r_S of a word that has met all source words, a lower bound of it for any other."""
+        return self.values[:, :NEIGHBOURS].mean(1)
 
 
-def _blocks(rows: int, columns: int) -> Iterator[slice]:
-    step = max(1, BLOCK_CELLS // max(1, columns))
-    for start in range(0, rows, step):
-        yield slice(start, min(rows, start + step))
+def _parts(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The row numbers of `vectors` in parts that double in size, each spread over all frequencies."""
+    doublings = max(0, int(np.log2(len(vectors) / FIRST_PART)))
+    place = torch.arange(len(vectors), device=vectors.device) % (1 << doublings)
+    first = 0
+    for last in [1 << i for i in range(doublings + 1)]:
+        yield ((place >= first) & (place < last)).nonzero()[:, 0]
+        first = last

@@ -6,24 +6,30 @@ its own and its character n-grams' vectors (FastText: Bojanowski et al. 2017).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
-from gensim.models import FastText, Word2Vec
 
 from compute.embeddings.settings import TrainedVectors
 from compute.embeddings.vectors import Vectors
 
 
-def train_vectors(sentences: Sequence[Sequence[str]], settings: TrainedVectors) -> Vectors:
+def train_vectors(sentences: Iterable[list[str]], settings: TrainedVectors) -> Vectors:
     """Vectors of the words of `sentences` (lists of tokens), most frequent word first.
 
-    The same sentences and settings give the same bytes: one worker, since several update the weights in the
-    order in which the machine happens to run them.
+    Frequent words are left out at random above a share of 0.001 of the text (gensim's default `sample`), and the
+    learning rate falls from 0.025 to 0.0001. With one worker the same sentences and settings give the same bytes;
+    several update the weights in the order in which the machine happens to run them.
+
+    Args:
+        sentences: iterated over once for the vocabulary and once for each epoch.
+        settings: of the training; nothing is read of the corpus here.
 
     Raises:
         ValueError: no word occurs `min_count` times.
     """
+    from gensim.models import FastText, Word2Vec
+
     common = {
         "vector_size": settings.dimension,
         "window": settings.window,
@@ -32,7 +38,7 @@ def train_vectors(sentences: Sequence[Sequence[str]], settings: TrainedVectors) 
         "negative": settings.negative,
         "seed": settings.seed + 1,  # gensim treats 0 as "no seed given"
         "sg": 1,
-        "workers": 1,
+        "workers": settings.workers,
     }
     if settings.algorithm == "word2vec":
         model = Word2Vec(**common)
@@ -41,6 +47,6 @@ def train_vectors(sentences: Sequence[Sequence[str]], settings: TrainedVectors) 
     model.build_vocab(sentences)
     words = list(model.wv.index_to_key)
     if not words:
-        raise ValueError(f"no word occurs {settings.min_count} times in {len(sentences)} sentences")
+        raise ValueError(f"no word occurs {settings.min_count} times in {model.corpus_count} sentences")
     model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
     return Vectors(words, np.ascontiguousarray(model.wv.vectors, dtype=np.float32))

@@ -1,15 +1,13 @@
-"""Word vectors of one language: checked, kept memory-mapped, read from word2vec text, and preprocessed."""
+"""Word vectors of one language: checked, kept memory-mapped, and preprocessed."""
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from compute.embeddings.settings import Preprocessing
@@ -18,7 +16,12 @@ from compute.names import UnknownName
 Matrix = NDArray[np.float32]
 MATRIX_FILE = "vectors.npy"
 VOCABULARY_FILE = "vocabulary.json"
-NO_BREAK_SPACE = "\u00a0"
+
+CENTRED = 1e-5
+"""Length of a mean row of unit vectors that counts as zero: what is left of it is rounding."""
+
+MOST_ROUNDS = 100
+"""Of iterative normalisation; word vectors need about ten."""
 
 
 @dataclass(frozen=True)
@@ -90,71 +93,15 @@ def load_vectors(folder: Path) -> Vectors:
         raise ValueError(f"vectors in {folder}: {error}") from error
 
 
-def read_word2vec_text(path: Path) -> Vectors:
-    """Vectors from word2vec text (`.vec`, `.txt`, each also `.gz`): a line "n d", then a word and d numbers
-    a line.
-
-    Numbers are rounded once, from the decimal text to float32.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no header, another number of words or fields than it says, a field that is not a number;
-            the message names file and line.
-    """
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    header, _, body = raw.partition(b"\n")
-    try:
-        count, dimension = (int(part) for part in header.split())
-    except ValueError:
-        raise ValueError(f"{path}, line 1: expected 'words dimension', found {header[:60]!r}") from None
-    schema: dict[str, type[pl.DataType]] = {"word": pl.String}
-    schema |= {f"x{i}": pl.Float32 for i in range(dimension)}
-    if body.partition(b"\n")[0].rstrip(b"\r").endswith(b" "):
-        schema["after"] = pl.String  # the original word2vec and fastText end a line with a space
-    try:
-        table = pl.read_csv(body, has_header=False, separator=" ", quote_char=None, schema=schema)
-    except pl.exceptions.PolarsError:
-        table = None
-    if table is None or table.height != count or any(table[f"x{i}"].null_count() for i in range(dimension)):
-        raise ValueError(f"{path}, {_first_malformed_line(body, count, dimension)}")
-    matrix = table.select(pl.exclude("word", "after")).to_numpy(order="c")
-    try:
-        return Vectors(table["word"].fill_null("").to_list(), matrix)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _first_malformed_line(body: bytes, count: int, dimension: int) -> str:
-    lines = body.splitlines()
-    for number, line in enumerate(lines, start=2):
-        fields = line.rstrip().split(b" ")
-        if len(fields) != dimension + 1:
-            return f"line {number}: a word and {dimension} numbers expected, found {len(fields)} fields"
-        try:
-            [float(value) for value in fields[1:]]
-        except ValueError as error:
-            return f"line {number}: {error}"
-    return f"line 1: the header promises {count} words, the file has {len(lines)}"
-
-
-def write_word2vec_text(vectors: Vectors, path: Path, decimals: int = 6) -> None:
-    """Writes word2vec text (gzipped where `path` ends in `.gz`) that `read_word2vec_text` and gensim can
-    read.
-
-    The format has no quotes: a space inside a word is written as a no-break space, and comes back as one.
-    """
-    row = " ".join([f"%.{decimals}f"] * vectors.dimension)
-    lines = [f"{len(vectors)} {vectors.dimension}"]
-    for word, values in zip(vectors.words, vectors.matrix, strict=True):
-        lines.append(f"{word.replace(' ', NO_BREAK_SPACE)} {row % tuple(values)}")
-    text = ("\n".join(lines) + "\n").encode()
-    path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
-
-
 def preprocess(vectors: Vectors, how: Preprocessing) -> Vectors:
-    """Vectors of the same words: as they are (`none`), rows of length 1 (`unit`), minus the mean row
-    (`centre`), or both with lengths made 1 again (`unit-centre-unit`; Artetxe et al. 2016). A zero row
-    stays zero under `unit`.
+    """Vectors of the same words, as the mapping methods shall see them:
+
+    * `none`: as they are;
+    * `unit`: rows of Euclidean length 1 (a zero row stays zero);
+    * `centre`: minus the mean row;
+    * `unit-centre-unit`: one after the other (Artetxe, Labaka & Agirre 2016, 2018);
+    * `iterative`: unit and centre again and again until both hold, which an orthogonal map of one language onto
+      another supposes (Zhang et al. 2019, "Are Girls Neko or Shojo?", section 3).
 
     Raises:
         compute.names.UnknownName: no such preprocessing.
@@ -167,6 +114,8 @@ def preprocess(vectors: Vectors, how: Preprocessing) -> Vectors:
         return Vectors(vectors.words, _centred(vectors.matrix))
     if how == "unit-centre-unit":
         return Vectors(vectors.words, unit_rows(_centred(unit_rows(vectors.matrix))))
+    if how == "iterative":
+        return Vectors(vectors.words, _normalised_iteratively(vectors.matrix))
     raise UnknownName("preprocessing", how, get_args(Preprocessing))
 
 
@@ -177,4 +126,28 @@ def unit_rows(matrix: Matrix) -> Matrix:
 
 
 def _centred(matrix: Matrix) -> Matrix:
-    return np.asarray(matrix - matrix.mean(axis=0, dtype=np.float64), dtype=np.float32)
+    # In float32: a float64 copy of 200,000 vectors would be half a gigabyte.
+    return matrix - matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _normalised_iteratively(matrix: Matrix) -> Matrix:
+    """Rows of length 1 whose mean row is shorter than `CENTRED`, or as short as `MOST_ROUNDS` rounds make it."""
+    matrix = unit_rows(matrix)
+    for _ in range(MOST_ROUNDS):
+        if np.linalg.norm(matrix.mean(axis=0, dtype=np.float64)) < CENTRED:
+            break
+        matrix = unit_rows(_centred(matrix))
+    return matrix
+
+
+def __getattr__(name: str) -> object:
+    """TEMPORARY: names that have moved, for imports not yet changed."""
+    if name == "read_word2vec_text":
+        from compute.embeddings.reading import read_vectors
+
+        return lambda path: read_vectors(path)[0]
+    if name == "write_word2vec_text":
+        from compute.embeddings.writing import write_word2vec_text
+
+        return write_word2vec_text
+    raise AttributeError(name)

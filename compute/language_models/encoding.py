@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -25,6 +26,13 @@ class Encoding:
     chat_template: bool = False
     truncate: bool = False
 
+
+_CLOCK = (
+    "{%- macro strftime_now(format) -%}{{ format | replace('%d', '26') | replace('%b', 'Jul') | replace('%B', 'July')"
+    " | replace('%m', '07') | replace('%Y', '2024') }}{%- endmacro %}"
+)
+"""Today, to a chat template: 26 July 2024, which Llama 3's falls back to where there is no clock. A score that depended
+on the day could not be computed again; lm-evaluation-harness agrees if given the date as `date_string`."""
 
 PLAIN = Encoding()
 """Contexts as they are; too long is an error."""
@@ -121,17 +129,28 @@ def _fit(
 def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], encoding: Encoding) -> list[str]:
     """The items' contexts as text: as they are, or each a user's message in the tokenizer's chat template.
 
+    A template that writes today's date, as Llama 3.2's does, writes the same one every day.
+
     Raises:
-        ValueError: a chat template is asked for and the tokenizer has none.
+        ValueError: a chat template is asked for and the tokenizer has none, or it refuses the message.
     """
     if not encoding.chat_template:
         return [item.context for item in items]
     require_chat_template(tokenizer)
+    template = str(tokenizer.get_chat_template())
+    if "strftime_now" in template:
+        template = _CLOCK + template
     texts = []
     for item in items:
         message = [{"role": "user", "content": item.context}]
-        texts.append(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
-    return [str(text) for text in texts]
+        try:
+            text = tokenizer.apply_chat_template(
+                message, chat_template=template, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            raise ValueError(f"item {item.item_id}: the tokenizer's chat template refuses it: {error}") from error
+        texts.append(str(text))
+    return texts
 
 
 def require_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
 from compute.language_models.encoding import require_chat_template
 from compute.language_models.revisions import is_folder
@@ -89,6 +89,9 @@ def load_model(
         except ValueError as error:
             raise LoadingError(f"model {source}: {error}") from None
     dtype = _dtype(source, dtype)
+    device = torch.device(device)
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
     index = folder / "model.safetensors.index.json"
     if not is_folder(source):
         if index.is_file():
@@ -300,16 +303,18 @@ def _load_weights(
     folder: Path,
     config: PreTrainedConfig,
     dtype: torch.dtype | str,
-    device: str | torch.device,
+    device: torch.device,
     trust_remote_code: bool,
 ) -> PreTrainedModel:
     auto: Any = AutoModelForCausalLM
+    talk = get_verbosity()
+    set_verbosity_error()  # of what is missing, the error below tells
     try:
         model, report = auto.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
-            device_map={"": torch.device(device)},
+            device_map={"": device},
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
@@ -318,6 +323,8 @@ def _load_weights(
         raise LoadingError(f"model {source}: {device} has not enough memory for it; take a smaller dtype") from None
     except Exception as error:  # as above
         raise LoadingError(f"model {source}: its weights cannot be loaded: {_first_line(error)}") from error
+    finally:
+        set_verbosity(talk)
     missing = sorted(report["missing_keys"])
     if missing:
         raise LoadingError(f"model {source}: {len(missing)} of its weights are in no file, the first {missing[0]!r}")

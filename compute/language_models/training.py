@@ -134,8 +134,9 @@ def _prepare(
 def _rows(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], encoding: Encoding
 ) -> list[Row]:
+    golds = [replace(item, choices=(item.choices[item.gold],), gold=0) for item in items]
     rows = []
-    for item, encoded in zip(items, encode_items(model, tokenizer, items, encoding), strict=True):
-        context, answer = encoded.context_of(item.gold), encoded.choices[item.gold]
-        rows.append(Row(item.item_id, torch.tensor(context + answer), len(answer), encoded.truncated > 0))
+    for item, encoded in zip(golds, encode_items(model, tokenizer, golds, encoding), strict=True):
+        (answer,) = encoded.choices
+        rows.append(Row(item.item_id, torch.tensor(encoded.context + answer), len(answer), encoded.truncated > 0))
     return rows

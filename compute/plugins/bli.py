@@ -55,15 +55,12 @@ class InduceLexicon(Plugin):
             config = job.config
             dictionary = open_dictionary(config["dictionary"], job.hints)
             try:
-                mapped = context.artifacts.path(job.inputs[0])
                 size = config["dictionary_size"]
-                rows = bli_rows(
-                    load_vectors(mapped / "source"),
-                    load_vectors(mapped / "target"),
-                    planned_words(dictionary, "train", size, config["train_sha256"]) if size else [],
-                    planned_words(dictionary, "test", config["test_size"], config["test_sha256"]),
-                    device=context.device,
-                )
+                train = planned_words(dictionary, "train", size, config["train_sha256"]) if size else []
+                test = planned_words(dictionary, "test", config["test_size"], config["test_sha256"])
+                mapped = context.artifacts.path(job.inputs[0])
+                source, target = (load_vectors(mapped / side) for side in ("source", "target"))
+                rows = bli_rows(source, target, train, test, device=context.device)
             except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))
                 continue

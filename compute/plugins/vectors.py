@@ -78,6 +78,9 @@ class TrainVectors(Plugin):
                 except (ValueError, OSError, JobError, UserError) as error:
                     yield job, JobError(str(error))
                     continue
+                if notes.get("malformed"):
+                    lines = f"{notes['malformed']} malformed lines left out, the first: {notes['malformed_lines'][0]}"
+                    context.report_progress(f"{job.label}: {lines}", 1.0)
                 with context.artifacts.commit([job.key]) as folders:
                     save_vectors(vectors, folders[job.key])
                     if notes:

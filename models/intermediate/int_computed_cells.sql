@@ -37,7 +37,11 @@ counted as (
         sum(baseline_correct) as n_baseline_items,
         sum(n_correct) filter (where baseline_correct = 0) as n_gained,
         sum(n_seeds - n_correct) filter (where baseline_correct = 1) as n_lost,
-        count(baseline_correct) as n_compared
+        count(baseline_correct) as n_compared,
+        count(*) filter (where n_correct > n_seeds * baseline_correct) as n_items_up,
+        count(*) filter (where n_correct < n_seeds * baseline_correct) as n_items_down,
+        sum(n_correct - n_seeds * baseline_correct) as sum_difference,
+        sum(pow(n_correct - n_seeds * baseline_correct, 2)) as sum_squared_difference
     from cell_items
     group by cell_number
 ),
@@ -50,7 +54,13 @@ final as (
         counted.n_correct / counted.n_answers as score,
         100 * (counted.n_correct - counted.n_baseline_correct) / counted.n_answers as delta_pp,
         case when counted.n_compared > 0 then 100 * coalesce(counted.n_gained, 0) / counted.n_answers end as gain_pct,
-        case when counted.n_compared > 0 then 100 * coalesce(counted.n_lost, 0) / counted.n_answers end as loss_pct
+        case when counted.n_compared > 0 then 100 * coalesce(counted.n_lost, 0) / counted.n_answers end as loss_pct,
+        counted.n_baseline_items as n_baseline_correct,
+        coalesce(counted.n_gained, 0) + coalesce(counted.n_lost, 0) as n_changed_answers,
+        counted.n_items_up,
+        counted.n_items_down,
+        counted.sum_difference,
+        counted.sum_squared_difference
     from cells
     left join counted on cells.cell_number = counted.cell_number
 )

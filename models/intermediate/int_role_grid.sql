@@ -12,8 +12,8 @@ prompt_pools as (
     select * from {{ ref('int_prompt_pools') }}
 ),
 
-models as (
-    select * from {{ ref('stg_models') }}
+model_scopes as (
+    select * from {{ ref('int_model_scopes') }}
 ),
 
 landed as (
@@ -27,9 +27,28 @@ landed as (
         target_task,
         target_language,
         regime,
-        delta_pp
+        cell_number,
+        delta_pp,
+        is_harm
     from transfer_cells
     where control is null and regime != 'MT-ML' and delta_pp is not null
+),
+
+placebos as (
+    select
+        study,
+        variant,
+        prompt_pool,
+        model,
+        source_task,
+        source_language,
+        target_task,
+        target_language,
+        cell_number as placebo_cell_number,
+        delta_pp as placebo_pp,
+        is_harm as placebo_is_harm
+    from transfer_cells
+    where control = 'placebo' and regime != 'MT-ML' and delta_pp is not null
 ),
 
 planned as (
@@ -129,7 +148,12 @@ expected as (
 grid as (
     select
         expected.*,
-        landed.delta_pp
+        landed.cell_number,
+        landed.delta_pp,
+        landed.is_harm,
+        placebos.placebo_cell_number,
+        placebos.placebo_pp,
+        placebos.placebo_is_harm
     from expected
     left join landed
         on expected.study = landed.study
@@ -140,16 +164,23 @@ grid as (
         and expected.source_language = landed.source_language
         and expected.target_task = landed.target_task
         and expected.target_language = landed.target_language
+    left join placebos
+        on landed.study = placebos.study
+        and landed.variant = placebos.variant
+        and landed.prompt_pool is not distinct from placebos.prompt_pool
+        and landed.model = placebos.model
+        and landed.source_task = placebos.source_task
+        and landed.source_language = placebos.source_language
+        and landed.target_task = placebos.target_task
+        and landed.target_language = placebos.target_language
 ),
 
 scoped as (
     select
         grid.*,
-        unnest(
-            case when models.family is null then ['all', grid.model] else ['all', models.family, grid.model] end
-        ) as scope
+        model_scopes.scope
     from grid
-    left join models on grid.model = models.model
+    inner join model_scopes on grid.model = model_scopes.model
 ),
 
 judged as (
@@ -189,7 +220,12 @@ final as (
         target_language,
         regime,
         is_planned,
+        cell_number,
         delta_pp,
+        is_harm,
+        placebo_cell_number,
+        placebo_pp,
+        placebo_is_harm,
         case
             when n_by_source >= greatest(n_by_model, n_by_target) then is_source_complete
             when n_by_model >= n_by_target then is_model_complete

@@ -10,46 +10,99 @@ studies as (
     select * from {{ ref('stg_studies') }}
 ),
 
-by_seed as (
+-- A job scores one mapping, so any of its rows tells its keys.
+runs as (
+    select
+        job_key,
+        task,
+        classifier,
+        any_value(variant) as variant,
+        any_value(method) as method, -- noqa: RF04
+        any_value(vectors) as vectors,
+        any_value(source_language) as source_language,
+        any_value(target_language) as target_language,
+        any_value(dictionary_size) as dictionary_size,
+        avg(score) as mean_score
+    from downstream_items
+    group by job_key, task, classifier
+),
+
+-- Every label that is somewhere the right one or the predicted one; no prediction is a label of none.
+labelled as (
+    select
+        job_key,
+        task,
+        classifier,
+        unnest([gold, prediction]) as item_label,
+        unnest([1, 0]) as is_gold,
+        unnest([cast(prediction = gold as integer), 0]) as is_right
+    from downstream_items
+),
+
+by_label as (
+    select
+        job_key,
+        task,
+        classifier,
+        item_label,
+        sum(is_gold) as n_gold,
+        count(*) - sum(is_gold) as n_predicted,
+        coalesce(sum(is_right), 0) as n_right
+    from labelled
+    where item_label is not null
+    group by job_key, task, classifier, item_label
+),
+
+label_scores as (
+    select
+        job_key,
+        task,
+        classifier,
+        sum(n_right) / nullif(sum(n_gold), 0) as accuracy,
+        2 * sum(n_right) / nullif(sum(n_gold) + sum(n_predicted), 0) as micro_f1,
+        avg(2 * n_right / (n_gold + n_predicted)) as macro_f1
+    from by_label
+    group by job_key, task, classifier
+),
+
+by_run as (
+    select
+        runs.*,
+        unnest(case runs.task
+            when 'clir' then ['map']
+            when 'cldc' then ['micro_f1', 'macro_f1']
+            else ['accuracy']
+        end) as metric,
+        unnest(case runs.task
+            when 'clir' then [runs.mean_score]
+            when 'cldc' then [label_scores.micro_f1, label_scores.macro_f1]
+            else [label_scores.accuracy]
+        end) as score
+    from runs
+    left join label_scores
+        on runs.job_key = label_scores.job_key
+        and runs.task = label_scores.task
+        and runs.classifier is not distinct from label_scores.classifier
+),
+
+-- Mean over seeds.
+final as (
     select
         study_jobs.study,
         studies.origin,
-        downstream_items.variant,
-        downstream_items.method,
-        downstream_items.vectors,
-        downstream_items.source_language,
-        downstream_items.target_language,
-        downstream_items.dictionary_size,
-        downstream_items.seed,
-        downstream_items.task,
-        downstream_items.classifier,
-        avg(
-            case
-                when downstream_items.task = 'clir' then downstream_items.score
-                else cast(downstream_items.prediction is not distinct from downstream_items.gold as integer)
-            end
-        ) as score
-    from downstream_items
-    inner join study_jobs on downstream_items.job_key = study_jobs.job_key
+        by_run.variant,
+        by_run.method,
+        by_run.vectors,
+        by_run.source_language,
+        by_run.target_language,
+        by_run.dictionary_size,
+        by_run.task,
+        by_run.classifier,
+        by_run.metric,
+        avg(by_run.score) as score
+    from by_run
+    inner join study_jobs on by_run.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study
-    group by all
-),
-
-final as (
-    select
-        study,
-        origin,
-        variant,
-        method,
-        vectors,
-        source_language,
-        target_language,
-        dictionary_size,
-        task,
-        classifier,
-        case when task = 'clir' then 'map' else 'accuracy' end as metric,
-        avg(score) as score
-    from by_seed
     group by all
 )
 

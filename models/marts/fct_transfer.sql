@@ -10,6 +10,11 @@ tasks as (
     select * from {{ ref('stg_tasks') }}
 ),
 
+placebos as (
+    select * from transfer_cells
+    where control = 'placebo'
+),
+
 final as (
     select
         transfer_cells.study,
@@ -32,19 +37,29 @@ final as (
         transfer_cells.score,
         transfer_cells.delta_pp,
         transfer_cells.delta_se,
-        cast(null as double) as ci_low,
-        cast(null as double) as ci_high,
-        cast(null as double) as p_value,
-        cast(null as double) as q_value,
+        transfer_cells.ci_low,
+        transfer_cells.ci_high,
+        transfer_cells.p_value,
+        transfer_cells.q_value,
         transfer_cells.is_positive,
         transfer_cells.is_harm,
         transfer_cells.gain_pct,
         transfer_cells.loss_pct,
         tasks.chance_score,
-        transfer_cells.delta_pp / nullif(100 * (1 - transfer_cells.baseline_score), 0) as headroom_gain
+        transfer_cells.delta_pp / nullif(100 * (1 - transfer_cells.baseline_score), 0) as headroom_gain,
+        case when transfer_cells.control is null then placebos.delta_pp end as placebo_pp
     from transfer_cells
     left join models on transfer_cells.model = models.model
     left join tasks on transfer_cells.target_task = tasks.task
+    left join placebos
+        on transfer_cells.study = placebos.study
+        and transfer_cells.variant = placebos.variant
+        and transfer_cells.model = placebos.model
+        and transfer_cells.source_task = placebos.source_task
+        and transfer_cells.source_language = placebos.source_language
+        and transfer_cells.target_task = placebos.target_task
+        and transfer_cells.target_language = placebos.target_language
+        and transfer_cells.prompt is not distinct from placebos.prompt
 )
 
 select * from final

@@ -1,19 +1,31 @@
-with final as (
-    {{ not_yet_computed({
-        'study': 'varchar',
-        'origin': 'varchar',
-        'variant': 'varchar',
-        'prompt': 'varchar',
-        'target_task': 'varchar',
-        'target_language': 'varchar',
-        'source_task': 'varchar',
-        'source_language': 'varchar',
-        'expected_gain_pp': 'double',
-        'ci_low': 'double',
-        'worst_harm_pp': 'double',
-        'p_harm': 'double',
-        'rank': 'bigint',
-    }) }}
+with advice as (
+    select * from {{ ref('int_advice') }}
+),
+
+studies as (
+    select * from {{ ref('stg_studies') }}
+),
+
+final as (
+    select
+        advice.study,
+        studies.origin,
+        advice.variant,
+        advice.prompt_pool as prompt,
+        advice.target_task,
+        advice.target_language,
+        advice.source_task,
+        advice.source_language,
+        advice.expected_gain_pp,
+        advice.ci_low,
+        advice.ci_high,
+        advice.worst_harm_pp,
+        advice.p_harm,
+        advice.rank,
+        advice.n_models
+    from advice
+    inner join studies on advice.study = studies.study
+    where advice.held_out_kind = 'none'
 )
 
 select * from final

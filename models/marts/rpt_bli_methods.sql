@@ -2,29 +2,73 @@ with bli_means as (
     select * from {{ ref('int_bli_means') }}
 ),
 
+{%- set table_of = "study, variant, vector_set, retrieval" %}
+
+-- A method without a dictionary competes at every size, and its own row stands beside the largest.
 compared as (
     select
         *,
-        count(distinct method) over (
-            partition by study, variant, vector_set, dictionary_size, retrieval
-        ) as n_methods,
-        count(*) over (
-            partition by study, variant, vector_set, dictionary_size, retrieval, source_language, target_language
-        ) as n_methods_on_pair,
-        bool_or(coalesce(is_failure, map is null)) over (
-            partition by study, variant, vector_set, dictionary_size, retrieval, source_language, target_language
-        ) as fails_somewhere
+        max(dictionary_size) over (partition by {{ table_of }}) as largest_size
     from bli_means
 ),
 
--- A pair is common when every method of that size ran on it and none failed.
+sizes as (
+    select distinct
+        {{ table_of }},
+        dictionary_size as size
+    from compared
+    where dictionary_size > 0 or largest_size = 0
+),
+
+entrants as (
+    select
+        compared.study,
+        compared.variant,
+        compared.vector_set,
+        compared.retrieval,
+        sizes.size,
+        compared.method,
+        compared.dictionary_size,
+        compared.source_language,
+        compared.target_language,
+        coalesce(compared.is_failure, compared.map is null) as is_failure,
+        count(distinct row(compared.method, compared.dictionary_size)) over (
+            partition by compared.study, compared.variant, compared.vector_set, compared.retrieval, sizes.size
+        ) as n_entrants
+    from compared
+    inner join sizes
+        on compared.study = sizes.study
+        and compared.variant = sizes.variant
+        and compared.vector_set = sizes.vector_set
+        and compared.retrieval = sizes.retrieval
+        and compared.dictionary_size in (0, sizes.size)
+),
+
+common_pairs as (
+    select
+        {{ table_of }},
+        size,
+        source_language,
+        target_language
+    from entrants
+    group by all
+    having count(*) = max(n_entrants) and not bool_or(is_failure)
+),
+
 scoped as (
     select
-        *,
-        unnest(
-            case when n_methods_on_pair = n_methods and not fails_somewhere then ['all', 'common'] else ['all'] end
-        ) as scope
+        compared.*,
+        unnest(case when common_pairs.study is not null then ['all', 'common'] else ['all'] end) as scope
     from compared
+    left join common_pairs
+        on compared.study = common_pairs.study
+        and compared.variant = common_pairs.variant
+        and compared.vector_set = common_pairs.vector_set
+        and compared.retrieval = common_pairs.retrieval
+        and compared.source_language = common_pairs.source_language
+        and compared.target_language = common_pairs.target_language
+        and common_pairs.size
+        = case when compared.dictionary_size = 0 then compared.largest_size else compared.dictionary_size end
 ),
 
 final as (

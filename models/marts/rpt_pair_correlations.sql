@@ -1,92 +1,175 @@
-with pair_measures as (
-    select * from {{ ref('int_pair_measures') }}
+{%- set n_permutations = 4999 -%}
+
+with pair_parts as (
+    select * from {{ ref('int_pair_parts') }}
 ),
 
--- Both directions of two languages, or neither: their mean is the symmetric part. Rounded, so that equal means tie
--- whatever the order in which they were added up.
-symmetric_part as (
+{%- set subject = "study, origin, embedding_study, variant, prompt_pool, embedding_variant, vector_set, measure" %}
+
+numbered as (
     select
-        study,
-        origin,
-        embedding_study,
-        variant,
-        prompt_pool,
-        embedding_variant,
-        vector_set,
-        measure,
-        least(source_language, target_language) as language,
-        greatest(source_language, target_language) as other_language,
-        round(avg(value), 12) as value
-    from pair_measures
-    where source_language != target_language
-    group by all
-    having count(value) = 2
+        *,
+        dense_rank() over (order by {{ subject }}, part) as series_number
+    from pair_parts
 ),
 
-paired as (
+languages_of_series as (
+    select distinct
+        series_number,
+        language
+    from numbered
+),
+
+languages as (
     select
-        measures.* exclude (value), -- noqa: RF02
-        measures.value as measure_value,
-        transfer.value as transfer_value
-    from symmetric_part as measures
-    inner join symmetric_part as transfer
-        on measures.study = transfer.study
-        and measures.variant = transfer.variant
-        and measures.prompt_pool is not distinct from transfer.prompt_pool
-        and measures.embedding_variant is not distinct from transfer.embedding_variant
-        and measures.vector_set is not distinct from transfer.vector_set
-        and measures.language = transfer.language
-        and measures.other_language = transfer.other_language
-        and transfer.measure = 'transfer_pp'
-    where measures.measure != 'transfer_pp'
+        *,
+        row_number() over (partition by series_number order by language) as language_number,
+        count(*) over (partition by series_number) as n_languages
+    from languages_of_series
 ),
-
-{%- set series = "study, variant, prompt_pool, embedding_variant, vector_set, measure" %}
 
 -- Tied values share their mean rank.
 ranked as (
     select
         *,
-        rank() over (partition by {{ series }} order by measure_value)
-        + (count(*) over (partition by {{ series }}, measure_value) - 1) / 2 as measure_rank,
-        rank() over (partition by {{ series }} order by transfer_value)
-        + (count(*) over (partition by {{ series }}, transfer_value) - 1) / 2 as transfer_rank
-    from paired
+        rank() over (partition by series_number order by measure_value)
+        + (count(*) over (partition by series_number, measure_value) - 1) / 2 as measure_rank,
+        rank() over (partition by series_number order by transfer_value)
+        + (count(*) over (partition by series_number, transfer_value) - 1) / 2 as transfer_rank
+    from numbered
 ),
 
 correlated as (
     select
-        study,
-        origin,
-        embedding_study,
-        variant,
-        prompt_pool,
-        embedding_variant,
-        vector_set,
-        measure,
+        series_number,
+        {{ subject }},
+        part,
+        len(list_distinct(list(language))) as n_languages,
+        var_pop(transfer_value) as transfer_variance,
         case
-            when count(distinct measure_rank) > 1 and count(distinct transfer_rank) > 1
+            when count(distinct measure_rank) > 1 and count(distinct transfer_rank) > 1 and n_languages >= 5
                 then corr(measure_rank, transfer_rank)
-        end as spearman,
-        len(list_distinct(list(language) || list(other_language))) as n_languages
+        end as spearman
     from ranked
     group by all
 ),
 
+layout as (
+    select
+        row_of.series_number,
+        row_of.n_languages,
+        row_of.language,
+        column_of.language as other_language,
+        row_of.language_number,
+        column_of.language_number as other_number
+    from languages as row_of
+    inner join languages as column_of on row_of.series_number = column_of.series_number
+    where row_of.n_languages >= 5
+),
+
+filled as (
+    select
+        layout.series_number,
+        layout.n_languages,
+        layout.language_number,
+        layout.other_number,
+        case when ranked.series_number is null then 0.0 else 1.0 end as is_known,
+        coalesce(ranked.measure_rank, 0) as measure_rank,
+        coalesce(ranked.transfer_rank, 0) as transfer_rank
+    from layout
+    left join ranked
+        on layout.series_number = ranked.series_number
+        and layout.language = ranked.language
+        and layout.other_language = ranked.other_language
+),
+
+series as (
+    select
+        series_number,
+        n_languages as n_units,
+        n_languages as n_columns,
+        list(cast(is_known as double) order by language_number, other_number) as is_known,
+        list(measure_rank order by language_number, other_number) as x,
+        list(transfer_rank order by language_number, other_number) as y
+    from filled
+    group by all
+),
+
+sizes as (
+    select distinct n_units from series
+),
+
+permutations as (
+    {{ digest_permutations('(select max(n_units) from series)', n_permutations) }}
+),
+
+permutations_of_size as (
+    select
+        sizes.n_units,
+        permutations.replicate,
+        permutations.units
+    from permutations
+    cross join sizes
+),
+
+kept as (
+    select
+        n_units,
+        replicate,
+        list_filter(units, lambda unit: unit <= n_units) as units -- noqa: PRS
+    from permutations_of_size
+),
+
+-- Mantel: a language takes its whole row and its whole column along.
+positions as (
+    select
+        n_units,
+        n_units as n_columns,
+        replicate,
+        flatten(list_transform(
+            units, lambda row_of: list_transform(units, lambda column_of: (row_of - 1) * n_units + column_of)
+        )) as positions
+    from kept
+),
+
+{{ permutation_test(n_permutations) }}
+
+parts as (
+    select
+        correlated.*,
+        case when correlated.spearman is not null then permutation_test.p_value end as p_value
+    from correlated
+    left join permutation_test on correlated.series_number = permutation_test.series_number
+),
+
 final as (
     select
-        study,
-        origin,
-        embedding_study,
-        variant,
-        prompt_pool as prompt,
-        embedding_variant,
-        vector_set as vectors,
-        measure,
-        case when n_languages >= 5 then spearman end as spearman,
-        cast(null as double) as p_value,
-        cast(n_languages as bigint) as n_languages
-    from correlated
+        symmetric_part.study,
+        symmetric_part.origin,
+        symmetric_part.embedding_study,
+        symmetric_part.variant,
+        symmetric_part.prompt_pool as prompt,
+        symmetric_part.embedding_variant,
+        symmetric_part.vector_set as vectors,
+        symmetric_part.measure,
+        symmetric_part.spearman,
+        symmetric_part.p_value,
+        cast(symmetric_part.n_languages as bigint) as n_languages,
+        antisymmetric_part.spearman as antisymmetric_spearman,
+        antisymmetric_part.p_value as antisymmetric_p_value,
+        antisymmetric_part.transfer_variance
+        / nullif(antisymmetric_part.transfer_variance + symmetric_part.transfer_variance, 0) as antisymmetric_share
+    from parts as symmetric_part
+    left join parts as antisymmetric_part
+        on symmetric_part.study = antisymmetric_part.study
+        and symmetric_part.embedding_study = antisymmetric_part.embedding_study
+        and symmetric_part.variant = antisymmetric_part.variant
+        and symmetric_part.prompt_pool is not distinct from antisymmetric_part.prompt_pool
+        and symmetric_part.embedding_variant is not distinct from antisymmetric_part.embedding_variant
+        and symmetric_part.vector_set is not distinct from antisymmetric_part.vector_set
+        and symmetric_part.measure = antisymmetric_part.measure
+        and antisymmetric_part.part = 'antisymmetric'
+    where symmetric_part.part = 'symmetric'
 )
 
 select * from final

@@ -1,76 +1,21 @@
-with role_grid as (
-    select * from {{ ref('int_role_grid') }}
+with role_cells as (
+    select * from {{ ref('int_role_cells') }}
 ),
 
-transfer_cells as (
-    select * from {{ ref('int_transfer_cells') }}
+mean_errors as (
+    select * from {{ ref('int_mean_errors') }}
+),
+
+donor_tops as (
+    select * from {{ ref('int_donor_tops') }}
+),
+
+recipient_harms as (
+    select * from {{ ref('int_recipient_harms') }}
 ),
 
 studies as (
     select * from {{ ref('stg_studies') }}
-),
-
-with_placebo as (
-    select
-        role_grid.*,
-        placebos.delta_pp as placebo_pp
-    from role_grid
-    left join transfer_cells as placebos
-        on role_grid.study = placebos.study
-        and role_grid.variant = placebos.variant
-        and role_grid.prompt_pool is not distinct from placebos.prompt_pool
-        and role_grid.model = placebos.model
-        and role_grid.source_task = placebos.source_task
-        and role_grid.source_language = placebos.source_language
-        and role_grid.target_task = placebos.target_task
-        and role_grid.target_language = placebos.target_language
-        and placebos.control = 'placebo'
-),
-
--- One cell makes its source a donor and its target a recipient: of languages where the task is matched, of tasks
--- where the language is, of cells always.
-parts as (
-    select
-        *,
-        unnest([
-            {
-                'axis': 'language',
-                'donor': source_language,
-                'recipient': target_language,
-                'counts': regime = 'MT-CL'
-            },
-            {
-                'axis': 'task',
-                'donor': source_task,
-                'recipient': target_task,
-                'counts': regime = 'CT-ML'
-            },
-            {
-                'axis': 'cell',
-                'donor': source_task || '/' || source_language,
-                'recipient': target_task || '/' || target_language,
-                'counts': true
-            }
-        ]) as part
-    from with_placebo
-),
-
-roles as (
-    select
-        study,
-        variant,
-        prompt_pool,
-        scope,
-        model,
-        part.axis,
-        unnest([part.donor, part.recipient]) as entity,
-        unnest(['donor', 'recipient']) as role,
-        delta_pp,
-        placebo_pp,
-        is_planned,
-        is_in_complete_grid
-    from parts
-    where part.counts
 ),
 
 by_model as (
@@ -86,7 +31,7 @@ by_model as (
         avg(placebo_pp) filter (where is_in_complete_grid and role = 'donor') as placebo_pp,
         count_if(is_in_complete_grid) as n_cells,
         count_if(is_planned) as n_planned
-    from roles
+    from role_cells
     group by study, variant, prompt_pool, scope, model, axis, entity
 ),
 
@@ -107,48 +52,103 @@ over_models as (
     group by all
 ),
 
--- Ranks see nine decimals: equal means may differ in their last bit, by the order in which they were added up.
-final as (
+half_widths as (
     select
-        over_models.study,
-        studies.origin,
-        over_models.variant,
-        over_models.prompt_pool as prompt,
-        over_models.scope,
-        over_models.axis,
-        over_models.entity,
-        over_models.donor_pp,
-        cast(null as double) as donor_ci_low,
-        cast(null as double) as donor_ci_high,
+        study,
+        variant,
+        prompt_pool,
+        scope,
+        axis,
+        entity,
+        any_value(half_width) filter (where role = 'donor') as donor,
+        any_value(half_width) filter (where role = 'recipient') as recipient,
+        any_value(half_width) filter (where role = 'gain') as gain
+    from mean_errors
+    where role != 'regime'
+    group by all
+),
+
+gains as (
+    select
+        study,
+        variant,
+        prompt_pool,
+        scope,
+        axis,
+        entity,
+        sum(weight_with_placebo * (delta_pp - placebo_pp)) as gain_pp
+    from role_cells
+    where role = 'donor' and weight_with_placebo is not null
+    group by all
+),
+
+-- Ranks see nine decimals: equal means may differ in their last bit, by the order in which they were added up.
+ranked as (
+    select
+        *,
+        count(donor_pp) over (partition by study, variant, prompt_pool, scope, axis) as n_donors,
         case
-            when over_models.donor_pp is not null
+            when donor_pp is not null
                 then rank() over (
-                    partition by
-                        over_models.study, over_models.variant, over_models.prompt_pool, over_models.scope,
-                        over_models.axis
-                    order by round(over_models.donor_pp, 9) desc nulls last
+                    partition by study, variant, prompt_pool, scope, axis
+                    order by round(donor_pp, 9) desc nulls last
                 )
         end as donor_rank,
-        over_models.recipient_pp,
-        cast(null as double) as recipient_ci_low,
-        cast(null as double) as recipient_ci_high,
         case
-            when over_models.recipient_pp is not null
+            when recipient_pp is not null
                 then rank() over (
-                    partition by
-                        over_models.study, over_models.variant, over_models.prompt_pool, over_models.scope,
-                        over_models.axis
-                    order by round(over_models.recipient_pp, 9) desc nulls last
+                    partition by study, variant, prompt_pool, scope, axis
+                    order by round(recipient_pp, 9) desc nulls last
                 )
-        end as recipient_rank,
-        over_models.placebo_pp,
-        cast(null as double) as p_top,
-        cast(null as boolean) as is_hub,
-        cast(null as boolean) as is_brittle,
-        cast(over_models.n_cells as bigint) as n_cells,
-        cast(nullif(over_models.n_planned, 0) as bigint) as n_planned
+        end as recipient_rank
     from over_models
-    inner join studies on over_models.study = studies.study
+),
+
+final as (
+    select
+        ranked.study,
+        studies.origin,
+        ranked.variant,
+        ranked.prompt_pool as prompt,
+        ranked.scope,
+        ranked.axis,
+        ranked.entity,
+        ranked.donor_pp,
+        ranked.donor_pp - half_widths.donor as donor_ci_low,
+        ranked.donor_pp + half_widths.donor as donor_ci_high,
+        ranked.donor_rank,
+        ranked.recipient_pp,
+        ranked.recipient_pp - half_widths.recipient as recipient_ci_low,
+        ranked.recipient_pp + half_widths.recipient as recipient_ci_high,
+        ranked.recipient_rank,
+        ranked.placebo_pp,
+        donor_tops.p_top,
+        case
+            when ranked.n_donors >= 8 and gains.gain_pp is not null
+                then
+                    ranked.donor_pp - half_widths.donor > 0
+                    and gains.gain_pp - half_widths.gain > 0
+                    and donor_tops.p_top >= 0.9
+        end as is_hub,
+        case
+            when recipient_harms.placebo_harm_share is not null
+                then
+                    recipient_harms.holm_p_value <= 0.05
+                    and recipient_harms.harm_share_with_placebo > recipient_harms.placebo_harm_share
+        end as is_brittle,
+        cast(ranked.n_cells as bigint) as n_cells,
+        cast(nullif(ranked.n_planned, 0) as bigint) as n_planned
+    from ranked
+    inner join studies on ranked.study = studies.study
+    {%- for errors in ("half_widths", "gains", "donor_tops", "recipient_harms") %}
+    left join {{ errors }}
+        on ranked.study = {{ errors }}.study
+        and ranked.variant = {{ errors }}.variant
+        and ranked.prompt_pool is not distinct from {{ errors }}.prompt_pool
+        and ranked.scope = {{ errors }}.scope
+        and ranked.axis = {{ errors }}.axis
+        and ranked.entity = {{ errors }}.entity
+    {%- endfor %}
 )
 
 select * from final

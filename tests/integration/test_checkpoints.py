@@ -57,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     text = [sentence.format(word) for sentence, choices in WORDS.values() for word in choices] * 60
     pretrain(
-        Architecture(family="llama", hidden_size=16, layers=1, heads=2, intermediate_size=32, max_tokens=48),
+        Architecture(family="llama", hidden_size=16, layers=1, heads=2, intermediate_size=32, max_tokens=96),
         Pretraining(languages=("de",), vocabulary_size=300, steps=3, block_tokens=16, batch_tokens=64),
         text,
         folder / "model",
@@ -136,10 +136,10 @@ def test_a_changed_question_recomputes_what_it_touches(copy: Path) -> None:
 
 def test_a_text_that_is_too_long_fails_its_target_unless_it_may_be_cut(copy: Path) -> None:
     path = copy / "weather/en/test.jsonl"
-    path.write_text(path.read_text().replace("12: Today", "12: " + "Today " * 90))
+    path.write_text(path.read_text().replace("12: Today", "12: " + "Today " * 150))
     done = transfer(copy, "compute", "--study", "study.yml")
     assert done.returncode == 1
-    assert "item 12" in done.stderr and "48" in done.stderr
+    assert "item 12" in done.stderr and "96" in done.stderr
     study = copy / "study.yml"
     study.write_text(STUDY + "truncate: true\n")
     assert transfer(copy, "compute", "--study", "study.yml").returncode == 0

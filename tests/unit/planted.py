@@ -7,7 +7,8 @@ shift that makes the expected difference exactly the planted one is known:
 
     Delta = Phi((mean + shift) / sqrt(1 + luck^2 + noise^2)) - Phi(mean)
 
-over the population of items (of unit variance) and runs. A cell planted at 0 is a true null although its answers change.
+over the population of items (of unit variance) and runs. A cell planted at 0 is a true null, though its
+answers change.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import polars as pl
 from scipy import stats
 
 from tests.warehouse_fixture import Cell, RawRows
@@ -102,21 +104,31 @@ def write(plants: Sequence[Plant], path: Path, seed: int) -> None:
                 prompt="plain@1", job_key=items,
             )  # fmt: skip
     raw.write(path)
-    answered = {"job": np.repeat(np.arange(len(keys)), N_ITEMS), "correct": np.concatenate(right)}
+    jobs, answered = path.with_suffix(".jobs.parquet"), path.with_suffix(".answered.parquet")
+    pl.DataFrame({"job": np.arange(len(keys)), "job_key": keys}).write_parquet(jobs)
+    pl.DataFrame(
+        {
+            "job": np.repeat(np.arange(len(keys)), N_ITEMS),
+            "item": np.tile(np.arange(N_ITEMS), len(keys)),
+            "correct": np.concatenate(right),
+        }
+    ).write_parquet(answered)
     with duckdb.connect(str(path)) as connection:
-        connection.execute("create temp table answered as select row_number() over () - 1 as i, * from answered")
-        connection.execute("create temp table job_keys as select unnest($1) as job_key, generate_subscripts($1, 1) as n", [keys])
         connection.execute(
             f"""
-            insert into raw.item_scores by name
+            create temp table keyed as
             select
-                job_keys.job_key, config ->> '$.model' as model, config ->> '$.variant' as variant,
+                job, job_key, config ->> '$.model' as model, config ->> '$.variant' as variant,
                 config ->> '$.source_task' as source_task, config ->> '$.source_language' as source_language,
                 config ->> '$.control' as control, cast(config ->> '$.seed' as bigint) as seed,
                 config ->> '$.target_task' as target_task, config ->> '$.target_language' as target_language,
-                config ->> '$.prompt' as prompt, 'i' || i % {N_ITEMS} as item_id, correct
-            from answered
-            inner join job_keys on answered.job + 1 = job_keys.n
-            inner join raw.jobs on job_keys.job_key = jobs.job_key
+                config ->> '$.prompt' as prompt
+            from '{jobs}' inner join raw.jobs using (job_key)
             """
         )
+        connection.execute(
+            "insert into raw.item_scores by name select keyed.* exclude (job), 'i' || item as item_id, correct"
+            f" from '{answered}' inner join keyed using (job)"
+        )
+    jobs.unlink()
+    answered.unlink()

@@ -338,8 +338,43 @@ def test_regimes(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
         assert row["harm_pct"] == pytest.approx(100 * np.mean([delta < -1.999999 for delta in deltas]))
 
 
+def _half_width(cells: dict[Key, np.ndarray], weights: dict[Key, float]) -> float:
+    """95 % half width, pp, of a weighted sum of cells: a task's parallel items, and a source's runs, drawn jointly."""
+    variance = spread = 0.0
+    for task in {key[3][0] for key in cells}:
+        by_item = sum(weights[key] * d.mean(axis=0) for key, d in cells.items() if key[3][0] == task)
+        of_task = np.var(by_item, ddof=1) / N_ITEMS
+        variance += of_task
+        spread += of_task**2 / (N_ITEMS - 1)
+    seeds = seeds_spread = residuals = 0.0
+    for run in {key[:3] for key in cells}:
+        of_run = {key: d for key, d in cells.items() if key[:3] == run}
+        n_seeds = len(next(iter(of_run.values())))
+        if n_seeds == 1:
+            continue
+        of_source = np.var(sum(weights[key] * d.mean(axis=1) for key, d in of_run.items()), ddof=1) / n_seeds
+        seeds += of_source
+        seeds_spread += of_source**2 / (n_seeds - 1)
+        for key, d in of_run.items():
+            residual = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
+            mean_square = (residual**2).sum() / ((N_ITEMS - 1) * (n_seeds - 1))
+            residuals += weights[key] ** 2 * mean_square / d.size
+    if seeds > residuals * (1 + 1e-9):
+        variance, spread = variance + seeds - residuals, spread + seeds_spread
+    return float(100 * stats.t.ppf(0.975, max(1, variance**2 / spread)) * np.sqrt(variance))
+
+
+def test_intervals_of_regimes(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
+    rows = _query(warehouse, "select * from marts.rpt_regimes where study = 'grid'")
+    for row in rows:
+        cells = _cells_of(differences, row["scope"], row["regime"])
+        half = _half_width(cells, dict.fromkeys(cells, 1 / len(cells)))
+        assert row["mean_pp"] - row["ci_low"] == pytest.approx(half, rel=1e-4)
+        assert row["ci_high"] - row["mean_pp"] == pytest.approx(half, rel=1e-4)
+
+
 @pytest.mark.parametrize(("scope", "regime"), [("all", "transfer"), ("two@1", "MT-CL")])
-def test_interval_of_a_regime_is_that_of_a_bootstrap(
+def test_the_items_part_of_an_error_is_that_of_a_bootstrap(
     warehouse: Path, differences: dict[Key, np.ndarray], scope: str, regime: str
 ) -> None:
     rng = np.random.default_rng(1)
@@ -348,15 +383,28 @@ def test_interval_of_a_regime_is_that_of_a_bootstrap(
     total = np.zeros(4_000)
     for task in PRIMARY:
         of_items = np.array([d.mean(axis=0) for key, d in cells.items() if key[3][0] == task])
-        drawn = rng.multinomial(N_ITEMS, np.full(N_ITEMS, 1 / N_ITEMS), len(total)) / N_ITEMS
+        drawn = rng.multinomial(N_ITEMS - 1, np.full(N_ITEMS, 1 / N_ITEMS), len(total)) / (N_ITEMS - 1)
         total += (drawn @ of_items.T).sum(axis=1) if len(of_items) else 0
-    replicates = 100 * total / len(cells)
     (row,) = _query(
         warehouse,
-        f"select * from marts.rpt_regimes where study = 'grid' and scope = '{scope}' and regime = '{regime}'",
+        "select sqrt(standard_error ** 2 - seed_se ** 2) as error from intermediate.int_mean_errors"
+        f" where study = 'grid' and scope = '{scope}' and entity = '{regime}'",
     )
-    assert (row["ci_high"] - row["ci_low"]) / 2 / 1.959964 == pytest.approx(np.std(replicates), rel=0.05)
-    assert (row["ci_high"] + row["ci_low"]) / 2 == pytest.approx(row["mean_pp"])
+    assert row["error"] == pytest.approx(100 * np.std(total) / len(cells), rel=0.05)
+
+
+def test_significant_harms_are_harms_of_small_q(warehouse: Path) -> None:
+    cells = _query(warehouse, "select * from marts.fct_transfer where control is null and delta_pp is not null")
+    for row in _query(warehouse, "select * from marts.rpt_regimes where scope = 'all' and regime != 'transfer'"):
+        of = [
+            cell for cell in cells
+            if (cell["study"], cell["variant"], cell["regime"]) == (row["study"], row["variant"], row["regime"])
+            and row["prompt"] in ("per target", cell["prompt"])
+        ]  # fmt: skip
+        assert len(of) == row["n_cells"]
+        harms = [cell for cell in of if cell["is_harm"] and cell["q_value"] is not None and cell["q_value"] <= 0.05]
+        assert row["sig_harm_pct"] == pytest.approx(100 * len(harms) / len(of))
+        assert (row["null_harm_pct"] is None) == (row["study"] == "published")
 
 
 def test_two_prompts_are_never_averaged(warehouse: Path) -> None:
@@ -377,7 +425,7 @@ def _entity(axis: str, cell: Key) -> str:
 
 def test_roles(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
     rows = _query(warehouse, "select * from marts.rpt_roles where study = 'grid'")
-    assert {row["scope"] for row in rows} == {"all", *MODELS, *MODELS.values()}
+    assert {row["scope"] for row in rows} == {"all", *MODELS, *MODELS.values(), "1K-3K parameters"}
     regimes = {"language": ("MT-CL",), "task": ("CT-ML",), "cell": ("MT-CL", "CT-ML", "CT-CL")}
 
     def mean_over_models(row: Row, side: int, control: str | None) -> float | None:
@@ -385,7 +433,7 @@ def test_roles(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
         for (model, source, found_control, target), d in differences.items():
             if (
                 found_control == control
-                and row["scope"] in ("all", model, MODELS[model])
+                and row["scope"] in ("all", "1K-3K parameters", model, MODELS[model])
                 and _regime(source, target) in regimes[row["axis"]]
                 and _entity(row["axis"], (source, target)[side]) == row["entity"]
             ):
@@ -401,6 +449,26 @@ def test_roles(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
         peers = [peer for peer in rows if (peer["scope"], peer["axis"]) == (row["scope"], row["axis"])]
         better = [peer for peer in peers if peer["donor_pp"] is not None and peer["donor_pp"] > row["donor_pp"] + 1e-9]
         assert row["donor_rank"] == 1 + len(better)
+
+
+def test_intervals_of_roles(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
+    regimes = {"language": ("MT-CL",), "task": ("CT-ML",), "cell": ("MT-CL", "CT-ML", "CT-CL")}
+    rows = _query(
+        warehouse, "select * from marts.rpt_roles where study = 'grid' and scope in ('all', 'llama', 'two@1')"
+    )
+    for row in rows:
+        for role, side in (("donor", 1), ("recipient", 3)):
+            cells = {
+                key: d for key, d in differences.items()
+                if key[2] is None and row["scope"] in ("all", key[0], MODELS[key[0]])
+                and _regime(key[1], key[3]) in regimes[row["axis"]] and _entity(row["axis"], key[side]) == row["entity"]
+            }  # fmt: skip
+            if cells:
+                half = _half_width(cells, dict.fromkeys(cells, 1 / len(cells)))
+                assert row[f"{role}_ci_high"] - row[f"{role}_pp"] == pytest.approx(half, rel=1e-4)
+                assert row[f"{role}_pp"] - row[f"{role}_ci_low"] == pytest.approx(half, rel=1e-4)
+        assert (row["p_top"] is None) == (row["donor_pp"] is None or row["axis"] != "cell")
+        assert row["is_hub"] is None  # six sources: too few to compete
 
 
 def test_roles_of_an_incomplete_grid(warehouse: Path) -> None:

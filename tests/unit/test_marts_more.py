@@ -303,19 +303,20 @@ def test_consistency_of_a_study(warehouse: Path, deltas: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("n_models", "n_targets", "steps"), [(2, 5, 3), (3, 8, 100), (2, 14, 6), (9, 30, 40)])
 def test_p_of_consistency_holds_its_level(evaluate: Evaluate, n_models: int, n_targets: int, steps: int) -> None:
-    """Over 400 sources of noise with ties; and it agrees with brute-force permutation on some."""
-    values = np.random.default_rng(n_targets).integers(0, steps, (n_models, 400, n_targets)).astype(float)
+    """Over 250 sources of noise with ties; and it agrees with brute-force permutation on some."""
+    n = 250
+    values = np.random.default_rng(n_targets).integers(0, steps, (n_models, n, n_targets)).astype(float)
     found = _consistency(evaluate, values)
     p = np.array([row["p_value"] for row in found if row["n_model_pairs"]])
-    assert len(p) > 380
+    assert len(p) > 0.95 * n
     for level in (0.05, 0.2):
-        # Never beyond the level but by chance (three standard errors, and the draw's); well used where ties are few.
-        assert np.mean(p <= level) <= level + 3.5 * np.sqrt(level / 400) + 0.005
+        # Not beyond the level but by chance, and well used where ties are few.
+        assert np.mean(p <= level) <= level + 3.5 * np.sqrt(level / n)
     if steps > 20:
         assert np.mean(p <= 0.2) >= 0.13
-    for s in range(0, 400, 80):
+    for s in range(0, n, 50):
         if found[s]["n_model_pairs"] == n_models * (n_models - 1) / 2:
-            assert found[s]["p_value"] == pytest.approx(_permuted_p(values[:, s]), abs=0.05)
+            assert found[s]["p_value"] == pytest.approx(_permuted_p(values[:, s]), abs=0.05 if n_targets < 11 else 0.03)
 
 
 def _consistency(evaluate: Evaluate, values: np.ndarray) -> list[Row]:
@@ -325,15 +326,26 @@ def _consistency(evaluate: Evaluate, values: np.ndarray) -> list[Row]:
     return sorted((row for row in found if row["regime"] == "MT-CL"), key=lambda row: row["source_language"])
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@pytest.mark.parametrize("n_targets", [11, 30])
+def test_p_of_two_models_with_ties_is_scipys(evaluate: Evaluate, n_targets: int) -> None:
+    values = np.random.default_rng(1).integers(0, 7, (2, 12, n_targets)).astype(float)
+    for s, row in enumerate(_consistency(evaluate, values)):
+        expected = stats.kendalltau(*values[:, s], method="asymptotic", alternative="greater")
+        assert row["kendall_tau_b"] == pytest.approx(expected.statistic)
+        assert row["p_value"] == pytest.approx(expected.pvalue, rel=1e-3)
+
+
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.sampled_from([6, 12]))
 def test_consistency_sees_ranks_only(evaluate: Evaluate, seed: int, n_targets: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 9, (3, 4, n_targets)).astype(float)
-    (same, stretched) = (_consistency(evaluate, v) for v in (values, np.exp(values) * [[[1.0]], [[7.0]], [[2.0]]] - 5))
-    assert [(row["kendall_tau_b"], row["p_value"]) for row in same] == [
-        (row["kendall_tau_b"], row["p_value"]) for row in stretched
-    ]
+    stretched = np.exp(values) * [[[1.0]], [[7.0]], [[2.0]]] - 5
+    for one, other in zip(_consistency(evaluate, values), _consistency(evaluate, stretched), strict=True):
+        assert (one["kendall_tau_b"], one["p_value"]) == (
+            pytest.approx(other["kendall_tau_b"]),
+            pytest.approx(other["p_value"]),
+        )
     agreeing = _consistency(evaluate, np.tile(rng.permutation(n_targets).astype(float), (3, 4, 1)))
     assert all(row["kendall_tau_b"] == pytest.approx(1) and row["p_value"] < 0.02 for row in agreeing)
 
@@ -682,21 +694,21 @@ def test_pairs_of_methods(warehouse: Path, raw: RawRows) -> None:
 
 
 def test_p_of_method_pairs_holds_its_level(evaluate: Evaluate) -> None:
-    """Three hundred studies of two methods that differ by noise alone, a few concepts by much more than the rest."""
+    """Two hundred studies of two methods that differ by noise alone, a few concepts by much more than the rest."""
     rng = np.random.default_rng(8)
     shared = {"variant": "v", "vector_set": "w", "retrieval": "csls", "method": "a", "other_method": "b"}
     rows = [
         {"study": f"s{s:03}", **shared, "dictionary_size": 500, "concept_id": f"c{c}", "difference": float(d)}
-        for s in range(300)
-        for c, d in enumerate(rng.normal(0, 1, 40) * np.where(np.arange(40) < 4, 8, 1))
+        for s in range(200)
+        for c, d in enumerate(rng.normal(0, 1, 25) * np.where(np.arange(25) < 4, 8, 1))
     ]
-    studies = [{"study": f"s{s:03}", "origin": "computed"} for s in range(300)]
+    studies = [{"study": f"s{s:03}", "origin": "computed"} for s in range(200)]
     p = np.array(
         [row["p_value"] for row in evaluate("rpt_bli_method_pairs", int_concept_differences=rows, stg_studies=studies)]
     )
-    assert len(p) == 300
+    assert len(p) == 200
     for level in (0.05, 0.2):
-        assert np.mean(p <= level) == pytest.approx(level, abs=3.5 * np.sqrt(level / 300))
+        assert np.mean(p <= level) == pytest.approx(level, abs=3.5 * np.sqrt(level / 200))
 
 
 def test_downstream_scores(warehouse: Path, raw: RawRows) -> None:
@@ -708,9 +720,10 @@ def test_downstream_scores(warehouse: Path, raw: RawRows) -> None:
         )
         runs[key][row["seed"]].append(row)
     found = _query(warehouse, "select * from marts.fct_downstream where study = 'words'")
+    sample = np.random.default_rng(4).choice(len(found), 150, replace=False)
     metrics = {"xnli": ("accuracy",), "cldc": ("micro_f1", "macro_f1"), "clir": ("map",)}
     assert len(found) == sum(len(metrics[key[4]]) for key in runs)
-    for row in found:
+    for row in [found[i] for i in sample]:
         assert row["metric"] in metrics[row["task"]]
         key = tuple(
             row[name]
@@ -822,19 +835,19 @@ def test_mantel_holds_its_level_where_pairs_share_languages(evaluate: Evaluate) 
     """Values are sums of both languages' own, so pairs are anything but independent, and a plain test is fooled."""
     rng = np.random.default_rng(21)
     plain, rows = [], []
-    for s in range(120):
+    for s in range(100):
         x, y = (own[:, None] + own[None, :] for own in rng.normal(size=(2, 7)))
         upper = np.triu_indices(7, 1)
         plain.append(stats.spearmanr(x[upper], y[upper]).pvalue)
         rows += _pair_parts(f"s{s:03}", x, y)
     p = np.array([row["p_value"] for row in evaluate("rpt_pair_correlations", int_pair_parts=rows)])
-    assert len(p) == 120
+    assert len(p) == 100
     assert np.mean(np.array(plain) <= 0.05) > 0.2
-    assert np.mean(p <= 0.05) <= 0.05 + 3.5 * np.sqrt(0.05 / 120)
+    assert np.mean(p <= 0.05) <= 0.05 + 3.5 * np.sqrt(0.05 / 100)
     assert np.mean(p <= 0.5) == pytest.approx(0.5, abs=0.16)
 
 
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000))
 def test_names_of_languages_do_not_matter(evaluate: Evaluate, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -849,5 +862,7 @@ def test_names_of_languages_do_not_matter(evaluate: Evaluate, seed: int) -> None
     assert one["spearman"] == pytest.approx(other["spearman"])
     assert one["spearman"] == pytest.approx(stats.spearmanr(x[known], y[known]).statistic)
     assert one["p_value"] == pytest.approx(other["p_value"], abs=0.04)
+    (turned,) = evaluate("rpt_pair_correlations", int_pair_parts=list(_pair_parts("s", -x, y)))
+    assert (turned["spearman"], turned["p_value"]) == (pytest.approx(-one["spearman"]), one["p_value"])
     (same,) = evaluate("rpt_pair_correlations", int_pair_parts=list(_pair_parts("s", x, np.exp(x))))
     assert (same["spearman"], same["p_value"] < 0.002) == (pytest.approx(1), True)

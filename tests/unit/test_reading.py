@@ -27,6 +27,7 @@ from compute.embeddings.writing import export_mapping, write_word2vec_text
 from compute.errors import JobError
 
 WORDS = ["uno", "cuarenta y ocho", "dix-sept", "ноль"]
+LETTERS = st.text(st.characters(exclude_characters="\n\r", exclude_categories=("Cs",)), min_size=1)
 ODD_SPACE = ["\u00a0a\u00a0", "b\u3000c", "d\u2028e", "f\tg", "h\ri", "\x85", "\ufeffj", '"k', "#l", "null"]
 
 
@@ -72,12 +73,14 @@ def test_a_word_that_the_format_cannot_hold_is_not_written(four: Vectors, tmp_pa
 @settings(max_examples=40, deadline=None)
 @given(
     words=st.lists(
-        st.text(st.characters(exclude_characters="\n\r", exclude_categories=("Cs",)), min_size=1), min_size=1, unique=True
+        st.text(st.characters(exclude_characters="\n\r", exclude_categories=("Cs",)), min_size=1),
+        min_size=1,
+        unique=True,
     ),
     seed=st.integers(0, 1000),
 )
 def test_any_word_comes_back_whole(words: list[str], seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    words = [word for word in words if not word.startswith(" ") and not word.rpartition(" ")[2].isnumeric()]
+    # A number after a space would be one number too many.
     words = [word for word in words if reading._NUMBER.fullmatch(word.rpartition(" ")[2].encode()) is None] or ["w"]
     matrix = np.random.default_rng(seed).normal(size=(len(words), 3)).astype(np.float32)
     rows = (f"{word} {' '.join(repr(float(x)) for x in row)}" for word, row in zip(words, matrix, strict=True))
@@ -260,7 +263,7 @@ def test_a_file_cut_off_is_refused_unless_the_limit_was_reached(tmp_path: Path) 
     assert str(path) in str(error.value)
     damaged = bytearray(zipped)
     damaged[len(damaged) // 2] ^= 0xFF
-    with pytest.raises(ValueError, match="damaged|malformed|cut off|promises"):
+    with pytest.raises(ValueError, match=r"damaged|malformed|cut off|promises"):
         read_vectors(text_file(tmp_path, bytes(damaged), "d.vec.gz"))
     binary = b"3 2\n" + b"".join(w + b" " + struct.pack("<2f", 1, 2) for w in (b"a", b"b", b"c"))
     with pytest.raises(ValueError, match="the file ends within word 3"):
@@ -290,7 +293,9 @@ def test_damage_anywhere_ends_in_vectors_or_in_one_line(
 ) -> None:
     text = data.draw(st.sampled_from([f"20 2\n{lines(20)}".encode(), b"2 1\nab \x00\x00\x80?cd \x00\x00\x80?"]))
     start = data.draw(st.integers(0, len(text) - 1))
-    filler = data.draw(st.one_of(st.binary(max_size=6), st.sampled_from([b"\n", b" ", b"\r\n", b"nan", b"\xef\xbb\xbf"])))
+    filler = data.draw(
+        st.one_of(st.binary(max_size=6), st.sampled_from([b"\n", b" ", b"\r\n", b"nan", b"\xef\xbb\xbf"]))
+    )
     damaged = text[:start] + filler + text[start + data.draw(st.integers(0, 30)) :]
     if data.draw(st.booleans()):
         damaged = gzip.compress(damaged)
@@ -378,7 +383,7 @@ def test_an_exported_mapping_is_read_by_gensim(four: Vectors, tmp_path: Path) ->
     from compute.embeddings.vectors import save_vectors
 
     save_vectors(four, tmp_path / "artifact" / "source")
-    with pytest.raises(ValueError, match="no target/vectors.npy"):
+    with pytest.raises(ValueError, match=r"no target/vectors\.npy"):
         export_mapping(tmp_path / "artifact", tmp_path / "out", "de", "en")
     save_vectors(Vectors(["a"], four.matrix[:1]), tmp_path / "artifact" / "target")
     source, target = export_mapping(tmp_path / "artifact", tmp_path / "out", "de", "en")

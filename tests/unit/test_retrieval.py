@@ -4,22 +4,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compute.embeddings import retrieval
+from compute.embeddings import neighbours, retrieval
 from compute.embeddings.bli import bli_rows
 from compute.embeddings.dictionary import GoldPair
-from compute.embeddings.retrieval import NEIGHBOURS, Ranker, Retrieval
+from compute.embeddings.neighbours import NEIGHBOURS, unit_tensor
+from compute.embeddings.retrieval import Ranker, Retrieval
 from compute.embeddings.vectors import Vectors
 from compute.names import UnknownName
 
 
 def naive_scores(source: NDArray[Any], target: NDArray[Any], how: Retrieval) -> NDArray[Any]:
-    """[n, m], the definition written out in float64."""
-    x = source.astype(np.float64) / np.linalg.norm(source.astype(np.float64), axis=1, keepdims=True)
-    y = target.astype(np.float64) / np.linalg.norm(target.astype(np.float64), axis=1, keepdims=True)
+    """[n, m], the definition written out in float64, on the float32 unit vectors."""
+    x, y = (unit_tensor(matrix).double().numpy() for matrix in (source, target))
     cosines = x @ y.T
     if how == "cosine":
         return cosines
@@ -31,8 +32,8 @@ def naive_scores(source: NDArray[Any], target: NDArray[Any], how: Retrieval) -> 
 def naive_ranks(scores: NDArray[Any], queries: NDArray[Any], gold: NDArray[Any]) -> list[float]:
     ranks = []
     for q, g in zip(queries, gold, strict=True):
-        others = np.delete(scores[q], g)
-        ranks.append(1 + (others > scores[q, g]).sum() + (others == scores[q, g]).sum() / 2)
+        lead = np.delete(scores[q], g) - scores[q, g]
+        ranks.append(1 + (lead > 1e-12).sum() + (np.abs(lead) <= 1e-12).sum() / 2)
     return ranks
 
 
@@ -52,7 +53,8 @@ def problem(seed: int, n: int = 80, m: int = 60, d: int = 12) -> tuple[NDArray[A
 def test_ranks_are_those_of_the_definition(
     how: Retrieval, cells: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrieval, "BLOCK_CELLS", cells)
+    monkeypatch.setattr(neighbours, "BLOCK_CELLS", cells)
+    monkeypatch.setattr(neighbours, "BLOCK_ROWS", 1)
     source, target, queries, gold = problem(1, *shape)
     expected = naive_ranks(naive_scores(source, target, how), queries, gold)
     assert Ranker(source, target).ranks(queries, gold, how).tolist() == expected
@@ -67,6 +69,72 @@ def test_half_of_the_ties_count() -> None:
     all_the_same = Ranker(source, np.ones((9, 2), dtype=np.float32))
     for how in ("cosine", "csls"):
         assert all_the_same.ranks(np.array([0]), np.array([4]), how).tolist() == [5]
+
+
+def translations(seed: int, noise: float, equal: float, n: int, m: int, d: int) -> tuple[NDArray[Any], ...]:
+    """Target words are noisy source words, so that ranks are small where the noise is; a share `equal` of the
+    words of each side repeats an earlier word of it."""
+    rng = np.random.default_rng(seed)
+    source = rng.normal(size=(n, d)).astype(np.float32)
+    target = (source[np.arange(m) % n] + noise * rng.normal(size=(m, d))).astype(np.float32)
+    for words in (source, target):
+        repeats = np.flatnonzero(rng.random(len(words)) < equal)
+        words[repeats] = words[rng.integers(0, len(words), size=len(repeats))]
+    gold = rng.integers(0, m, size=30)
+    return source, target, gold % n, gold
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    noise=st.sampled_from([0.1, 0.5, 1.0, 5.0]),
+    equal=st.sampled_from([0.0, 0.1, 0.9]),
+    shape=st.tuples(st.integers(1, 700), st.integers(1, 700), st.integers(1, 20)),
+    how=st.sampled_from(["cosine", "csls"]),
+)
+def test_nothing_that_is_skipped_changes_a_rank(
+    seed: int, noise: float, equal: float, shape: tuple[int, int, int], how: Retrieval
+) -> None:
+    source, target, queries, gold = translations(seed, noise, equal, *shape)
+    expected = naive_ranks(naive_scores(source, target, how), queries, gold)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrieval, "FIRST_PART", 30)
+        assert Ranker(source, target).ranks(queries, gold, how).tolist() == expected
+
+
+def test_where_ranks_are_small_most_of_the_product_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target, queries, gold = translations(7, 0.5, 0.0, 3_000, 2_500, 40)
+    cells = 0
+
+    def counted(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal cells
+        cells += scores.numel()
+        return neighbours.any_largest(scores, k)
+
+    monkeypatch.setattr(retrieval, "any_largest", counted)
+    monkeypatch.setattr(retrieval, "FIRST_PART", 200)
+    ranks = Ranker(source, target).ranks(queries, gold, "csls")
+    assert ranks.tolist() == naive_ranks(naive_scores(source, target, "csls"), queries, gold)
+    assert cells < 0.2 * len(source) * len(target)
+
+
+@pytest.mark.parametrize("alike_sources", [False, True])
+def test_scores_that_float32_cannot_tell_apart_are_compared_in_float64(alike_sources: bool) -> None:
+    rng = np.random.default_rng(8)
+
+    def alike(n: int) -> NDArray[Any]:
+        return (rng.normal(size=300) + 1e-7 * rng.normal(size=(n, 300))).astype(np.float32)
+
+    # With alike sources every target word has more nearest ones than are remembered of it.
+    source = alike(200) if alike_sources else rng.normal(size=(200, 300)).astype(np.float32)
+    target = alike(500)
+    queries, gold = rng.integers(0, 200, size=100), np.arange(100)
+    in_float32 = unit_tensor(source).numpy()[queries] @ unit_tensor(target).numpy().T
+    assert any(len(np.unique(row)) < 500 for row in in_float32), "float32 should see ties here"
+    for how in ("cosine", "csls"):
+        expected = naive_ranks(naive_scores(source, target, how), queries, gold)
+        assert Ranker(source, target).ranks(queries, gold, how).tolist() == expected
+        assert len(set(expected)) > 20
 
 
 @settings(max_examples=20, deadline=None)
@@ -131,5 +199,5 @@ def test_bli_rows_say_what_is_covered_leaked_repeated_and_identical() -> None:
 
 def test_bli_rows_without_any_covered_pair() -> None:
     vectors = Vectors(["a", "b"], np.eye(2, dtype=np.float32))
-    rows = bli_rows(vectors, vectors, [], [GoldPair("1", "?", "a")])
-    assert [row["rank"] for row in rows] == [None, None]
+    with pytest.raises(ValueError, match="0 source words and 1 target words"):
+        bli_rows(vectors, vectors, [], [GoldPair("1", "?", "a")])

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations, pairwise
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from peft import LoraConfig, get_peft_model
 from pydantic import ValidationError
 from tiny_model import tiny_items, tiny_model
+from transformers import get_linear_schedule_with_warmup
 
+from compute.language_models.encoding import Encoding
 from compute.language_models.lora import Adapter, initial_adapter
+from compute.language_models.micro_batches import Row, collate, plan
+from compute.language_models.optimiser import share_of_peak
 from compute.language_models.settings import Family, Lora
 from compute.language_models.training import (
     TrainedAdapter,
     TrainingFailure,
+    TrainingLogRow,
     TrainingSource,
+    item_order,
     shuffle_labels,
     train_stack,
 )
@@ -38,64 +47,174 @@ def _distance(one: Adapter, other: Adapter) -> float:
     return max(((x - y).abs().max() / x.abs().max()).item() for x, y in pairs)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt_neox"])
-def test_stack_equals_one_by_one(family: Family) -> None:
-    """Unequal sizes, a last batch that is not full, warm-up, clipping and decay: as if each were alone."""
+@pytest.mark.parametrize(
+    ("family", "change"),
+    [
+        ("llama", {}),
+        ("gpt_neox", {"dropout": 0.2}),
+        ("llama", {"dropout": 0.1, "dora": True}),
+    ],
+)
+def test_stack_equals_one_by_one(family: Family, change: dict[str, Any]) -> None:
+    """Unequal sizes and lengths, a last batch that is not full, warm-up, clipping and decay: as if each were alone."""
     model, tokenizer = tiny_model(family)
-    items, held_out = tiny_items(), tiny_items("test")[:9]
+    settings = SETTINGS.model_copy(update=change)
+    items, held_out = tiny_items(), tiny_items("test")
     sources = [
-        TrainingSource("read", items[:40], held_out, 1),
-        TrainingSource("parity", items[40:61], (), 2),
+        TrainingSource("long", items[:40], held_out[:9], 1),
+        TrainingSource("short", sorted(items, key=lambda item: len(item.context))[:21], held_out[30:35], 2),
         TrainingSource("placebo", items[50:], (), 1, shuffled_labels=True),
     ]
-    together = train_stack(model, tokenizer, sources, SETTINGS)
+    together = train_stack(model, tokenizer, sources, settings)
     for source, stacked in zip(sources, together, strict=True):
-        (alone,) = train_stack(model, tokenizer, [source], SETTINGS)
+        (alone,) = train_stack(model, tokenizer, [source], settings)
         assert isinstance(alone, TrainedAdapter) and isinstance(stacked, TrainedAdapter)
         assert stacked.key == source.key
         assert _distance(alone.adapter, stacked.adapter) < 1e-3
         assert [row.loss for row in stacked.log] == pytest.approx([row.loss for row in alone.log], rel=1e-4)
-        assert [row.learning_rate for row in stacked.log] == [row.learning_rate for row in alone.log]
+        assert [row.eval_loss for row in stacked.log] == [
+            row.eval_loss and pytest.approx(row.eval_loss, rel=1e-4) for row in alone.log
+        ]
+        assert [_plain(row) for row in stacked.log] == [_plain(row) for row in alone.log]
         assert len(stacked.log) == 3 * math.ceil(len(source.items) / 8)
         assert [row.eval_loss is not None for row in stacked.log].count(True) == (3 if source.eval_items else 0)
-        moved = initial_adapter(model, SETTINGS, source.seed)
+        moved = initial_adapter(model, settings, source.seed)
         assert _distance(moved, stacked.adapter) > 1e-2
 
 
-def test_equals_peft_with_torch_adamw() -> None:
-    """The first adapter of a stack against PEFT, autograd's own loss and torch's AdamW and clipping."""
-    settings = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 40, "warmup": 0.0})
-    model, tokenizer = tiny_model()
-    items = tiny_items()[:40]
-    sources = [TrainingSource("a", items, seed=3), TrainingSource("b", tiny_items()[40:100], seed=4)]
-    result = train_stack(model, tokenizer, sources, settings)[0]
-    assert isinstance(result, TrainedAdapter)
+def _plain(row: TrainingLogRow) -> TrainingLogRow:
+    """The row without what is rounded or measured."""
+    return replace(row, loss=0, eval_loss=None, seconds=0)
 
-    start = initial_adapter(model, settings, 3)
-    peft = get_peft_model(model, LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"))
-    matrices = {}
-    for name, parameter in peft.named_parameters():
-        if parameter.requires_grad:
-            layer, _, matrix = name.removeprefix("base_model.model.").partition(".lora_")
-            matrices[layer, matrix[0]] = parameter
-            parameter.data.copy_(start.matrices[layer][0 if matrix[0] == "A" else 1])
-    optimizer = torch.optim.AdamW(matrices.values(), lr=settings.learning_rate, weight_decay=0.01)
-    loss, tokens = torch.tensor(0.0), 0
-    for item in items:
-        begin = len(tokenizer(item.context)["input_ids"])
-        ids = torch.tensor([tokenizer(item.context + item.choices[item.gold])["input_ids"]])
-        logprobs = peft(ids).logits[0, begin - 1 : -1].log_softmax(-1)
-        loss = loss - logprobs.gather(1, ids[0, begin:, None]).sum()
-        tokens += ids.shape[1] - begin
-    (loss / tokens).backward()
-    torch.nn.utils.clip_grad_norm_(matrices.values(), settings.max_grad_norm)
-    optimizer.step()
-    assert result.log[0].loss == pytest.approx((loss / tokens).item(), rel=1e-5)
-    for (layer, matrix), parameter in matrices.items():
-        ours = result.adapter.matrices[layer][0 if matrix == "A" else 1]
-        # Adam's first step is the gradient's sign times the rate, so entries of tiny gradients are free.
-        agree = torch.isclose(ours, parameter.detach(), rtol=1e-3, atol=1e-5).float().mean()
-        assert agree > 0.99, (layer, matrix)
+
+@given(st.integers(1, 60), st.floats(0, 0.99))
+def test_the_schedule_is_that_of_transformers(steps: int, warmup: float) -> None:
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = get_linear_schedule_with_warmup(optimiser, math.ceil(warmup * steps), steps)
+    for step in range(1, steps + 1):
+        assert share_of_peak(step, steps, warmup) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
+        optimiser.step()
+        schedule.step()
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 50), min_size=0, max_size=6), min_size=1, max_size=3).filter(any),
+    st.integers(1, 7),
+    st.floats(0, 100),
+)
+def test_micro_batches_are_the_cheapest(lengths: list[list[int]], most_rows: int, overhead: float) -> None:
+    lengths = [sorted(group, reverse=True) for group in lengths]
+    size = max(map(len, lengths))
+
+    def cost(bounds: Sequence[int]) -> float:
+        total = 0.0
+        for start, end in pairwise(bounds):
+            longest = max(group[start] for group in lengths if start < len(group))
+            total += overhead + len(lengths) * (end - start) * longest
+        return total
+
+    ways = [[0, *inner, size] for n in range(size) for inner in combinations(range(1, size), n)]
+    allowed = [way for way in ways if all(end - start <= most_rows for start, end in pairwise(way))]
+    found = plan(lengths, most_rows, overhead)
+    assert found in allowed
+    assert cost(found) == pytest.approx(min(map(cost, allowed)))
+
+
+@given(st.data())
+def test_a_micro_batch_holds_each_row_with_padding_of_its_own(data: st.DataObject) -> None:
+    groups: list[list[Row]] = []
+    for group in range(data.draw(st.integers(1, 3))):
+        groups.append([])
+        for row in range(data.draw(st.integers(0 if any(groups) else 1, 4))):
+            length = data.draw(st.integers(2, 9))
+            # A token tells which row it is of, and its place there.
+            tokens = torch.arange(length) + 1000 * (10 * group + row + 1)
+            groups[-1].append(Row(f"{group} {row}", tokens, data.draw(st.integers(1, length - 1)), False))
+    batch = collate(groups, torch.device("cpu"))
+    size = max(map(len, groups))
+    assert batch.groups == len(groups) and len(batch.tokens) == batch.groups * size
+    table = torch.zeros(len(batch.tokens), batch.longest_answer, dtype=torch.int64)
+    table.view(-1)[batch.cells] = batch.targets
+    before = torch.zeros_like(table)
+    before.view(-1)[batch.cells] = batch.tokens.view(-1)[batch.places]
+    for g, group in enumerate(groups):
+        for r, row in enumerate(group):
+            line = g * size + r
+            assert batch.tokens[line, : row.length].tolist() == row.tokens[:-1].tolist()
+            assert set(batch.tokens[line, row.length :].tolist()) <= set(row.tokens.tolist())
+            assert table[line, : row.answer].tolist() == row.tokens[-row.answer :].tolist()
+            assert before[line, : row.answer].tolist() == row.tokens[-row.answer - 1 : -1].tolist()
+    assert len(batch.targets) == sum(row.answer for group in groups for row in group)
+
+
+class _Memory:
+    """A model's memory: a pass of more rows or tokens than there is room for raises, as CUDA does; so does a given
+    pass, the first of which is 1."""
+
+    def __init__(self, model: Any, rows: int = 10**6, tokens: int = 10**6, raise_at: int = 0) -> None:
+        self.rows, self.tokens, self.raise_at = rows, tokens, raise_at
+        self.failed = self.passed = 0
+        model.register_forward_pre_hook(self, with_kwargs=True)
+
+    def __call__(self, model: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        rows, longest = kwargs["input_ids"].shape
+        if rows > self.rows or rows * longest > self.tokens or self.failed + self.passed + 1 == self.raise_at:
+            self.failed += 1
+            raise torch.OutOfMemoryError(f"{rows} rows of {longest} tokens")
+        self.passed += 1
+
+
+@pytest.mark.parametrize(
+    ("room", "raise_at", "failures"),
+    [
+        pytest.param(9, 0, 1, id="half of the rows fit"),
+        pytest.param(9, 5, 2, id="later, after the first part of a step"),
+        pytest.param(2, 0, 3, id="one row an adapter fits"),
+        pytest.param(1, 0, 10, id="one row fits: the stack is parted"),
+    ],
+)
+def test_too_little_memory_costs_passes_and_nothing_else(room: int, raise_at: int, failures: int) -> None:
+    settings = SETTINGS.model_copy(update={"dropout": 0.1, "epochs": 2})
+    sources = [
+        TrainingSource("a", tiny_items()[30:43], tiny_items("test")[:9], 1),
+        TrainingSource("b", tiny_items()[60:78], (), 2),
+    ]
+    model, tokenizer = tiny_model()
+    expected = train_stack(model, tokenizer, sources, settings)
+    memory = _Memory(model, room, raise_at=raise_at)
+    found = train_stack(model, tokenizer, sources, settings)
+    assert memory.passed > 10 and memory.failed == failures
+    for one, other in zip(expected, found, strict=True):
+        assert isinstance(one, TrainedAdapter) and isinstance(other, TrainedAdapter)
+        assert _distance(one.adapter, other.adapter) < 1e-3
+        assert [row.loss for row in other.log] == pytest.approx([row.loss for row in one.log], rel=1e-4)
+        assert [_plain(row) for row in one.log] == [_plain(row) for row in other.log]
+
+
+def test_an_item_too_long_for_the_memory_is_named_and_the_others_go_on() -> None:
+    model, tokenizer = tiny_model()
+    items = tiny_items()
+    long = Item("endless", None, "eins " * 12 + "=", (" 1",), 0)
+    tokens = len(tokenizer(long.context + " 1")["input_ids"])
+    _Memory(model, tokens=tokens - 2)
+    sources = [TrainingSource("good", items[:9], seed=1), TrainingSource("bad", [*items[:9], long])]
+    good, bad = train_stack(model, tokenizer, sources, SETTINGS)
+    assert isinstance(good, TrainedAdapter) and len(good.log) == 6
+    assert isinstance(bad, TrainingFailure) and (bad.item_id, bad.step) == ("endless", bad.step)
+    assert f"item endless of {tokens} tokens does not fit in the memory of cpu, not even alone" in bad.reason
+    assert next(iter(model.modules())) is model and not any("Stacked" in type(m).__name__ for m in model.modules())
+
+
+def test_an_adapter_without_room_for_its_state_fails_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", no_room)
+    model, tokenizer = tiny_model()
+    results = train_stack(model, tokenizer, [TrainingSource(key, tiny_items()[:4]) for key in "abc"], SETTINGS)
+    for key, result in zip("abc", results, strict=True):
+        assert isinstance(result, TrainingFailure)
+        assert f"source {key}: the memory of cpu is too small for an adapter" in result.reason
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 5))
@@ -107,7 +226,9 @@ def test_placebo_keeps_questions_and_label_counts(golds: list[int], seed: int) -
     assert shuffled == shuffle_labels(items, seed)
 
 
-def test_a_nan_fails_its_adapter_and_leaves_the_others_alone() -> None:
+@pytest.mark.parametrize("rows", [100, 4])
+def test_a_nan_fails_its_adapter_and_leaves_the_others_alone(rows: int) -> None:
+    """In one pass a step, and in micro-batches of two rows an adapter."""
     model, tokenizer = tiny_model()
     items = tiny_items()[:16]
     broken = Item("broken", None, "☃ =", (" 1", " 2"), 0)
@@ -116,16 +237,60 @@ def test_a_nan_fails_its_adapter_and_leaves_the_others_alone() -> None:
     for token in set(tokenizer("☃")["input_ids"]) - set(tokenizer("x")["input_ids"]):
         model.get_input_embeddings().weight[token] = float("nan")
     sources = [
-        TrainingSource("good", items, seed=1),
-        TrainingSource("bad", [*items[:11], broken], seed=2),
+        TrainingSource("good", items, tiny_items("test")[:4], seed=1),
+        TrainingSource("bad", [*items[:11], broken], tiny_items("test")[:4], seed=2),
     ]
+    _Memory(model, rows=rows)
     good, bad = train_stack(model, tokenizer, sources, SETTINGS)
+    order = item_order(2, 12, 1)[0]
     assert isinstance(bad, TrainingFailure) and isinstance(good, TrainedAdapter)
-    assert bad.item_id == "broken" and bad.step in (1, 2) and len(bad.log) == bad.step - 1
+    assert bad.item_id == "broken" and bad.step == order.index(11) // 8 + 1 and len(bad.log) == bad.step - 1
     assert f"step {bad.step} of 6, item broken" in bad.reason
     (alone,) = train_stack(model, tokenizer, sources[:1], SETTINGS)
     assert isinstance(alone, TrainedAdapter)
     assert _distance(alone.adapter, good.adapter) < 1e-3
+
+
+def test_an_item_that_cannot_be_encoded_fails_its_source_alone() -> None:
+    model, tokenizer = tiny_model()
+    items = tiny_items()[:8]
+    long = Item("long", None, "eins " * 70 + "=", (" 1",), 0)
+    sources = [TrainingSource("good", items), TrainingSource("bad", [*items, long])]
+    good, bad = train_stack(model, tokenizer, sources, SETTINGS)
+    assert isinstance(good, TrainedAdapter) and isinstance(bad, TrainingFailure)
+    assert bad.reason.startswith("source bad: item long: ") and (bad.step, bad.log) == (0, [])
+    (cut,) = train_stack(model, tokenizer, sources[1:], SETTINGS, encoding=Encoding(truncate=True))
+    assert isinstance(cut, TrainedAdapter)
+    assert [row.truncated for row in cut.log] == [
+        int(8 in order[i : i + 8]) for order in item_order(0, 9, 3) for i in (0, 8)
+    ]
+
+
+def test_progress_tells_loss_and_speed() -> None:
+    model, tokenizer = tiny_model()
+    seen: list[tuple[int, int, str]] = []
+    sources = [TrainingSource("a", tiny_items()[:17]), TrainingSource("b", tiny_items()[:5])]
+    results = train_stack(model, tokenizer, sources, SETTINGS, progress=lambda *args: seen.append(args))
+    assert [(at, of) for at, of, _ in seen] == [(step, 9) for step in range(1, 10)]
+    assert all(re.fullmatch(r"training [12] adapters?: loss \d+\.\d{3}, [\d,]+ tokens/s", text) for *_, text in seen)
+    assert seen[0][2].startswith(f"training 2 adapters: loss {sum(r.log[0].loss for r in results) / 2:.3f}, ")
+    assert seen[-1][2].startswith(f"training 1 adapter: loss {results[0].log[-1].loss:.3f}, ")
+
+
+def test_a_base_in_bf16_trains_adapters_in_float32() -> None:
+    model, tokenizer = tiny_model()
+    sources = [TrainingSource("a", tiny_items()[:24], seed=1), TrainingSource("b", tiny_items()[60:76], seed=2)]
+    exact = train_stack(model, tokenizer, sources, SETTINGS)
+    model.bfloat16()
+    one, again = (train_stack(model, tokenizer, sources, SETTINGS) for _ in range(2))
+    for expected, found, repeated in zip(exact, one, again, strict=True):
+        assert isinstance(found, TrainedAdapter) and isinstance(repeated, TrainedAdapter)
+        assert [row.loss for row in found.log] == pytest.approx([row.loss for row in expected.log], rel=0.03)
+        assert [row.loss for row in found.log] == [row.loss for row in repeated.log]
+        for a, b in found.adapter.matrices.values():
+            assert a.dtype == b.dtype == torch.float32
+            # Steps of 1e-3 of bf16's spacing add up, since they are added in float32.
+            assert not torch.equal(a, a.bfloat16().float())
 
 
 def test_best_checkpoint_keeps_the_epoch_of_least_dev_loss() -> None:
@@ -168,6 +333,6 @@ def test_sources_that_cannot_be_trained_are_refused() -> None:
         (lambda: Lora(learnin_rate=1), "learnin_rate\n.*Extra inputs"),  # type: ignore[call-arg]
     ],
 )
-def test_settings_say_what_is_wrong(make, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_settings_say_what_is_wrong(make: Callable[[], Lora], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make()

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from gensim.models import KeyedVectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from compute.embeddings.settings import TrainedVectors
-from compute.embeddings.training import train_vectors
-from compute.embeddings.vectors import (
-    Vectors,
-    load_vectors,
-    preprocess,
-    read_word2vec_text,
-    save_vectors,
-    write_word2vec_text,
+from compute.embeddings.settings import (
+    AnyVectorSet,
+    BibleVectors,
+    DictionarySource,
+    DownloadedVectors,
+    NumeralVectors,
+    ReadVectors,
+    TextVectors,
 )
+from compute.embeddings.training import train_vectors
+from compute.embeddings.vectors import CENTRED, Vectors, load_vectors, preprocess, save_vectors, unit_rows
 from compute.names import UnknownName
 
 WORDS = ["uno", "cuarenta y ocho", "dix-sept", "ноль"]
@@ -79,45 +82,6 @@ def test_shapes_types_and_repeated_words_are_refused() -> None:
         Vectors(["uno"], np.zeros((1, 2)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["v.vec", "v.vec.gz"])
-def test_word2vec_text_is_read_by_us_and_by_gensim(four: Vectors, tmp_path: Path, name: str) -> None:
-    write_word2vec_text(four, tmp_path / name)
-    ours = read_word2vec_text(tmp_path / name)
-    theirs = KeyedVectors.load_word2vec_format(str(tmp_path / name))
-    assert ours.words == theirs.index_to_key == ["uno", "cuarenta\u00a0y\u00a0ocho", "dix-sept", "ноль"]
-    np.testing.assert_array_equal(ours.matrix, theirs.vectors)
-    np.testing.assert_allclose(ours.matrix, four.matrix, atol=1e-6)
-
-
-def test_the_original_trailing_space_and_quotes_are_read(tmp_path: Path) -> None:
-    file = tmp_path / "v.vec.gz"
-    file.write_bytes(gzip.compress(b'2 2\n" 1 2 \n\xc3\xa9t\xc3\xa9 -3e-1 4 \n'))
-    found = read_word2vec_text(file)
-    assert found.words == ['"', "été"]
-    np.testing.assert_array_equal(found.matrix, np.array([[1, 2], [-0.3, 4]], dtype=np.float32))
-
-
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("", "line 1"),
-        ("word 1 2\n", "line 1"),
-        ("2 2\na 1 2\nb 1\n", "line 3"),
-        ("2 2\na 1 2\nb 1 2 3\n", "line 3"),
-        ("2 2\na 1 2\nb 1 x\n", "line 3"),
-        ("3 2\na 1 2\nb 1 2\n", "promises 3"),
-        ("2 2\na 1 2\nb nan 2\n", "'b'"),
-        ("2 2\na 1 2\na 1 2\n", "'a'"),
-    ],
-)
-def test_malformed_text_is_named_by_file_and_place(tmp_path: Path, text: str, place: str) -> None:
-    file = tmp_path / "bad.vec"
-    file.write_text(text)
-    with pytest.raises(ValueError, match=place) as error:
-        read_word2vec_text(file)
-    assert str(file) in str(error.value)
-
-
 def test_preprocessing() -> None:
     vectors = Vectors(["a", "b", "zero"], np.array([[3, 4], [0, 2], [0, 0]], dtype=np.float32))
     assert preprocess(vectors, "none") is vectors
@@ -129,26 +93,121 @@ def test_preprocessing() -> None:
         preprocess(vectors, "center")  # type: ignore[arg-type]
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(20, 200), d=st.integers(2, 12), offset=st.floats(0, 5))
+def test_iterative_normalisation_makes_rows_unit_and_their_mean_zero(seed: int, n: int, d: int, offset: float) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = (rng.normal(size=(n, d)) * np.linspace(1, 3, d) + offset).astype(np.float32)
+    vectors = Vectors([str(i) for i in range(n)], matrix)
+    found = preprocess(vectors, "iterative").matrix
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    assert np.linalg.norm(found.mean(axis=0)) < 2 * CENTRED
+    # It turns with the space, as an orthogonal map supposes.
+    rotation = np.linalg.qr(rng.normal(size=(d, d)))[0].astype(np.float32)
+    turned = preprocess(Vectors(vectors.words, matrix @ rotation), "iterative").matrix
+    np.testing.assert_allclose(turned, found @ rotation, atol=5e-4)
+
+
+def test_iterative_normalisation_goes_on_where_one_round_does_not_suffice() -> None:
+    rng = np.random.default_rng(0)
+    uneven = np.concatenate([rng.normal(size=(150, 5)) + 3, rng.normal(size=(30, 5)) * 20]).astype(np.float32)
+    vectors = Vectors([str(i) for i in range(180)], uneven)
+    once, often = (preprocess(vectors, how).matrix for how in ("unit-centre-unit", "iterative"))
+    assert np.linalg.norm(once.mean(axis=0)) > 100 * np.linalg.norm(often.mean(axis=0))
+    np.testing.assert_allclose(preprocess(Vectors(vectors.words, often), "iterative").matrix, often, atol=1e-6)
+    zero = Vectors(["a", "b", "c"], np.array([[0, 0], [1, 0], [-1, 0]], dtype=np.float32))
+    np.testing.assert_array_equal(preprocess(zero, "iterative").matrix, unit_rows(zero.matrix))
+
+
 @pytest.mark.parametrize("algorithm", ["word2vec", "fasttext"])
-def test_training_twice_gives_the_same_bytes(algorithm: str) -> None:
+def test_training_twice_gives_the_same_bytes(algorithm: Any) -> None:
     text = [["one", "two", "three"], ["two", "three", "twenty two"]] * 60
-    settings = TrainedVectors.model_validate({"algorithm": algorithm, "dimension": 8, "buckets": 100, "epochs": 1})
-    one, two = train_vectors(text, settings), train_vectors(text, settings)
-    other = train_vectors(text, settings.model_copy(update={"seed": 1}))
+    how = NumeralVectors(algorithm=algorithm, dimension=8, buckets=100, epochs=1)
+    one, two = train_vectors(text, how), train_vectors(ReadAgain(text), how)
+    other = train_vectors(text, how.model_copy(update={"seed": 1}))
     assert one.words == two.words and "twenty two" in one.words
     assert one.words[:2] in (["two", "three"], ["three", "two"])
     assert one.matrix.tobytes() == two.matrix.tobytes() != other.matrix.tobytes()
 
 
+class ReadAgain:
+    """A text that is read anew at each iteration, as files are."""
+
+    def __init__(self, text: list[list[str]]) -> None:
+        self.text = text
+
+    def __iter__(self) -> Any:
+        return iter(self.text)
+
+
 def test_nothing_to_train_on_is_said() -> None:
-    with pytest.raises(ValueError, match="occurs 5 times"):
-        train_vectors([["one", "two"]], TrainedVectors(min_count=5, buckets=10))
+    with pytest.raises(ValueError, match="occurs 5 times in 1 sentences"):
+        train_vectors([["one", "two"]], NumeralVectors(min_count=5, buckets=10))
 
 
-def test_settings_refuse_what_cannot_be() -> None:
-    with pytest.raises(ValueError, match="shortest_ngram 5 is longer"):
-        TrainedVectors(shortest_ngram=5, longest_ngram=4)
-    with pytest.raises(ValueError, match="Extra inputs"):
-        TrainedVectors.model_validate({"dimensions": 8})
-    with pytest.raises(ValueError, match="greater than or equal"):
-        TrainedVectors(window=0)
+VECTOR_SET: TypeAdapter[Any] = TypeAdapter(AnyVectorSet)
+DICTIONARIES: TypeAdapter[Any] = TypeAdapter(DictionarySource)
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"),
+    [
+        ({}, NumeralVectors),
+        ({"sentences": 200}, NumeralVectors),
+        ({"corpus": "bible"}, BibleVectors),
+        ({"corpus": "files", "path": "{language}.txt"}, TextVectors),
+        ({"path": "wiki.{language}.vec", "vocabulary": 10, "fold_case": True}, ReadVectors),
+        ({"address": "https://example.org/{language}"}, DownloadedVectors),
+    ],
+)
+def test_what_is_said_tells_the_kind_of_vector_set(section: dict[str, Any], kind: type) -> None:
+    found = VECTOR_SET.validate_python(section)
+    assert type(found) is kind
+    assert VECTOR_SET.validate_python(VECTOR_SET.dump_python(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "message"),
+    [
+        ({"dimensions": 8}, "dimensions", "did you mean 'dimension'?"),
+        ({"corpus": "bibel"}, "corpus", "did you mean 'bible'?"),
+        ({"corpus": "bible", "highest_number": 99}, "highest_number", "unknown key"),
+        ({"path": "{language}", "vocabulry": 8}, "vocabulry", "did you mean 'vocabulary'?"),
+        ({"pth": "{language}", "fold_case": True}, "pth", "did you mean 'path'?"),
+        ({"path": "wiki.vec"}, "path", "expected {language} in it"),
+        ({"path": "{language}.{size}"}, "path", "only {language} can be filled in"),
+        ({"path": "{language.__class__}{language}"}, "path", "only {language} can be filled in"),
+        ({"path": "{language}", "format": "glove"}, "format", "'fasttext'"),
+        ({"address": "file:///etc/{language}"}, "address", "pattern"),
+        ({"address": "https://example.org/{language}", "format": "fasttext"}, "format", "'binary'"),
+        ({"window": 0}, "window", "greater than or equal"),
+        ({"shortest_ngram": 5, "longest_ngram": 4}, None, "shortest_ngram 5 is longer"),
+    ],
+)
+def test_a_mistake_in_a_vector_set_has_its_place(section: dict[str, Any], place: str | None, message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        VECTOR_SET.validate_python(section)
+    (problem,) = caught.value.errors()
+    assert problem["loc"] == ((place,) if place else ())
+    assert message in problem["msg"]
+
+
+def test_where_files_lie_is_not_what_vectors_are() -> None:
+    one, other = (ReadVectors(path=f"/{folder}/{{language}}.vec", vocabulary=5) for folder in "ab")
+    assert one.identity() == other.identity()
+    assert one.identity() != ReadVectors(path=one.path, vocabulary=6).identity()
+    assert "address" in DownloadedVectors(address="https://example.org/{language}").identity()
+
+
+def test_dictionaries_are_named_or_files() -> None:
+    assert DICTIONARIES.validate_python("xling-eval") == "xling-eval"
+    files = DICTIONARIES.validate_python({"test": "{source}-{target}.tsv"})
+    assert files.train is None
+    for wrong, message in (
+        ("xling", "did you mean 'xling-eval'?"),
+        ({"test": "{source}.tsv"}, "expected {source} and {target}"),
+        ({"tst": "x"}, "did you mean 'test'?"),
+        (5, "unknown dictionaries '5'"),
+    ):
+        with pytest.raises(ValidationError, match=message.replace("?", r"\?").replace("{", r"\{")):
+            DICTIONARIES.validate_python(wrong)

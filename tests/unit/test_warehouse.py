@@ -87,7 +87,9 @@ def test_a_failure_is_recorded_and_then_replaced(plan: RegisteredStudy, landing:
     assert ask(warehouse, "select state, error from raw.jobs") == [("landed", None)]
 
 
-def test_jobs_a_study_no_longer_asks_for_leave_it(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
+def test_jobs_no_longer_asked_for_leave_the_study(
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
+) -> None:
     warehouse.load(plan, landing)
     smaller = RegisteredStudy("tiny", "{}", "computed", {JOBS[0].key: JOBS[0]})
     warehouse.load(smaller, landing)

@@ -1,7 +1,8 @@
 """How the vectors of two languages are brought into one space: a file a method, a line a method in `METHODS`.
 
 To add a method:
-1. write `<name>.py` here: a subclass of `MappingMethod`, its fields the settings, with one function `fit`;
+1. write `<name>.py` here: a subclass of `MappingMethod`, its fields the settings, with one function `fit`
+   (torch is imported inside it: a study is checked and planned without);
 2. add its line to `METHODS`;
 3. test it on a planted rotation, as `tests/unit/test_mapping_proc.py` does.
 """
@@ -21,7 +22,19 @@ from compute.embeddings.vectors import Matrix, Vectors
 from compute.names import UnknownName
 
 METHODS: dict[str, str] = {
+    "cca": "compute.embeddings.mappings.cca:CanonicalCorrelation",
+    "cca_projection": "compute.embeddings.mappings.cca:CanonicalProjection",
     "proc": "compute.embeddings.mappings.proc:Procrustes",
+    "proc_b": "compute.embeddings.mappings.proc_b:BootstrappedProcrustes",
+    "dlv": "compute.embeddings.mappings.dlv:LatentVariableMatching",
+    "rcsls": "compute.embeddings.mappings.rcsls:RelaxedCsls",
+    "vecmap": "compute.embeddings.mappings.vecmap:VecMap",
+    "vecmap_semi_supervised": "compute.embeddings.mappings.vecmap:VecMapSemiSupervised",
+    "vecmap_supervised": "compute.embeddings.mappings.vecmap:VecMapSupervised",
+    "muse": "compute.embeddings.mappings.muse:Muse",
+    "muse_supervised": "compute.embeddings.mappings.muse:MuseSupervised",
+    "icp": "compute.embeddings.mappings.icp:IterativeClosestPoints",
+    "gwa": "compute.embeddings.mappings.gwa:GromovWasserstein",
 }
 """Name in a study -> "module:class", imported on first use."""
 
@@ -33,13 +46,16 @@ Seeds = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Mapping:
-    """A learnt map: `source @ source_map` and `target @ target_map` live in one space.
+    """A learnt map: `(source - source_mean) @ source_map` and `(target - target_mean) @ target_map` live in
+    one space.
 
-    The maps are float32 [d, d']; None leaves a side as it is, at no cost.
+    The maps are float32 [d, d'], the means float32 [d]; None leaves a side as it is, at no cost.
     """
 
     source_map: Matrix | None
     target_map: Matrix | None = None
+    source_mean: Matrix | None = None
+    target_mean: Matrix | None = None
 
     def apply(self, source: Vectors, target: Vectors) -> tuple[Vectors, Vectors]:
         """The mapped vectors of both sides.
@@ -47,11 +63,17 @@ class Mapping:
         Raises:
             ValueError: the dimensions do not fit, or a mapped vector is not finite.
         """
-        return _mapped(source, self.source_map), _mapped(target, self.target_map)
+        return (
+            _mapped(source, self.source_map, self.source_mean),
+            _mapped(target, self.target_map, self.target_mean),
+        )
 
 
-def _mapped(vectors: Vectors, by: Matrix | None) -> Vectors:
-    return vectors if by is None else Vectors(vectors.words, vectors.matrix @ by)
+def _mapped(vectors: Vectors, by: Matrix | None, mean: Matrix | None) -> Vectors:
+    if by is None and mean is None:
+        return vectors
+    matrix: Matrix = vectors.matrix if mean is None else np.subtract(vectors.matrix, mean, dtype=np.float32)
+    return Vectors(vectors.words, matrix if by is None else matrix @ by)
 
 
 class MappingMethod(BaseModel, ABC):

@@ -6,33 +6,34 @@ X_Dᵀ Y_D = U S Vᵀ. Nothing is normalised here; preprocessing is declared onc
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from compute.embeddings.mappings import Mapping, MappingMethod, Seeds
-from compute.embeddings.vectors import Matrix, Vectors
+from compute.embeddings.vectors import Vectors
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Procrustes(MappingMethod):
     """Maps the source side by a rotation or reflection; the target side stays. There is nothing to set."""
 
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
-        """W [d, d] from the seed rows [m, 2].
+        """W [d, d] from the seed rows [m, 2]; nothing is drawn.
 
         Raises:
             ValueError: no seeds, or vectors of two dimensions.
         """
-        if source.dimension != target.dimension:
-            raise ValueError(
-                f"an orthogonal map needs one dimension, not {source.dimension} (source) "
-                f"and {target.dimension} (target)"
-            )
-        if len(seeds) == 0:
-            raise ValueError("Procrustes learns from training pairs, and there is none")
-        return Mapping(source_map=rotation(source.matrix[seeds[:, 0]], target.matrix[seeds[:, 1]]))
+        from compute.embeddings.mappings.pairs import as_map, check_same_dimension, seed_vectors
+
+        check_same_dimension(source, target)
+        return Mapping(source_map=as_map(rotation(*seed_vectors(source, target, seeds, device))))
 
 
-def rotation(x: Matrix, y: Matrix) -> Matrix:
-    """The orthogonal float32 [d, d] W with least ||x W - y||_F, for paired rows x and y [m, d]; in float64
-    inside."""
-    u, _, vt = np.linalg.svd(x.T.astype(np.float64) @ y.astype(np.float64))
-    return np.asarray(u @ vt, dtype=np.float32)
+def rotation(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The orthogonal float64 [d, d] W with least ||x W - y||_F, for paired rows x and y [m, d] of any
+    floating type, on their device."""
+    import torch
+
+    u, _, vt = torch.linalg.svd(x.double().T @ y.double())
+    return u @ vt

@@ -1,0 +1,204 @@
+"""Nearest neighbours by inner product between two sets of vectors, on any device, a block of rows at a time.
+
+Every function takes float32 tensors of one device, [n, d] and [m, d], and never holds an [n, m] product: a
+block has at most `BLOCK_CELLS` cells, or `BLOCK_ROWS` rows. Of equal scores the lower index is the nearer, so
+that a result does not depend on how a device or a block happens to order ties. For cosines pass unit rows
+(`unit_tensor`).
+
+A `penalty` is subtracted from the inner products with a key before they are compared. CSLS (Conneau et al.
+2018), 2 cos(x, y) - r_T(x) - r_S(y), orders the keys y of one query x as cos(x, y) - r_S(y) / 2 does: that
+is a penalty of r_S(y) / 2 (`csls_penalty`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from compute.embeddings.vectors import Matrix
+
+NEIGHBOURS = 10
+"""k of CSLS."""
+
+BLOCK_CELLS = 1 << 22
+"""Cells of a block of similarities: 16 MiB of float32, which a processor's cache may hold."""
+
+BLOCK_ROWS = 256
+"""Rows of a block, however wide: with fewer, a matrix product is bound by reading the other matrix."""
+
+_GROUP = 32
+"""Columns that share a maximum while the largest are searched; from 32 on torch vectorises the reduction."""
+
+
+def unit_tensor(matrix: Matrix, device: str = "cpu") -> torch.Tensor:
+    """`matrix` [n, d] with rows of Euclidean length 1 on `device`; zero rows stay zero. A copy, never a
+    view: the matrix may be memory-mapped read-only, which torch does not know."""
+    return torch.nn.functional.normalize(torch.tensor(np.asarray(matrix, dtype=np.float32), device=device), dim=1)
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Slices that cover `rows`, each of as many as make `BLOCK_CELLS` cells with `columns` columns, and at
+    least `BLOCK_ROWS`."""
+    step = max(BLOCK_ROWS, BLOCK_CELLS // max(1, columns))
+    for start in range(0, rows, step):
+        yield slice(start, min(rows, start + step))
+
+
+def product_blocks(
+    x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor | None = None
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """`x` [n, d] (or its `rows`, int64 [r]) times the transpose of `y` [m, d], a block of rows at a time.
+
+    Yields:
+        the slice of `x` (of `rows`), and its products [b, m]: in a buffer that the next block overwrites, and
+        the caller may.
+    """
+    x, y = x.detach(), y.detach()
+    n = len(x) if rows is None else len(rows)
+    buffer: torch.Tensor | None = None
+    for block in blocks(n, len(y)):
+        some = x[block] if rows is None else x[rows[block]]
+        # Memory that is used again need not be mapped again, which costs as much as a small product.
+        buffer = x.new_empty((len(some), len(y))) if buffer is None else buffer[: len(some)]
+        yield block, torch.mm(some, y.T, out=buffer)
+
+
+def top_k(
+    queries: torch.Tensor, keys: torch.Tensor, k: int, penalty: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `k` keys with the largest inner product with each query, the largest first.
+
+    Args:
+        queries: [q, d].
+        keys: [m, d].
+        k: how many; all m if there are fewer.
+        penalty: [m], subtracted from the products with each key.
+
+    Returns:
+        values (float32 [q, k], the penalty subtracted) and indices (int64 [q, k]).
+    """
+    k = min(k, len(keys))
+    values = torch.empty((len(queries), k), dtype=torch.float32, device=queries.device)
+    indices = torch.empty((len(queries), k), dtype=torch.int64, device=queries.device)
+    for block, products in product_blocks(queries, keys):
+        values[block], indices[block] = largest(products if penalty is None else products.sub_(penalty), k)
+    return values, indices
+
+
+def mean_similarity_to_nearest(of: torch.Tensor, among: torch.Tensor, k: int = NEIGHBOURS) -> torch.Tensor:
+    """r of CSLS: mean cosine of each unit row of `of` [m, d] with its `k` nearest unit rows of `among`
+    [n, d]; all n if fewer.
+
+    Returns:
+        float32 [m].
+    """
+    means = torch.empty(len(of), dtype=torch.float32, device=of.device)
+    for block, products in product_blocks(of, among):
+        means[block] = any_largest(products, k)[0].mean(1)
+    return means
+
+
+def csls_penalty(keys: torch.Tensor, queries: torch.Tensor, k: int = NEIGHBOURS) -> torch.Tensor:
+    """[m]: what to subtract from the cosine with each of `keys` [m, d] to order them by CSLS; the
+    neighbourhoods are over all `queries` [n, d]. Unit rows."""
+    return mean_similarity_to_nearest(keys, queries, k) / 2
+
+
+def csls_nearest(queries: torch.Tensor, keys: torch.Tensor, k: int = NEIGHBOURS) -> torch.Tensor:
+    """int64 [q]: the key [m, d] with the highest CSLS for each query [q, d], neighbourhoods over all
+    `queries`. Unit rows."""
+    return top_k(queries, keys, 1, csls_penalty(keys, queries, k))[1][:, 0]
+
+
+def nearest_both_ways(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    x_penalty: torch.Tensor | None = None,
+    y_penalty: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each row of `x` [n, d] the nearest row of `y` [m, d], and the reverse, from one product.
+
+    Args:
+        x: [n, d].
+        y: [m, d].
+        x_penalty: [n], subtracted from a row of x when rows of y choose.
+        y_penalty: [m], subtracted from a row of y when rows of x choose.
+
+    Returns:
+        int64 [n] of rows of y and int64 [m] of rows of x.
+    """
+    to_y = torch.empty(len(x), dtype=torch.int64, device=x.device)
+    to_x = torch.zeros(len(y), dtype=torch.int64, device=x.device)
+    best = torch.full((len(y),), -torch.inf, dtype=x.dtype, device=x.device)
+    for block, products in product_blocks(x, y):
+        to_y[block] = largest(products if y_penalty is None else products - y_penalty, 1)[1][:, 0]
+        if x_penalty is not None:
+            products -= x_penalty[block, None]
+        # A maximum alone is many times cheaper than one with its index, and few columns improve on what
+        # earlier blocks gave them. Strictly: at a tie the earlier row stays.
+        highest = products.amax(0)
+        improved = (highest > best).nonzero()[:, 0]
+        best[improved] = highest[improved]
+        to_x[improved] = block.start + products[:, improved].argmax(0)
+    return to_y, to_x
+
+
+def mutual_nearest(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    x_penalty: torch.Tensor | None = None,
+    y_penalty: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """int64 [p, 2], ordered by the row of `x`: the pairs (i, j) whose rows of `x` [n, d] and `y` [m, d] are
+    each other's nearest, as `nearest_both_ways` finds them."""
+    to_y, to_x = nearest_both_ways(x, y, x_penalty, y_penalty)
+    rows = torch.arange(len(x), device=x.device)
+    mutual = to_x[to_y] == rows
+    return torch.stack([rows[mutual], to_y[mutual]], dim=1)
+
+
+def largest(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and columns ([b, k] each) of the `k` largest cells of each row of `scores` [b, m], largest
+    first; of equal cells the lower column first."""
+    k = min(k, scores.shape[1])
+    # One more than asked for: a tie across the border would leave the choice to the device.
+    found, columns = any_largest(scores, k + 1)
+    indices, order = columns[:, :k].sort(dim=1)
+    values, order = found[:, :k].gather(1, order).sort(dim=1, descending=True, stable=True)
+    indices = indices.gather(1, order)
+    if found.shape[1] > k:
+        for row in (found[:, k - 1] == found[:, k]).nonzero()[:, 0].tolist():
+            candidates = (scores[row] >= found[row, k - 1]).nonzero()[:, 0]
+            order = scores[row, candidates].argsort(descending=True, stable=True)[:k]
+            indices[row] = candidates[order]
+    return values, indices
+
+
+def any_largest(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `largest`, but of equal cells any may come first, and any may be left out: cheaper, and enough
+    where only the values count."""
+    k = min(k, scores.shape[1])
+    columns = _columns_with_largest(scores, k)
+    if columns is None:
+        values, columns = scores.topk(k, dim=1)
+        return values, columns
+    values, places = scores.gather(1, columns).topk(k, dim=1)
+    return values, columns.gather(1, places)
+
+
+def _columns_with_largest(scores: torch.Tensor, k: int) -> torch.Tensor | None:
+    """[b, c]: columns among which are `k` largest cells of each row; None for all of them.
+
+    The k groups with the largest maxima hold k largest cells: any other cell has k maxima no smaller.
+    """
+    rows, m = scores.shape
+    groups = m // _GROUP
+    if groups < 4 * k:
+        return None
+    grouped = scores[:, : groups * _GROUP].view(rows, groups, _GROUP)
+    best = grouped.amax(2).topk(k, dim=1, sorted=False).indices
+    inside = (best[:, :, None] * _GROUP + torch.arange(_GROUP, device=scores.device)).flatten(1)
+    rest = torch.arange(groups * _GROUP, m, device=scores.device).expand(rows, -1)
+    return torch.cat([inside, rest], dim=1)

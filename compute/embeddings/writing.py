@@ -1,0 +1,84 @@
+"""Writes word vectors as word2vec text, the format that every other program reads."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from compute.embeddings.vectors import Vectors, load_vectors
+
+NO_BREAK_SPACE = "\u00a0"
+
+_ROWS_AT_ONCE = 8_192
+
+
+def write_word2vec_text(vectors: Vectors, path: Path, decimals: int = 6) -> None:
+    """Writes word2vec text (gzipped where `path` ends in `.gz`) that `read_vectors` and gensim can read: a line "words
+    dimension", then a word and its d numbers a line. The file appears whole or not at all.
+
+    The format has no quotes: a space inside a word is written as a no-break space, and comes back as one.
+
+    Raises:
+        OSError: the folder does not exist, or the disk refuses.
+        ValueError: a word that the format cannot hold: an empty one, or one with a line end in it.
+    """
+    for word in vectors.words:
+        if not word or "\n" in word or "\r" in word:
+            raise ValueError(f"{path}: the word {word!r} cannot be written as word2vec text")
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as zipped:
+                    _write(vectors, zipped, decimals)
+            else:
+                _write(vectors, file, decimals)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _write(vectors: Vectors, file: gzip.GzipFile | io.BufferedIOBase, decimals: int) -> None:
+    file.write(f"{len(vectors)} {vectors.dimension}\n".encode())
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        words = [word.replace(" ", NO_BREAK_SPACE) for word in vectors.words[rows]]
+        table = pl.DataFrame({"word": words}).hstack(pl.from_numpy(vectors.matrix[rows], orient="row"))
+        text = table.write_csv(include_header=False, separator=" ", quote_style="never", float_precision=decimals)
+        file.write(text.encode())
+
+
+def export_mapping(artifact: Path, folder: Path, source_language: str, target_language: str) -> tuple[Path, Path]:
+    """Writes both sides of a mapping job's artefact as word2vec text into `folder`, which is made if it is not there.
+
+    Args:
+        artifact: the artefact's folder, with `source/` and `target/`.
+        folder: where to write `<source>-<target>.<source>.vec` and `<source>-<target>.<target>.vec`.
+        source_language: language of the mapped side.
+        target_language: language it was mapped to.
+
+    Returns:
+        The paths of the two files.
+
+    Raises:
+        OSError: the disk refuses.
+        ValueError: not the artefact of a mapping job, or a damaged one.
+    """
+    written = []
+    for side, language in (("source", source_language), ("target", target_language)):
+        try:
+            vectors = load_vectors(artifact / side)
+        except FileNotFoundError:
+            raise ValueError(f"{artifact} holds no mapped vectors (no {side}/vectors.npy)") from None
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{source_language}-{target_language}.{language}.vec"
+        write_word2vec_text(vectors, path)
+        written.append(path)
+    return written[0], written[1]

@@ -1,0 +1,86 @@
+{#-
+    CTEs of a permutation test of rank correlation, two-sided: whole units are permuted, not single points.
+
+    Reads two CTEs. `series`: series_number, n_units, n_columns and three lists in step, one entry a point: is_known (1.0
+    or 0.0), x and y (ranks; 0.0 where unknown). `positions`: n_units, n_columns, replicate and the list `positions`,
+    which says for each point where the replicate takes its x from.
+
+    Writes `permutation_test`: series_number, p_value = (1 + replicates at least as far from 0) / (1 + replicates). Where
+    points are unknown, a replicate is correlated over the points that it leaves known.
+-#}
+{% macro permutation_test(n_permutations) -%}
+replicated_series as (
+    select
+        series.*,
+        positions.replicate,
+        positions.positions
+    from series
+    inner join positions
+        on series.n_units = positions.n_units
+        and series.n_columns = positions.n_columns
+),
+
+permuted_series as (
+    select
+        series_number,
+        replicate,
+        is_known,
+        y,
+        list_transform(positions, lambda position: x[position]) as x, -- noqa: PRS
+        list_transform(positions, lambda position: is_known[position]) as x_is_known
+    from replicated_series
+),
+
+sums_of_products as (
+    select
+        series_number,
+        replicate,
+        list_inner_product(x_is_known, is_known) as n,
+        list_inner_product(x, is_known) as x,
+        list_inner_product(x_is_known, y) as y,
+        list_inner_product(list_transform(x, lambda value: value * value), is_known) as xx,
+        list_inner_product(x_is_known, list_transform(y, lambda value: value * value)) as yy,
+        list_inner_product(x, y) as xy
+    from permuted_series
+),
+
+permuted_correlations as (
+    select
+        series_number,
+        replicate,
+        -- A replicate without variation has no correlation, and is no farther from 0 than any.
+        coalesce(abs((n * xy - x * y) / nullif(sqrt(greatest((n * xx - x * x) * (n * yy - y * y), 0)), 0)), 0)
+            as distance
+    from sums_of_products
+),
+
+permutation_test as (
+    select
+        permuted_correlations.series_number,
+        (1 + count_if(permuted_correlations.distance >= observed.distance - 1e-9))
+        / (1 + {{ n_permutations }}) as p_value
+    from permuted_correlations
+    inner join permuted_correlations as observed
+        on permuted_correlations.series_number = observed.series_number
+        and observed.replicate = 0
+    where permuted_correlations.replicate > 0
+    group by permuted_correlations.series_number
+),
+{%- endmacro %}
+
+{#-
+    A query of replicates 0 to `n_permutations` of the numbers 1 to `n` (an expression): columns replicate and `units`, a
+    list. Replicate 0 leaves them in order; the others follow a digest, so every build draws the same. What a replicate
+    says of fewer numbers is the same list without the larger ones.
+-#}
+{% macro digest_permutations(n, n_permutations) -%}
+    select
+        replicate.i as replicate,
+        list(
+            unit.i
+            order by case when replicate.i > 0 then md5(replicate.i || '/' || unit.i) end, unit.i
+        ) as units
+    from range({{ n_permutations + 1 }}) as replicate (i)
+    cross join range(1, {{ n }} + 1) as unit (i)
+    group by replicate.i
+{%- endmacro %}

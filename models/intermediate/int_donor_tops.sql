@@ -1,0 +1,190 @@
+{{ config(materialized='table') }}
+
+with mean_errors as (
+    select * from {{ ref('int_mean_errors') }}
+),
+
+mean_parallels as (
+    select * from {{ ref('int_mean_parallels') }}
+),
+
+sign_designs as (
+    select * from {{ ref('int_sign_designs') }}
+),
+
+random_signs as (
+    select * from {{ ref('int_random_signs') }}
+),
+
+role_cells as (
+    select * from {{ ref('int_role_cells') }}
+),
+
+{%- set contest = "study, variant, prompt_pool, scope, axis" %}
+
+donor_means as (
+    select
+        {{ contest }},
+        entity,
+        sum(weight * delta_pp) as donor_pp
+    from role_cells
+    where role = 'donor' and weight is not null
+    group by all
+),
+
+donors as (
+    select
+        donor_means.*,
+        mean_errors.mean_number,
+        mean_errors.standard_error,
+        mean_errors.seed_se
+    from donor_means
+    left join mean_errors
+        on donor_means.study = mean_errors.study
+        and donor_means.variant = mean_errors.variant
+        and donor_means.prompt_pool is not distinct from mean_errors.prompt_pool
+        and donor_means.scope = mean_errors.scope
+        and donor_means.axis = mean_errors.axis
+        and donor_means.entity = mean_errors.entity
+        and mean_errors.role = 'donor'
+),
+
+-- A quarter of fewer than four is nobody, and a donor without an error leaves open who is above it.
+contestants as (
+    select
+        *,
+        dense_rank() over (order by {{ contest }}) as contest_number,
+        count(*) over (partition by {{ contest }}) // 4 as n_top
+    from donors
+    qualify
+        bool_and(standard_error is not null) over (partition by {{ contest }})
+        and n_top > 0
+),
+
+slots as (
+    select
+        contestants.mean_number,
+        sign_designs.target_task,
+        sign_designs.n_parallels,
+        unnest(range(1, sign_designs.n_parallels + 1)) as parallel_number
+    from contestants
+    inner join sign_designs on contestants.study = sign_designs.study
+),
+
+pulls as (
+    select
+        slots.mean_number,
+        slots.target_task,
+        slots.n_parallels,
+        list(cast(coalesce(mean_parallels.influence, 0) as float) order by slots.parallel_number) as influences
+    from slots
+    left join mean_parallels
+        on slots.mean_number = mean_parallels.mean_number
+        and slots.target_task = mean_parallels.target_task
+        and slots.parallel_number = mean_parallels.parallel_number
+    group by slots.mean_number, slots.target_task, slots.n_parallels
+    having count(mean_parallels.influence) > 0
+),
+
+-- With signs of +1 and -1 every parallel item counts twice or not at all.
+half_samples as (
+    select
+        pulls.mean_number,
+        random_signs.sign_number,
+        sum(100 * list_inner_product(pulls.influences, random_signs.signs)) as shift_pp
+    from pulls
+    inner join random_signs
+        on pulls.target_task = random_signs.target_task
+        and pulls.n_parallels = random_signs.n_parallels
+        and random_signs.sign_number <= 500
+    group by pulls.mean_number, random_signs.sign_number
+),
+
+entities as (
+    select distinct
+        axis,
+        entity
+    from contestants
+),
+
+digests as (
+    select
+        donor.axis,
+        donor.entity,
+        draw.i as sign_number,
+        concat_ws('/', 'runs', donor.axis, donor.entity, draw.i) as digested_text
+    from entities as donor
+    cross join range(1, 501) as draw (i)
+),
+
+-- Two or three runs cannot be drawn again in more than a few ways: their part is normal (Box and Muller).
+normals as (
+    select
+        axis,
+        entity,
+        sign_number,
+        sqrt(-2 * ln((1 + md5_number_lower(digested_text)) / pow(2, 64)))
+        * cos(2 * pi() * md5_number_upper(digested_text) / pow(2, 64)) as deviate
+    from digests
+),
+
+shifted as (
+    select
+        contestants.contest_number,
+        contestants.mean_number,
+        contestants.n_top,
+        contestants.donor_pp,
+        half_samples.sign_number,
+        half_samples.shift_pp + contestants.seed_se * normals.deviate as total_shift_pp
+    from contestants
+    inner join half_samples on contestants.mean_number = half_samples.mean_number
+    inner join normals
+        on contestants.axis = normals.axis
+        and contestants.entity = normals.entity
+        and half_samples.sign_number = normals.sign_number
+),
+
+replicates as (
+    select
+        contest_number,
+        mean_number,
+        n_top,
+        sign_number,
+        unnest([1, 2]) as half,
+        -- To six decimals: equal means may differ in their last bits, by the order in which they were added up.
+        unnest([round(donor_pp + total_shift_pp, 6), round(donor_pp - total_shift_pp, 6)]) as replicate_pp
+    from shifted
+),
+
+ranked as (
+    select
+        *,
+        rank() over (
+            partition by contest_number, sign_number, half
+            order by replicate_pp desc
+        ) as place
+    from replicates
+),
+
+shares as (
+    select
+        mean_number,
+        avg(cast(place <= n_top as integer)) as p_top
+    from ranked
+    group by mean_number
+),
+
+final as (
+    select
+        contestants.study,
+        contestants.variant,
+        contestants.prompt_pool,
+        contestants.scope,
+        contestants.axis,
+        contestants.entity,
+        shares.p_top
+    from shares
+    inner join contestants on shares.mean_number = contestants.mean_number
+)
+
+select * from final

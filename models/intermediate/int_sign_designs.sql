@@ -1,0 +1,31 @@
+{{ config(materialized='table') }}
+
+with mean_cells as (
+    select * from {{ ref('int_mean_cells') }}
+),
+
+parallel_items as (
+    select * from {{ ref('int_parallel_items') }}
+),
+
+recipients as (
+    select
+        study,
+        count(distinct entity) as n_recipients
+    from mean_cells
+    where role = 'recipient' and axis = 'cell'
+    group by study
+),
+
+-- Enough that the least possible p, 1 / (1 + 2 n_signs), survives Holm's correction for all recipients at .05.
+final as (
+    select distinct
+        parallel_items.study,
+        parallel_items.target_task,
+        parallel_items.n_parallels,
+        cast(500 * ceil(recipients.n_recipients / 50) as integer) as n_signs
+    from parallel_items
+    inner join recipients on parallel_items.study = recipients.study
+)
+
+select * from final
