@@ -321,9 +321,7 @@ class Embeddings(Section):
         own = {"default": self.preprocessing} | {name: v.preprocessing for name, v in self.variants.items()}
         if method.variant == "default":
             return own
-        return {
-            method.variant if name == "default" else f"{method.variant}+{name}": how for name, how in own.items()
-        }
+        return {method.variant if name == "default" else f"{method.variant}+{name}": how for name, how in own.items()}
 
 
 TRAIN_PROMPT = "train_prompt"

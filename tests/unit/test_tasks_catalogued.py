@@ -191,9 +191,7 @@ def test_pos_splits_whole_documents_and_every_language_alike() -> None:
 
 def test_pos_refuses_what_is_not_conll_u(write: Write) -> None:
     good = sentence("n01001011", "A/NOUN")
-    with pytest.raises(
-        UserError, match=r"x\.conllu, row 5: expected 10 cells of CoNLL-U a word, found"
-    ):
+    with pytest.raises(UserError, match=r"x\.conllu, row 5: expected 10 cells of CoNLL-U a word, found"):
         questions(POS, "de", write("x.conllu", good + "\n1\tnur\tdas\n\n"))
     with pytest.raises(UserError, match=r"x\.conllu, row 4: a sentence without a sent_id"):
         questions(POS, "de", write("x.conllu", good + good.replace("# sent_id = n01001011", "# text = A")))
