@@ -22,6 +22,9 @@ from compute.warehouse import Warehouse
 _SHOWN = 10
 """Sources listed; whoever wants them all asks `rpt_advice`."""
 
+_MARTS = ("rpt_advice", "fct_transfer", "rpt_advice_eval")
+"""What is asked."""
+
 _ADVICE = """
 with grid as (
     select variant, prompt, source_task, source_language, target_task, target_language
@@ -244,12 +247,13 @@ def advise(
 def _check_targets(
     connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, study: str, targets: Iterable[str]
 ) -> None:
-    try:
-        known = connection.execute(
-            "select distinct study, target_task || '/' || target_language from marts.rpt_advice"
-        ).fetchall()
-    except duckdb.CatalogException:
-        raise UserError(f"{warehouse.path}: it has no table marts.rpt_advice; run `make build` first") from None
+    built = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
+    for mart in _MARTS:
+        if (mart,) not in built:
+            raise UserError(f"{warehouse.path}: it has no table marts.{mart}; run `make build` first")
+    known = connection.execute(
+        "select distinct study, target_task || '/' || target_language from marts.rpt_advice"
+    ).fetchall()
     studies = {name for name, _ in known}
     if study not in studies:
         raise UserError(str(UnknownName("study with transfer cells", study, studies)))
@@ -266,7 +270,8 @@ def _full_name(connection: duckdb.DuckDBPyConnection, study: str, model: str) ->
     if len(found) > 1:
         raise UserError(f"study {study!r}: model {model!r} has several revisions: {', '.join(found)}")
     if not found:
-        raise UserError(f"study {study!r}: {UnknownName('model', model, names)}")
+        known = names if "@" in model else [name.rpartition("@")[0] for name in names]
+        raise UserError(f"study {study!r}: {UnknownName('model', model, known)}")
     return str(found[0])
 
 
@@ -293,6 +298,8 @@ def _section(
     besides = f" besides {model}" if model else ""
     yield f"{', '.join(dict.fromkeys(targets))}: study {study}, variant {first.variant}{prompt}"
     yield f"as measured on {_count(first.n_models, 'model')}{besides}"
+    if first.n_models == 1:
+        yield "one model tells nothing of how models differ: no interval"
     yield ""
     yield from _table(kept[:_SHOWN], measured=model is not None) if kept else ["no source keeps within that limit"]
     if len(kept) > _SHOWN:
@@ -305,7 +312,8 @@ def _section(
         )
         yield f"  {best.source} {best.expected_gain_pp:+.2f} pp, {best.worst_harm_pp:+.2f} pp on {best.worst_target}"
     if len(trust) > 1:
-        yield "short of the best source, each model left out in turn (pp, mean over targets):"
+        yield "each model left out in turn: how far the first pick is behind the source that is best on half of the"
+        yield "items, both measured on the other half (pp, mean over targets; below 0: ahead of it):"
         yield "  " + ", ".join(f"{_RECOMMENDERS.get(name, name)} {regret:.2f}" for name, regret in trust)
     yield ""
 

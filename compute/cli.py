@@ -73,6 +73,20 @@ def _parser() -> argparse.ArgumentParser:
     imports.add_argument("--study", help="the study's name (default: the importer's)")
     _add_warehouse(imports)
 
+    advise = verb("advise", _advise, "say which source to tune on for a target, and what it would cost elsewhere")
+    advise.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="TASK/LANGUAGE",
+        help="what is to gain; given several times, all of them together",
+    )
+    advise.add_argument("--model", help="the model to be tuned, if the study has it: the others are asked")
+    advise.add_argument(
+        "--max-harm", type=float, metavar="PP", help="the most that any other target may lose, in percentage points"
+    )
+    _add_common(advise)
+
     ls = verb("ls", _ls, "list what a study may name")
     ls.add_argument("kind", nargs="?", help="only this kind; all kinds if left out")
     return parser
@@ -184,6 +198,18 @@ def _import(options: argparse.Namespace) -> int:
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
     import_results(options.importer, options.files, options.map, options.study, warehouse, LANDING, _say)
+    return 0
+
+
+def _advise(options: argparse.Namespace) -> int:
+    from compute.advise import advise
+    from compute.warehouse import Warehouse
+
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    # What is no file's name is a study's: `advise` knows those it could be.
+    is_file = options.study.exists() or options.study.suffix in (".yml", ".yaml")
+    study = _study_name(options, warehouse) if is_file else str(options.study)
+    print(advise(warehouse, study, options.target, options.model, options.max_harm), end="")
     return 0
 
 

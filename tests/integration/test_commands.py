@@ -46,7 +46,7 @@ def ask(folder: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 def test_help_of_every_verb() -> None:
-    for verb in ("plan", "compute", "load", "check", "report", "ls"):
+    for verb in ("plan", "compute", "load", "check", "report", "advise", "ls"):
         done = transfer(Path.cwd(), verb, "--help")
         assert done.returncode == 0
         assert "usage" in done.stdout
