@@ -11,7 +11,7 @@ from compute.plugin import Context, Job, Outcome
 from compute.plugins.bases import Base
 from compute.study import Study
 from compute.tasks import Generation, Item, Prompt, Split
-from compute.tasks.answers import ANSWERS
+from compute.tasks.answers import open_judge
 from compute.tasks.store import load_questions
 
 KEY_COLUMNS = (
@@ -63,7 +63,7 @@ def _generated(job: Job, items: list[Item], base: Base, context: Context) -> Ite
     from compute.language_models.generation import generate_items
 
     generation = Generation(**job.config["generation"])
-    answer = ANSWERS[generation.answer]
+    judge = open_judge(generation.answer)
     texts = generate_items(
         base.model,
         base.tokenizer,
@@ -74,11 +74,11 @@ def _generated(job: Job, items: list[Item], base: Base, context: Context) -> Ite
         encoding=base.encoding,
     )
     for item, text in zip(items, texts, strict=True):
-        prediction = answer.read(text.text)
+        prediction, correct = judge.judge(item, text.text)
         yield {
             "item_id": item.item_id,
             "gold": item.gold,
             "prediction": prediction,
-            "correct": answer.is_right(prediction, item.choices[item.gold].strip()),
+            "correct": correct,
             "truncated_tokens": text.truncated_tokens,
         }

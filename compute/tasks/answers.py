@@ -1,7 +1,7 @@
 """How a generated text is read as an answer, and when that answer is right.
 
 To add one: a function from text to answer and, where equal texts are not the test, one that compares; then a line in
-`ANSWERS`.
+`ANSWERS`. Tasks of lm-evaluation-harness bring their own way, see `compute.tasks.lm_eval_answers`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,18 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Protocol
+
+from compute.names import UnknownName
+from compute.tasks import LM_EVAL
+from compute.tasks.task import Item
+
+
+class Judge(Protocol):
+    """Whatever tells right from wrong answers."""
+
+    def judge(self, item: Item, text: str) -> tuple[str | None, bool]:
+        """What is stored as the answer in a generated `text`, None if there is none, and whether it is right."""
 
 
 def _equal(prediction: str, gold: str) -> bool:
@@ -32,6 +44,11 @@ class Answer:
     def is_right(self, prediction: str | None, gold: str) -> bool:
         """Whether what was read is the right answer; no answer is a wrong one."""
         return prediction is not None and self.same(prediction, gold)
+
+    def judge(self, item: Item, text: str) -> tuple[str | None, bool]:
+        """See `Judge.judge`."""
+        prediction = self.read(text)
+        return prediction, self.is_right(prediction, item.choices[item.gold].strip())
 
 
 _GROUP = "[.,'’٬،，．\u0020\u00a0\u2009\u202f]"
@@ -105,3 +122,18 @@ def _plain(whole: str, fraction: str) -> str:
 
 ANSWERS: dict[str, Answer] = {"final_number": Answer(read=final_number, same=same_number)}
 """By the name that `Generation.answer` gives."""
+
+
+def open_judge(name: str) -> Judge:
+    """What judges the answers of a task whose `Generation.answer` is `name`.
+
+    Raises:
+        UnknownName: neither in `ANSWERS` nor a task of lm-evaluation-harness.
+    """
+    if name.startswith(LM_EVAL):
+        from compute.tasks.lm_eval_answers import HarnessJudge
+
+        return HarnessJudge.of(name)
+    if name not in ANSWERS:
+        raise UnknownName("way to read answers", name, ANSWERS)
+    return ANSWERS[name]

@@ -1,8 +1,9 @@
 """Tasks of an installed lm-evaluation-harness (extra `lm-eval`), as targets: `lm_eval:belebele_deu_Latn`.
 
 Contexts, choices and gold are written by the harness itself, few-shot examples and descriptions included as its task
-file has them, so scores equal the harness's own. Only tasks that choose among continuations of one context can be
-had: others are scored in ways that the warehouse's log-probabilities cannot repeat, and are refused by name.
+file has them, so scores equal the harness's own. Tasks can be had that choose among continuations of one context, or
+generate greedily and are scored by exact match (see `compute.tasks.lm_eval_answers`). Others are scored in ways that
+the warehouse's raw rows cannot repeat, and are refused by name.
 
 A task is looked up in its YAML alone; the harness is imported, and the data are loaded, when questions are asked for.
 Data on the hub are named in a task's digest, with their revision where the task pins one; local files are digested.
@@ -14,7 +15,8 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -30,10 +32,13 @@ from compute.names import UnknownName
 from compute.tasks.checks import Located, check_questions
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place
-from compute.tasks.task import Prompt, Question, Split, Task
+from compute.tasks.task import Generation, Prompt, Question, Split, Task
 
 _FEWSHOT_SEED = 1234
 """The harness's default, with which published scores are made."""
+
+_LONGEST_ANSWER = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+"""Names of one setting, in the harness's order of precedence."""
 
 _BUILDERS = ("json", "csv", "parquet", "text", "arrow")
 """`dataset_path`s that are formats of local files, not data sets of the hub."""
@@ -93,17 +98,21 @@ def load_lm_eval(name: str, language: str | None, include_path: Path | None = No
     path = paths[name]
     config = _config(path)
     _refuse(name, config)
-    metrics = [metric.get("metric") for metric in config.get("metric_list") or []]
+    metrics = _metrics(config)
+    generates = _output_type(config) == "generate_until"
+    accuracy = "acc_norm" if "acc" not in metrics and "acc_norm" in metrics else "acc"
     return LmEvalTask(
         name=f"lm_eval:{name}",
+        kind="generation" if generates else "choice",
+        generation=_generation(name, config) if generates else None,
         # The context is a whole prompt already; the harness puts the delimiter before each choice, as `Prompt` does.
         prompts=(Prompt("lm_eval", "{context}", delimiter=config.get("target_delimiter", " ")),),
-        chance=_chance(name, path, config) if language is not None else 0.0,
+        chance=_chance(name, path, config) if language is not None and not generates else 0.0,
         languages=(language,) if language is not None else (),
         licence="NOASSERTION",
         source_url=_source_url(config),
         splits=("test",),
-        primary_metric="acc_norm" if "acc" not in metrics and "acc_norm" in metrics else "acc",
+        primary_metric="exact_match" if generates else accuracy,
         path=path,
         config=config,
     )
@@ -165,18 +174,42 @@ def _config(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
     return merged | own
 
 
+def _output_type(config: Mapping[str, Any]) -> str:
+    return str(config.get("output_type", "generate_until"))
+
+
+def _metrics(config: Mapping[str, Any]) -> list[str]:
+    return [str(metric.get("metric")) for metric in config.get("metric_list") or []]
+
+
 def _refuse(name: str, config: Mapping[str, Any]) -> None:
-    """Raises UserError for a task whose scores are not the accuracy of choosing among continuations."""
-    kind = config.get("output_type", "generate_until")
+    """Raises UserError for a task whose scores raw rows cannot repeat."""
+    kind = _output_type(config)
     reasons = {
         "it is written in Python": "class" in config,
-        f"its output_type is {kind}, not multiple_choice": kind != "multiple_choice",
         "it asks about images or sounds": bool(config.get("doc_to_image") or config.get("doc_to_audio")),
-        "it scores answers with a function of its own": bool(config.get("process_results")),
+        f"its output_type is {kind}": kind not in ("multiple_choice", "generate_until"),
     }
+    if kind == "multiple_choice":
+        reasons["it scores answers with a function of its own"] = bool(config.get("process_results"))
+    if kind == "generate_until":
+        settings = config.get("generation_kwargs") or {}
+        metrics = ", ".join(_metrics(config)) or "not named"
+        reasons |= {
+            f"its metric is {metrics}, not exact_match": "exact_match" not in _metrics(config),
+            "its answers are drawn at random": bool(settings.get("do_sample")) or config.get("repeats", 1) != 1,
+        }
     for reason, holds in reasons.items():
         if holds:
             raise UserError(f"task lm_eval:{name} cannot be a target: {reason}")
+
+
+def _generation(name: str, config: Mapping[str, Any]) -> Generation:
+    """How the harness has answers generated: its defaults where the task is silent."""
+    settings = config.get("generation_kwargs") or {}
+    stop = settings.get("until", config.get("fewshot_delimiter", "\n\n"))
+    longest = next((settings[key] for key in _LONGEST_ANSWER if settings.get(key) is not None), 256)
+    return Generation(tuple([stop] if isinstance(stop, str) else stop), int(longest), f"lm_eval:{name}")
 
 
 def _chance(name: str, path: Path, config: Mapping[str, Any]) -> float:
@@ -212,23 +245,40 @@ def _local_data(config: Mapping[str, Any]) -> Iterator[Path]:
 
 @lru_cache(maxsize=64)
 def _questions(name: str, path: Path) -> tuple[Question, ...]:
+    with readable(name):
+        task = harness_task(path)
+        choices = task.OUTPUT_TYPE == "multiple_choice"
+        located = list(_rendered(name, task, _choices if choices else _answer))
+    check_questions("choice" if choices else "generation", {"test": located})
+    return fair_order(question for question, _ in located)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Whatever the harness raises within, as one line about the task of that name."""
     try:
-        located = list(_rendered(name, path))
+        yield
     except UserError:
         raise
     except Exception as error:  # the harness, its task's functions and `datasets` raise whatever they like
         reason = next(iter(str(error).splitlines()), "")
         raise UserError(f"task {name}: the harness cannot load it: {type(error).__name__}: {reason}") from error
-    check_questions("choice", {"test": located})
-    return fair_order(question for question, _ in located)
 
 
-def _rendered(name: str, path: Path) -> Iterator[Located]:
-    """Each document as the harness puts it, in its order: few-shot examples are drawn one document after another."""
+@lru_cache(maxsize=8)
+def harness_task(path: Path) -> Any:
+    """The harness's own object for a task's YAML, its data loaded."""
     from lm_eval.tasks import TaskManager
 
     (task,) = TaskManager(include_defaults=False).load([str(path)])["tasks"].values()
     task.set_fewshot_seed(seed=_FEWSHOT_SEED)
+    return task
+
+
+def _rendered(
+    name: str, task: Any, answers: Callable[[Place, Any, Any], tuple[tuple[str, ...], int]]
+) -> Iterator[Located]:
+    """Each document as the harness puts it, in its order: few-shot examples are drawn one document after another."""
     if task.multiple_input:
         raise UserError(f"task {name} cannot be a target: each choice has a context of its own")
     for number, document in enumerate(task.eval_docs):
@@ -236,9 +286,26 @@ def _rendered(name: str, path: Path) -> Iterator[Located]:
         context = task.fewshot_context(
             document, num_fewshot=task.config.num_fewshot or 0, gen_prefix=task.doc_to_prefix(document)
         )
-        choices, gold = tuple(task.doc_to_choice(document)), task.doc_to_target(document)
-        if isinstance(gold, str) and gold in choices:
-            gold = choices.index(gold)
-        if not isinstance(gold, int):
-            raise UserError(f"{place}: gold is {gold!r:.60}; expected one of its choices, or the index of one")
-        yield Question(str(number), None, {"context": context}, choices, gold), place
+        yield Question(str(number), None, {"context": context}, *answers(place, task, document)), place
+
+
+def _choices(place: Place, task: Any, document: Any) -> tuple[tuple[str, ...], int]:
+    """What is chosen from, and the gold one's index."""
+    choices, gold = tuple(task.doc_to_choice(document)), task.doc_to_target(document)
+    if isinstance(gold, str) and gold in choices:
+        gold = choices.index(gold)
+    if not isinstance(gold, int):
+        raise UserError(f"{place}: gold is {gold!r:.60}; expected one of its choices, or the index of one")
+    return choices, gold
+
+
+def _answer(place: Place, task: Any, document: Any) -> tuple[tuple[str, ...], int]:
+    """A right answer: the first where several are accepted (the harness judges by all of them)."""
+    gold = task.doc_to_target(document)
+    if task.config.doc_to_choice is not None:
+        gold = task.doc_to_choice(document)[gold]
+    if isinstance(gold, list):
+        gold = gold[0] if gold else ""
+    if not str(gold).strip():
+        raise UserError(f"{place}: it has no right answer")
+    return (str(gold),), 0

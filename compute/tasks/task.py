@@ -119,7 +119,7 @@ class Generation:
     Attributes:
         stop: texts that end the answer, themselves left out.
         max_new_tokens: the longest answer.
-        answer: a name in `compute.tasks.answers.ANSWERS`: how the answer is read off what was generated.
+        answer: for `compute.tasks.answers.open_judge`: how the answer is read off what was generated.
     """
 
     stop: tuple[str, ...]

@@ -17,6 +17,8 @@ from compute.names import UnknownName
 lm_eval = pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
 
 from compute.tasks.lm_eval import LmEvalTask, load_lm_eval  # noqa: E402
+from compute.tasks.lm_eval_answers import HarnessJudge  # noqa: E402
+from compute.tasks.task import Generation  # noqa: E402
 
 DOCUMENTS = [
     {
@@ -47,6 +49,20 @@ def write_task(folder: Path, name: str = "plus_one", **settings: Any) -> Path:
     (folder / "_base.yaml").write_text(yaml.safe_dump(base | settings, allow_unicode=True), encoding="utf-8")
     (folder / f"{name}.yaml").write_text(f"include: _base.yaml\ntask: {name}\n", encoding="utf-8")
     return folder
+
+
+GENERATION: dict[str, Any] = {
+    "output_type": "generate_until",
+    "doc_to_choice": None,
+    "doc_to_target": "{{question.split()[2]}}",
+    "generation_kwargs": {"until": ["\n"], "max_gen_toks": 32},
+    "filter_list": [
+        {"name": "number", "filter": [{"function": "regex", "regex_pattern": r"(\d+)"}, {"function": "take_first"}]},
+        {"name": "whole", "filter": [{"function": "take_first"}]},
+    ],
+    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+}
+"""A task that asks for the number in the question, and reads the first number of the answer."""
 
 
 def harness_task(folder: Path, name: str = "plus_one") -> Any:
@@ -80,6 +96,39 @@ def test_contexts_choices_and_gold_are_the_harness_s(tmp_path: Path, settings: d
         logprobs = draw.normal(size=len(item.choices))
         scored = theirs.process_results(document, [(value, False) for value in logprobs])
         assert scored["acc"] == float(np.argmax(logprobs) == item.gold)
+
+
+def test_a_generation_task_is_judged_by_the_harness_s_filters_and_metric(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "tasks", **GENERATION)
+    found = load_lm_eval("plus_one", "ar", folder)
+    assert found.generation == Generation(("\n",), 32, "lm_eval:plus_one")
+    assert (found.kind, found.primary_metric, found.chance) == ("generation", "exact_match", 0.0)
+    judge = HarnessJudge.of("lm_eval:plus_one", folder)
+    items = {item.item_id: item for item in found.items("ar", "test")}
+    assert items["7"].choices == (" 7",)
+    assert judge.judge(items["7"], "it is 7, not 8") == ("7", True)
+    assert judge.judge(items["7"], "it is 8, not 7") == ("8", False)
+    assert judge.judge(items["7"], "no idea") == ("[invalid]", False)
+    theirs = harness_task(folder)
+    theirs.build_all_requests()
+    assert {str(one.doc_id): one.args[0] for one in theirs.instances} == {key: i.context for key, i in items.items()}
+
+
+def test_any_of_several_right_answers_is_right(tmp_path: Path) -> None:
+    several = GENERATION | {"doc_to_target": "{{options}}", "filter_list": None}
+    folder = write_task(tmp_path / "tasks", **several)
+    items = {item.item_id: item for item in load_lm_eval("plus_one", "ar", folder).items("ar", "test")}
+    judge = HarnessJudge.of("lm_eval:plus_one", folder)
+    assert items["3"].choices == (" الرقم 3",)
+    assert [judge.judge(items["3"], text)[1] for text in ("الرقم 4", "الرقم 3", "الرقم 5")] == [True, True, False]
+
+
+def test_a_generation_task_that_is_silent_gets_the_harness_s_defaults(tmp_path: Path) -> None:
+    silent = {key: value for key, value in GENERATION.items() if key != "generation_kwargs"}
+    folder = write_task(tmp_path / "tasks", **silent)
+    found = load_lm_eval("plus_one", "ar", folder)
+    assert found.generation is not None
+    assert list(found.generation.stop) == harness_task(folder).config.generation_kwargs["until"]
 
 
 def test_it_is_a_target_in_the_language_that_the_study_says(tmp_path: Path) -> None:
@@ -119,7 +168,10 @@ def test_looking_a_task_up_neither_imports_the_harness_nor_loads_data(
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"output_type": "generate_until"}, "its output_type is generate_until, not multiple_choice"),
+        ({"output_type": "loglikelihood"}, "its output_type is loglikelihood"),
+        ({"output_type": "generate_until"}, "its metric is not named, not exact_match"),
+        ({**GENERATION, "metric_list": [{"metric": "bleu"}]}, "its metric is bleu, not exact_match"),
+        ({**GENERATION, "generation_kwargs": {"do_sample": True}}, "its answers are drawn at random"),
         ({"process_results": "!function utils.score"}, "it scores answers with a function of its own"),
         ({"doc_to_image": "picture"}, "it asks about images or sounds"),
         ({"class": "Task"}, "it is written in Python"),
