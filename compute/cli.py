@@ -7,13 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from compute.devices import DEVICES
 from compute.errors import UserError
-
-if TYPE_CHECKING:
-    from compute.warehouse import Warehouse
 
 DEFAULT_STUDY = "studies/quickstart.yml"
 
@@ -86,28 +82,80 @@ def _parser() -> argparse.ArgumentParser:
         "--max-harm", type=float, metavar="PP", help="the most that any other target may lose, in percentage points"
     )
     _add_common(advise)
+    _add_export(verbs)
 
     ls = verb("ls", _ls, "list what a study may name")
     ls.add_argument("kind", nargs="?", help="only this kind; all kinds if left out")
     return parser
 
 
+def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "write marts as files and as tables of a paper, or mapped vectors as word2vec text"
+    export = verbs.add_parser("export", help=text, description=text[0].upper() + text[1:] + ".")
+    kinds = export.add_subparsers(dest="kind", required=True, metavar="WHAT")
+
+    text = "marts of a study as CSV, Parquet, LaTeX or Markdown"
+    marts = kinds.add_parser(
+        "marts",
+        help=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"""{text[0].upper() + text[1:]}, a file a mart: DIR/<mart>.<csv|parquet|tex|md>.
+
+csv and parquet hold every column as it is. latex and markdown are tables as a paper prints them: transfer cells as
+sources x targets, lexicon induction as methods x dictionary sizes, any other mart with all its columns; percentage
+points to one decimal with their sign, shares to three decimals, an en dash for no value. LaTeX files are for \\input
+and need the package booktabs (tables of more than 45 rows: longtable too).
+
+Read is what passed its checks: the published file. --warehouse warehouse.duckdb reads the marts as they are.""",
+    )
+    marts.set_defaults(run=_export_marts)
+    _add_study(marts)
+    marts.add_argument("--format", required=True, help="csv, parquet, latex or markdown")
+    marts.add_argument("--mart", action="append", default=[], help="only this mart, such as rpt_roles; may be repeated")
+    _add_warehouse(marts, Path("published", "warehouse.duckdb"), "published/warehouse.duckdb")
+
+    text = "mapped vectors of a study as word2vec text"
+    vectors = kinds.add_parser(
+        "vectors",
+        help=text,
+        description=f"{text[0].upper() + text[1:]}, both sides of each mapping that has landed: "
+        "DIR/<vectors>/<method>-<variant>-<dictionary size>-<seed>/<source>-<target>.<language>.vec, which gensim's "
+        "KeyedVectors.load_word2vec_format reads.",
+    )
+    vectors.set_defaults(run=_export_vectors)
+    _add_study(vectors)
+    vectors.add_argument("--method", action="append", default=[], help="only this mapping method; may be repeated")
+    vectors.add_argument("--pair", action="append", default=[], help="only this pair, such as en-de; may be repeated")
+    vectors.add_argument(
+        "--size", action="append", default=[], type=int, help="only this dictionary size; may be repeated"
+    )
+    _add_warehouse(vectors)
+
+    for one in (marts, vectors):
+        one.add_argument("--to", type=Path, required=True, metavar="DIR", help="where to write; made if not there")
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
+    _add_study(parser)
+    _add_warehouse(parser)
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study",
         type=Path,
         default=Path(os.environ.get("STUDY", DEFAULT_STUDY)),
-        help=f"the study file (STUDY; default: {DEFAULT_STUDY})",
+        help=f"the study file, or the name of a study in the warehouse (STUDY; default: {DEFAULT_STUDY})",
     )
-    _add_warehouse(parser)
 
 
-def _add_warehouse(parser: argparse.ArgumentParser) -> None:
+def _add_warehouse(parser: argparse.ArgumentParser, default: Path | None = None, told: str = "") -> None:
+    """`default`, told in the help as `told`, in the place of WAREHOUSE."""
     parser.add_argument(
         "--warehouse",
         type=Path,
-        default=Path(os.environ.get("WAREHOUSE", "warehouse.duckdb")),
-        help="the DuckDB file (WAREHOUSE; default: warehouse.duckdb)",
+        default=default or Path(os.environ.get("WAREHOUSE", "warehouse.duckdb")),
+        help=f"the DuckDB file (default: {told})" if told else "the DuckDB file (WAREHOUSE; default: warehouse.duckdb)",
     )
     parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for a lock (default: 60)")
 
@@ -153,14 +201,13 @@ def _load(options: argparse.Namespace) -> int:
     return Session(options.study, options.warehouse, options.wait, _say).load()
 
 
-def _study_name(options: argparse.Namespace, warehouse: Warehouse) -> str:
-    """The study that `--study` means: that of a study file, or, where there is no such file, one in the warehouse."""
+def _study_name(options: argparse.Namespace) -> str:
+    """The study that `--study` means: that of a study file, or, where it is no file's name, one in the warehouse."""
     from compute.study_file import read_study
 
-    name = str(options.study)
-    if not options.study.exists() and warehouse.registered(name) is not None:
-        return name
-    return read_study(options.study).study
+    if options.study.exists() or options.study.suffix in (".yml", ".yaml"):
+        return read_study(options.study).study
+    return str(options.study)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -169,7 +216,7 @@ def _check(options: argparse.Namespace) -> int:
     from compute.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
-    study = _study_name(options, warehouse)
+    study = _study_name(options)
     code = audit(study, warehouse, _say)
     if code == 0:
         _say(f"{PUBLISHED}: {study}: {publish(study, warehouse):,} mart rows published")
@@ -179,11 +226,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from compute.warehouse import Warehouse
     from report.page import write_report
 
-    warehouse = Warehouse(options.warehouse, options.wait, _say)
-    study = _study_name(options, warehouse)
+    study = _study_name(options)
     if not options.warehouse.exists():
         raise UserError(f"{options.warehouse}: no such warehouse; run `make compute` and `make build` first")
     write_report(options.warehouse, study, options.output)
@@ -206,11 +251,31 @@ def _advise(options: argparse.Namespace) -> int:
     from compute.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
-    # What is no file's name is a study's: `advise` knows those it could be.
-    is_file = options.study.exists() or options.study.suffix in (".yml", ".yaml")
-    study = _study_name(options, warehouse) if is_file else str(options.study)
-    print(advise(warehouse, study, options.target, options.model, options.max_harm), end="")
+    print(advise(warehouse, _study_name(options), options.target, options.model, options.max_harm), end="")
     return 0
+
+
+def _export_marts(options: argparse.Namespace) -> int:
+    from compute.export.marts import export_marts
+    from compute.warehouse import Warehouse
+
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    study = _study_name(options)
+    written = export_marts(warehouse, study, options.format, options.to, options.mart)
+    _say(f"{options.to}: {len(written)} marts of {study} exported")
+    return 0
+
+
+def _export_vectors(options: argparse.Namespace) -> int:
+    from compute.artifacts import ArtifactStore
+    from compute.export.vectors import export_vectors
+    from compute.session import ARTIFACTS
+    from compute.warehouse import Warehouse
+
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    study = _study_name(options)
+    store = ArtifactStore(ARTIFACTS)
+    return export_vectors(warehouse, study, store, options.to, _say, options.method, options.pair, options.size)
 
 
 def _ls(options: argparse.Namespace) -> int:

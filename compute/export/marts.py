@@ -1,0 +1,130 @@
+"""Marts of one study as files: CSV and Parquet by DuckDB's own COPY, LaTeX and Markdown as a paper prints them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from compute.errors import UserError
+from compute.export import latex, markdown
+from compute.export.layouts import LAYOUTS, ORDER, EveryColumn
+from compute.export.paper_table import PaperTable
+from compute.names import UnknownName
+from compute.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a mart becomes a file: the ending of its name, and what writes it from (connection, mart, study, path)."""
+
+    suffix: str
+    write: Callable[[duckdb.DuckDBPyConnection, str, str, Path], None]
+
+
+def export_marts(
+    warehouse: Warehouse,
+    study: str,
+    file_format: str,
+    folder: Path,
+    marts: Sequence[str] = (),
+) -> list[Path]:
+    """Writes `<folder>/<mart>.<ending>` for each of `marts` (none: all of them), each file whole or not at all.
+
+    A mart that has no rows of the study gives a file that says so: an old one of that name never stays behind.
+
+    Raises:
+        UserError: no such format, study or mart; no warehouse or one without marts; a folder that cannot be written.
+    """
+    if file_format not in FORMATS:
+        raise UserError(str(UnknownName("format", file_format, FORMATS)))
+    if not warehouse.path.exists():
+        raise UserError(
+            f"{warehouse.path}: no such warehouse; `transfer check` publishes a study that passes, and "
+            "`--warehouse warehouse.duckdb` exports one that was not checked"
+        )
+    with warehouse.connect(read_only=True) as connection:
+        known = _marts(connection, warehouse.path)
+        wanted = list(dict.fromkeys(marts)) or known
+        for mart in wanted:
+            if mart not in known:
+                raise UserError(f"{warehouse.path}: {UnknownName('mart', mart, known)}")
+        _require_study(connection, warehouse.path, study)
+        form = FORMATS[file_format]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return [_write(connection, mart, study, folder / f"{mart}{form.suffix}", form) for mart in wanted]
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _marts(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    rows = connection.execute(
+        "select table_name from information_schema.tables where table_schema = 'marts' order by table_name"
+    ).fetchall()
+    if not rows:
+        raise UserError(f"{path}: it has no marts; run `make build` first")
+    return [name for (name,) in rows]
+
+
+def _require_study(connection: duckdb.DuckDBPyConnection, path: Path, study: str) -> None:
+    known = [name for (name,) in connection.execute("select study from raw.studies order by study").fetchall()]
+    if study not in known:
+        raise UserError(f"{path}: {UnknownName('study', study, known)}")
+
+
+def _write(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path, form: Format) -> Path:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        form.write(connection, mart, study, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _rows_of(mart: str) -> str:
+    """SQL of a study's rows of a mart, the study being its one parameter, always in the same order."""
+    return f"""select * from marts."{mart}" where study = $1 order by {ORDER.get(mart, "all")}"""
+
+
+def _copy(options: str) -> Callable[[duckdb.DuckDBPyConnection, str, str, Path], None]:
+    def write(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path) -> None:
+        quoted = str(path.absolute()).replace("'", "''")
+        connection.execute(f"copy ({_rows_of(mart)}) to '{quoted}' ({options})", [study])
+
+    return write
+
+
+def _latex(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path) -> None:
+    tables = paper_tables(connection, mart, study)
+    path.write_text(latex.document(tables, mart.replace("_", "-"), _told(mart, study, tables)), encoding="utf-8")
+
+
+def _markdown(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path) -> None:
+    tables = paper_tables(connection, mart, study)
+    path.write_text(markdown.document(tables, _told(mart, study, tables)), encoding="utf-8")
+
+
+def _told(mart: str, study: str, tables: Sequence[PaperTable]) -> str:
+    return f"marts.{mart} of study {study}{'' if tables else ': no rows'}"
+
+
+def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -> list[PaperTable]:
+    """A study's rows of a mart as the tables of a paper; none if it has no rows."""
+    cursor = connection.execute(_rows_of(mart), [study])
+    types = {column[0]: str(column[1]) for column in cursor.description or ()}
+    rows = [dict(zip(types, row, strict=True)) for row in cursor.fetchall()]
+    return LAYOUTS.get(mart, EveryColumn()).tables(rows, types)
+
+
+FORMATS: Mapping[str, Format] = {
+    "csv": Format(".csv", _copy("format csv, header")),
+    "parquet": Format(".parquet", _copy("format parquet, compression zstd")),
+    "latex": Format(".tex", _latex),
+    "markdown": Format(".md", _markdown),
+}
+"""What `--format` may be."""

@@ -1,0 +1,229 @@
+"""Tables of a paper: whatever stands in a name, other programs read it back."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
+from pylatexenc.latexwalker import LatexEnvironmentNode, LatexMacroNode, LatexSpecialsNode, LatexWalker
+
+from compute.export import latex, markdown
+from compute.export.columns import as_printed, heading
+from compute.export.latex import LONGEST
+from compute.export.layouts import LAYOUTS, EveryColumn
+from compute.export.paper_table import PaperTable
+
+HOSTILE = r"a_b & 50% of $x^2$ ~ #1 {y} \input{z} <c> |d| [e] *f* `g` \\"
+cells = st.one_of(st.none(), st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> PaperTable:
+    n = draw(st.integers(1, 4))
+    row = st.tuples(*[cells] * n)
+    head = tuple(
+        draw(st.tuples(*[st.text("ab_&%[", min_size=1, max_size=3)] * n)) for _ in range(draw(st.integers(1, 2)))
+    )
+    body = tuple(draw(st.lists(row, min_size=1, max_size=4)))
+    return PaperTable(draw(st.text("caption_%&{}", max_size=20)), head, (False,) + (True,) * (n - 1), body)
+
+
+def seen(text: str | None) -> str:
+    """What a reader sees of a cell: spaces at its ends and in a row are one or none."""
+    return "–" if text is None else " ".join(text.split())
+
+
+# ---- LaTeX, read by pylatexenc ----
+
+
+def latex_rows(text: str) -> list[list[str]]:
+    """Cells of the rows of every tabular, as an independent parser sees them."""
+    known = re.sub(r"\\cmidrule\(lr\)\{\d+-\d+\}", "", text).replace(r"\char34{}", r"\textquotedbl{}")
+    nodes, _, _ = LatexWalker(known, tolerant_parsing=False).get_latex_nodes()
+    found: list[list[str]] = []
+    for tabular in environments(nodes):
+        row: list[list[Any]] = [[]]
+        for node in tabular.nodelist:
+            if isinstance(node, LatexSpecialsNode) and node.specials_chars == "&":
+                row.append([])
+            elif isinstance(node, LatexMacroNode) and node.macroname == "\\":
+                assert not node.latex_verbatim().strip("\\\n "), "a cell became an argument of the line's end"
+                found.append([plain(cell) for cell in row])
+                row = [[]]
+            elif not (isinstance(node, LatexMacroNode) and node.macroname.endswith(("rule", "caption", "label"))):
+                row[-1].append(node)
+    return found
+
+
+# Macros of LaTeX's own that pylatexenc does not know, or knows as another sign.
+KNOWN = {
+    "textless": "<", "textgreater": ">", "textbar": "|", "textasciicircum": "^", "textquotesingle": "'",
+    "textquotedbl": '"',
+}  # fmt: skip
+MACROS = get_default_latex_context_db()
+MACROS.add_context_category("own", prepend=True, macros=[MacroTextSpec(*pair) for pair in KNOWN.items()])
+
+
+def environments(nodes: Any) -> list[LatexEnvironmentNode]:
+    there = [node for node in nodes if isinstance(node, LatexEnvironmentNode)]
+    return [
+        inner
+        for node in there
+        for inner in ([node] if node.environmentname == "tabular" else environments(node.nodelist))
+    ]
+
+
+def plain(nodes: list[Any]) -> str:
+    text = LatexNodes2Text(MACROS, math_mode="text", strict_latex_spaces=True).nodelist_to_text(nodes)
+    return " ".join(text.split())
+
+
+@settings(deadline=None, max_examples=60)
+@given(tables())
+@example(PaperTable(HOSTILE, ((HOSTILE,),), (False,), ((HOSTILE,), ("[2pt]",), ("*",), ("--",), (None,))))
+def test_latex_says_what_the_table_says(table: PaperTable) -> None:
+    text = latex.document([table], "x", "told")
+    rows = [row for row in latex_rows(text) if row]
+    assert [[seen(cell) for cell in row] for row in table.body] == rows[len(table.head) :]
+    assert rows[len(table.head) - 1] == [seen(cell) for cell in table.head[-1]]
+
+
+def test_hostile_names_are_escaped_by_the_letter() -> None:
+    assert latex.escape("a_b & 50% ~ #1 {x} $ ^ \\") == (
+        r"a\_b \& 50\% \textasciitilde{} \#1 \{x\} \$ \textasciicircum{} \textbackslash{}"
+    )
+    assert latex.escape("−3.2 – two\nlines") == "$-$3.2 -- two lines"
+
+
+needs_latex = pytest.mark.skipif(
+    not shutil.which("pdflatex") or subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True).returncode != 0,
+    reason="no LaTeX with booktabs on this machine",
+)
+
+
+@needs_latex
+def test_latex_compiles(tmp_path: Path) -> None:
+    printable = "".join(map(chr, range(32, 127)))
+    every = PaperTable(printable, ((printable, "−1.0"),), (False, True), ((printable, "[−1.0, +2.3]"), ("[x]", None)))
+    spans = PaperTable(
+        "two heads", (("", "a", "a", "b"), ("", "c", "d", "e")), (False, True, True, True), (("r", "1", "2", None),)
+    )
+    long = PaperTable("long", (("n",),), (True,), tuple((str(n),) for n in range(2 * LONGEST)))
+    (tmp_path / "tables.tex").write_text(latex.document([every, spans, long], "x", printable), encoding="utf-8")
+    paper = r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}\input{tables}\end{document}"
+    (tmp_path / "paper.tex").write_text(paper)
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").exists()
+
+
+# ---- Markdown, read by markdown-it ----
+
+
+def markdown_rows(text: str) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and rows and token.level > 2:
+            assert {child.type for child in token.children or []} <= {"text", "text_special"}, token.content
+            rows[-1].append(" ".join("".join(child.content for child in token.children or []).split()))
+    return rows
+
+
+@settings(deadline=None, max_examples=60)
+@given(tables())
+@example(PaperTable(HOSTILE, ((HOSTILE,),), (False,), ((HOSTILE,), ("&copy; ![x](y) <b>",), (None,))))
+def test_markdown_says_what_the_table_says(table: PaperTable) -> None:
+    head, *body = markdown_rows(markdown.document([table], "told"))
+    assert body == [[seen(cell) for cell in row] for row in table.body]
+    assert len(head) == len(table.head[-1])
+
+
+# ---- layouts ----
+
+
+def test_methods_stand_in_rows_and_sizes_in_columns_as_in_acl_2019() -> None:
+    keys = {"variant": "default", "vectors": "ft", "retrieval": "csls"}
+    rows = [
+        keys | {"method": method, "scope": scope, "dictionary_size": size, "mean_map": value, "n_failures": failures}
+        for method, scope, size, value, failures in (
+            ("proc", "all", 1000, 0.3, 1), ("proc", "all", 5000, 0.4, 0), ("proc", "common", 1000, 0.5, 0),
+            ("proc", "common", 5000, 0.6, 0), ("vecmap", "all", 0, 0.1234, 2), ("vecmap", "common", 0, None, 0),
+        )
+    ]  # fmt: skip
+    [table] = LAYOUTS["rpt_bli_methods"].tables(rows, {})
+    assert table.head == (
+        ("", "all pairs", "all pairs", "all pairs", "common pairs", "common pairs", "common pairs"),
+        ("method", "no dictionary", "1,000", "5,000", "no dictionary", "1,000", "5,000"),
+    )
+    assert table.body == (
+        ("proc", None, "0.300 (1)", "0.400", None, "0.500", "0.600"),
+        ("vecmap", "0.123 (2)", None, None, None, None, None),
+    )
+    assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}" in latex.document([table], "x", "")
+
+
+def cell(source: str, target: str, delta: float | None, **keys: str | None) -> dict[str, object]:
+    return {
+        "variant": "default", "control": None, "model": "m@1", "prompt": "p", "source_task": "t",
+        "source_language": source, "target_task": "t", "target_language": target, "delta_pp": delta,
+    } | keys  # fmt: skip
+
+
+def test_cells_make_a_grid_for_each_model_and_control() -> None:
+    rows = [cell("de", "de", 3.14), cell("de", "en", -0.04), cell("en", "de", None), cell("en", "en", -2.0)]
+    placebo = [cell("de", "en", 0.5, control="placebo")]
+    tuned, control = LAYOUTS["fct_transfer"].tables([*rows, *placebo], {})
+    assert tuned.body == (("t", "de", "+3.1", "0.0"), ("t", "en", None, "−2.0"))
+    assert control.body == (("t", "de", "+0.5"),)
+    assert "Control none." in tuned.caption and "Control placebo." in control.caption
+
+
+def test_prompts_share_a_grid_only_where_no_place_would_hold_two_values() -> None:
+    apart = [cell("de", "de", 1.0, prompt="p"), cell("de", "de", 2.0, prompt="q")]
+    assert [table.body[0][-1] for table in LAYOUTS["fct_transfer"].tables(apart, {})] == ["+1.0", "+2.0"]
+    together = [cell("de", "de", 1.0, prompt="p"), cell("de", "en", 2.0, prompt="q")]
+    [table] = LAYOUTS["fct_transfer"].tables(together, {})
+    assert table.body == (("t", "de", "+1.0", "+2.0"),)
+
+
+def test_other_marts_show_all_columns_but_the_ones_that_say_nothing() -> None:
+    types = {"study": "VARCHAR", "entity": "VARCHAR", "share": "DOUBLE", "q_value": "DOUBLE", "n": "BIGINT"}
+    rows = [
+        {"study": "s", "entity": entity, "share": value, "q_value": None, "n": 1234}
+        for entity, value in (("a", 0.25), ("b", -0.5))
+    ]
+    [table] = EveryColumn().tables(rows, types)
+    assert table.head == (("entity", "share", "n"),)
+    assert table.body == (("a", "0.250", "1,234"), ("b", "−0.500", "1,234"))
+    assert table.caption == "All columns. Study: s; no values: q value."
+    [single] = EveryColumn().tables(rows[:1], types)
+    assert single.body == (("s", "a", "0.250", "1,234"),)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "printed"),
+    [
+        ("delta_pp", 3.149, "+3.1"), ("delta_pp", -0.04, "0.0"), ("delta_pp", None, None), ("ci_low", -1.25, "−1.2"),
+        ("delta_se", 0.456, "0.46"), ("harm_pct", 33.333, "33.3"), ("p_value", 0.0001, "< 0.001"),
+        ("p_value", 0.04, "0.040"), ("seed", 1234, "1234"), ("n_cells", 1234, "1,234"), ("is_harm", True, "yes"),
+        ("score", 0.5, "0.500"),
+    ],
+)  # fmt: skip
+def test_values_are_rounded_as_their_unit_asks(column: str, value: object, printed: str | None) -> None:
+    assert as_printed(column, {"delta_pp": "DOUBLE"}, value) == printed
+
+
+def test_bounds_of_what_is_no_percentage_point_are_shares() -> None:
+    assert as_printed("ci_low", {"difference": "DOUBLE"}, -0.0312) == "−0.031"
+    assert re.fullmatch(r"delta \(pp\)", heading("delta_pp"))
