@@ -1,7 +1,8 @@
 """What a plugin is, and where plugins are found.
 
-Adding one: (1) write a file with a `Plugin` subclass, (2) name it in `BUILT_IN` below, or, outside this
-repository, in an entry point of the group `transfer.plugins`, (3) ask for it in a study under `plugins:`.
+Adding one: (1) write a file with a `Plugin` subclass, (2) name it in `ON_REQUEST` below, or, outside this
+repository, in an entry point of the group `transfer.plugins`, (3) ask for it in a study under `plugins:`. A plugin of
+one of the study's own sections is named in `BUILT_IN` and asked for by that section.
 """
 
 from __future__ import annotations
@@ -133,12 +134,17 @@ BUILT_IN: dict[str, str] = {
 }
 """Plugins of the study's own sections, in planning order: name -> "module:Class", imported on first use."""
 
+ON_REQUEST: dict[str, str] = {
+    "uriel": "compute.plugins.uriel:Uriel",
+}
+"""Plugins of ours that a study asks for by name under `plugins:`, as it does for others'."""
+
 ENTRY_POINT_GROUP = "transfer.plugins"
 
 
 def _locations() -> dict[str, str]:
     found = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return found | BUILT_IN
+    return found | ON_REQUEST | BUILT_IN
 
 
 def optional_plugins() -> list[str]:

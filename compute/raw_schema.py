@@ -274,7 +274,9 @@ TABLES: dict[str, Table] = {
                 Column("source_language", "varchar", "from"),
                 Column("target_language", "varchar", "to"),
                 Column("measure", "varchar", "name of the distance"),
-                Column("value", "double", "its value; larger is farther"),
+                Column(
+                    "value", "double", "its value; larger is farther; NULL where the source does not cover a language"
+                ),
                 JOB_KEY,
             ),
         ),

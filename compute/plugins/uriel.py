@@ -97,33 +97,28 @@ class Features:
         return cls({str(code): row for row, code in enumerate(languages)}, names, values[:, :, 0])
 
     def vectors(self, languages: Sequence[str], kind: Distance) -> NDArray[np.float64]:
-        """Feature vectors of one kind, [len(languages), features of that kind].
-
-        Raises:
-            ValueError: URIEL has no vector of some language, or only zeros; the message names them all.
-        """
-        codes = [_THREE_LETTERS.get(language, language) for language in languages]
-        absent = [language for language, code in zip(languages, codes, strict=True) if code not in self.languages]
-        if absent:
-            raise ValueError(
-                f"URIEL has no language {', '.join(absent)}; list the others under plugins.uriel.languages"
-            )
-        found = self.values[[self.languages[code] for code in codes]].astype(np.float64)
-        found = found[:, np.char.startswith(self.names, _PREFIXES[kind])]
-        empty = [language for language, vector in zip(languages, found, strict=True) if not vector.any()]
-        if empty:
-            raise ValueError(f"URIEL has no {kind} feature of {', '.join(empty)}")
+        """Feature vectors of one kind, [len(languages), features of that kind]; NaN for a language URIEL lacks."""
+        of_kind = self.values[:, np.char.startswith(self.names, _PREFIXES[kind])]
+        found = np.full((len(languages), of_kind.shape[1]), np.nan)
+        for i, language in enumerate(languages):
+            row = self.languages.get(_THREE_LETTERS.get(language, language))
+            if row is not None:
+                found[i] = of_kind[row]
         return found
 
 
 def cosine_distances(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 − cosine of every two rows, [n, n]; rows [n, d] are not all zeros."""
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    """1 − cosine of every two rows of [n, d], [n, n]; NaN with a row that is NaN or all zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.where(lengths == 0, np.nan, lengths)
     return np.clip(1.0 - unit @ unit.T, 0.0, 2.0)
 
 
 class Uriel(Plugin):
-    """Rows of `raw.language_distances`: every ordered pair of different languages, one job for all of them."""
+    """Rows of `raw.language_distances`: every ordered pair of different languages, one job for all of them.
+
+    A language that URIEL lacks, or of which it has no feature of a kind, has its rows too, with value NULL.
+    """
 
     name = "uriel"
     version = "1"
@@ -158,12 +153,15 @@ class Uriel(Plugin):
             except (UserError, ValueError) as error:
                 yield job, JobError(str(error))
                 continue
+            if all(np.isnan(values).all() for values in distances.values()):
+                yield job, JobError(f"URIEL has no features of any of {', '.join(languages)}")
+                continue
             rows = [
                 {
                     "source_language": languages[source],
                     "target_language": languages[target],
                     "measure": kind,
-                    "value": float(values[source, target]),
+                    "value": None if np.isnan(values[source, target]) else float(values[source, target]),
                 }
                 for kind, values in distances.items()
                 for source, target in permutations(range(len(languages)), 2)

@@ -1,4 +1,4 @@
-"""Can these be ranks, and means of them?"""
+"""Can these be ranks, and means of them? Is every language placed among the others?"""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ CHECKS = (
                 or p_at_5 not between 0 and 1
                 or p_at_10 not between 0 and 1
                 or coverage not between 0 and 1
+        """,
+    ),
+    Check(
+        name="languages_have_distances",
+        severity="warning",
+        description="Every language whose distances were asked for has some: its source covers it.",
+        sql="""
+            select source_language as language, measure, count(*) as n_pairs
+            from language_distances
+            group by all
+            having count(value) = 0
+            order by all
         """,
     ),
 )

@@ -64,6 +64,13 @@ def _language_models(raw: RawRows, study: str) -> None:
                     _score(raw, study, 18 + gain, model=model, source=source, control=control, seed=seed, target=target)
 
 
+def _distances(raw: RawRows, study: str) -> None:
+    key = raw.job(study, "uriel")
+    for source, target in (("de", "en"), ("en", "de")):
+        pair = {"source_language": source, "target_language": target}
+        raw.add("language_distances", job_key=key, **pair, measure="syntactic", value=0.1)
+
+
 def _items_to_train_on(raw: RawRows) -> None:
     test_items = [row for row in raw.rows["items"] if row["item_id"] in ("i0", "i1")]
     for row in test_items:
@@ -125,6 +132,7 @@ def raw_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
         raw.model(model, "llama")
     _language_models(raw, STUDY)
     _embeddings(raw, STUDY)
+    _distances(raw, STUDY)
     _items_to_train_on(raw)
     for row in [row for row in raw.rows["study_jobs"] if row["study"] == STUDY]:
         raw.add("study_jobs", **row | {"study": EMBEDDINGS_ONLY if row["plugin"] == "bli" else LANGUAGE_MODELS_ONLY})
@@ -242,6 +250,10 @@ DAMAGE: list[tuple[str, str]] = [
         where (config ->> '$.step') = 'train' and (config ->> '$.source_language') = 'de'""",
     ),
     ("ranks_start_at_one", "update raw.bli_ranks set rank = 0 where pair_number = 0 and retrieval = 'csls'"),
+    (
+        "languages_have_distances",
+        "update raw.language_distances set value = null where source_language = 'de'",
+    ),
     ("bli_scores_are_shares", "update marts.fct_bli set p_at_1 = 1.01 where source_language = 'de'"),
 ]
 

@@ -141,6 +141,7 @@ def test_the_published_grid_is_planned_without_network(monkeypatch: pytest.Monke
     study = read_study(TINY_FILE.parents[2] / "studies" / "donors_recipients.yml")
     jobs = study_jobs(study)
     steps = Counter(job.config.get("step", job.plugin) for job in jobs.values())
-    assert steps == {"score": 9 * 44 * 3 * 44, "train": 9 * 44 * 3, "baseline": 9 * 44, "items": 44, "checkpoint": 9}
+    expected = {"score": 9 * 44 * 3 * 44, "train": 9 * 44 * 3, "baseline": 9 * 44, "items": 44, "checkpoint": 9}
+    assert steps == expected | {"uriel": 1}
     prompts = {job.config["prompt"].partition("@")[0] for job in jobs.values() if job.config.get("step") == "train"}
     assert prompts == {"cloze", "lettered"}

@@ -12,10 +12,10 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
 from compute.artifacts import ArtifactStore
-from compute.catalog import MIRROR_VARIABLE
+from compute.catalog import MIRROR_VARIABLE, fetch, find
 from compute.errors import JobError
-from compute.plugin import Context, Planned
-from compute.plugins.uriel import Features, Settings, Uriel, cosine_distances
+from compute.plugin import Context, Outcome, Planned
+from compute.plugins.uriel import Features, Settings, Uriel, cosine_distances, study_languages
 from compute.study import Study
 from compute.study_file import read_study
 
@@ -52,16 +52,13 @@ def test_only_features_of_the_kind_count(small: Path) -> None:
     np.testing.assert_array_equal(features.vectors(["en", "de"], "inventory"), [[1, 1], [1, 1]])
 
 
-@pytest.mark.parametrize(
-    ("languages", "kind", "message"),
-    [
-        (["de", "fr", "qqq"], "syntactic", "no language fr, qqq; list the others"),
-        (["de", "en"], "phonological", "no phonological feature of de"),
-    ],
-)
-def test_languages_without_features_are_named(small: Path, languages: list[str], kind: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Features.read(small).vectors(languages, kind)  # type: ignore[arg-type]
+def test_languages_without_features_have_no_distance(small: Path) -> None:
+    features = Features.read(small)
+    distances = cosine_distances(features.vectors(["de", "fr", "en"], "syntactic"))
+    np.testing.assert_array_equal(np.isnan(distances), [[False, True, False], [True] * 3, [False, True, False]])
+    # Of German no phonological feature holds; of xyz and English the same one does.
+    tones = cosine_distances(features.vectors(["de", "xyz", "en"], "phonological"))
+    np.testing.assert_array_equal(tones, [[np.nan] * 3, [np.nan, 0, 0], [np.nan, 0, 0]])
 
 
 def test_damaged_archives_are_refused(tmp_path: Path) -> None:
@@ -101,6 +98,49 @@ def test_rows_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert rows["syntactic", "en", "fr"] == pytest.approx(0.18825, abs=1e-5)
     assert rows["syntactic", "deu", "en"] == pytest.approx(0.0975, abs=1e-4)
     assert all(value == rows[kind, target, source] for (kind, source, target), value in rows.items())
+
+
+def rows_of(outcome: Outcome) -> list[tuple[object, ...]]:
+    assert not isinstance(outcome, JobError), outcome
+    return [tuple(row.values()) for row in outcome["language_distances"]]
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public data is not beside the project")
+def test_a_language_that_uriel_lacks_has_rows_without_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, str(MIRROR))
+    (job,) = Uriel().plan(TINY, Planned(), Settings(languages=("en", "qqq", "de"), distances=("syntactic",)))
+    ((_, outcome),) = Uriel().run([job], context(tmp_path))
+    without = {(source, target) for source, target, _, value in rows_of(outcome) if value is None}
+    assert without == {("de", "qqq"), ("qqq", "de"), ("en", "qqq"), ("qqq", "en")}
+    assert len(rows_of(outcome)) == 6
+    (nothing,) = Uriel().plan(TINY, Planned(), Settings(languages=("qqq", "qqp")))
+    ((_, outcome),) = Uriel().run([nothing], context(tmp_path))
+    assert "URIEL has no features of any of qqp, qqq" in str(outcome)
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public data is not beside the project")
+def test_a_file_that_was_changed_fails_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = find("antonisa/lang2vec", "lang2vec/data/feature_predictions.npz")
+    copy = tmp_path / entry.key
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((MIRROR / entry.key).read_bytes() + b"!")
+    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path))
+    (job,) = Uriel().plan(TINY, Planned(), Settings())
+    ((_, outcome),) = Uriel().run([job], context(tmp_path))
+    assert isinstance(outcome, JobError)
+    assert f"expected {entry.sha256}" in str(outcome)
+
+
+@pytest.mark.parametrize("name", ["donors_recipients", "bible_bli", "real_small", "xling_eval"])
+def test_published_studies_ask_for_it_and_uriel_has_their_languages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = read_study(Path(__file__).parents[2] / "studies" / f"{name}.yml")
+    assert "uriel" in study.plugins
+    if not MIRROR.is_dir():
+        pytest.skip("the mirror of public data is not beside the project")
+    monkeypatch.setenv(MIRROR_VARIABLE, str(MIRROR))
+    features = Features.read(fetch(find("antonisa/lang2vec", "lang2vec/data/feature_predictions.npz")))
+    for kind in ("syntactic", "phonological", "inventory"):
+        assert np.isfinite(cosine_distances(features.vectors(study_languages(study), kind))).all()  # type: ignore[arg-type]
 
 
 def test_a_file_that_cannot_be_had_fails_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
