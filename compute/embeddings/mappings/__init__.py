@@ -28,6 +28,11 @@ METHODS: dict[str, str] = {
     "proc_b": "compute.embeddings.mappings.proc_b:BootstrappedProcrustes",
     "dlv": "compute.embeddings.mappings.dlv:LatentVariableMatching",
     "rcsls": "compute.embeddings.mappings.rcsls:RelaxedCsls",
+    "vecmap": "compute.embeddings.mappings.vecmap:VecMap",
+    "vecmap_semi_supervised": "compute.embeddings.mappings.vecmap:VecMapSemiSupervised",
+    "vecmap_supervised": "compute.embeddings.mappings.vecmap:VecMapSupervised",
+    "icp": "compute.embeddings.mappings.icp:IterativeClosestPoints",
+    "gwa": "compute.embeddings.mappings.gwa:GromovWasserstein",
 }
 """Name in a study -> "module:class", imported on first use."""
 
