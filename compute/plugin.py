@@ -131,6 +131,8 @@ BUILT_IN: dict[str, str] = {
     "isometry": "compute.plugins.isometry:Isometry",
     "mapping": "compute.plugins.mapping:Map",
     "bli": "compute.plugins.bli:InduceLexicon",
+    "cldc": "compute.plugins.cldc:ClassifyDocuments",
+    "clir": "compute.plugins.clir:RetrieveDocuments",
 }
 """Plugins of the study's own sections, in planning order: name -> "module:Class", imported on first use."""
 

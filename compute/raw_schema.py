@@ -246,11 +246,14 @@ TABLES: dict[str, Table] = {
             (
                 *_MAPPING_KEYS,
                 Column("task", "varchar", "'xnli', 'cldc' or 'clir'"),
+                Column("collection", "varchar", "where the items come from"),
                 Column("classifier", "varchar", "the model on top of the mapped vectors"),
                 Column("item_id", "varchar", "document, query or sentence pair"),
-                Column("gold", "varchar", "right label"),
-                Column("prediction", "varchar", "predicted label"),
-                Column("score", "double", "item score (average precision for clir)"),
+                Column("gold", "varchar", "right label; clir: ids of the relevant documents, a space between"),
+                Column("prediction", "varchar", "predicted label; clir: id of the best document"),
+                Column("score", "double", "clir: average precision; else the probability given to the right label"),
+                Column("words", "integer", "words of the item"),
+                Column("known_words", "integer", "those with a vector; 0: the item is a zero vector"),
             ),
         ),
         Table(

@@ -19,6 +19,7 @@ from pydantic import (
 
 from compute.embeddings.corpora import BIBLES
 from compute.embeddings.dictionary_files import XLING_LANGUAGES, XLING_TEST_ROWS, XLING_TRAINING
+from compute.embeddings.downstream.settings import Downstream
 from compute.embeddings.isometry import MEASURES, MEASURES_OF_PAIRS
 from compute.embeddings.mappings import METHODS, MappingMethod, load_method
 from compute.embeddings.numeral_corpus import dictionary_limit
@@ -66,6 +67,13 @@ def _no_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 NoRepeats = AfterValidator(_no_repeats)
+
+
+def _collections_differ(entries: tuple[Downstream, ...]) -> tuple[Downstream, ...]:
+    _no_repeats(tuple(f"{entry.task} on {entry.collection}" for entry in entries))
+    return entries
+
+
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], NoRepeats]
 Languages = Annotated[tuple[Language, ...], Field(min_length=1), NoRepeats]
 
@@ -224,6 +232,7 @@ class Embeddings(Section):
     preprocessing: Preprocessing = "unit"
     variants: dict[Name, EmbeddingVariant] = {}
     isometry: Annotated[tuple[Measure, ...], NoRepeats] = ()
+    downstream: Annotated[tuple[Downstream, ...], AfterValidator(_collections_differ)] = ()
 
     @field_validator("languages")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from compute.embeddings.downstream import load_classifier
 from compute.embeddings.mappings import load_method
 from compute.errors import UserError
 from compute.language_models.settings import Lora
@@ -48,6 +49,10 @@ def _open_sections(study: Study) -> Iterator[tuple[tuple[str | int, ...], Any, C
         yield ("variants", name), Lora, partial(study.lora_variant, name)
     for position, entry in enumerate(study.embeddings.methods if study.embeddings else ()):
         yield ("embeddings", "methods", position, "settings"), load_method(entry.name), entry.build
+    for number, task in enumerate(study.embeddings.downstream if study.embeddings else ()):
+        for position, chosen in enumerate(task.classifiers):
+            place = ("embeddings", "downstream", number, "classifiers", position, "settings")
+            yield place, load_classifier(task.task, chosen.name), partial(task.build, chosen)
     for name, section in study.plugins.items():
         plugin = load_plugin(name)
         yield ("plugins", name), plugin.Config, partial(configure, plugin, section)
@@ -58,6 +63,13 @@ Reference = tuple[tuple[str | int, ...], Callable[[], object]]
 
 def _references(study: Study) -> Iterator[Reference]:
     """Where names stand that other parts of the study, or files, must have, and how each is looked up."""
+    if study.embeddings is not None:
+        for number, entry in enumerate(study.embeddings.downstream):
+            key = "pairs" if entry.pairs else "folder" if entry.folder else "collection"
+            yield (
+                ("embeddings", "downstream", number, key),
+                partial(entry.check_pairs, study.embeddings.language_pairs),
+            )
     for role, grid in (("sources", study.sources), ("targets", study.targets)):
         for number, block in enumerate(grid.blocks if grid is not None else ()):
             place = (role, "blocks", number)

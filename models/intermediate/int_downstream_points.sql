@@ -38,6 +38,7 @@ paired as (
         downstream.study,
         downstream.variant,
         downstream.task,
+        downstream.collection,
         downstream.classifier,
         downstream.vectors,
         downstream.source_language,
@@ -58,7 +59,7 @@ paired as (
     where downstream.metric != 'macro_f1' and downstream.score is not null and bli_of_pair.map is not null
 ),
 
-{%- set pair = "study, variant, task, classifier, vectors, source_language, target_language" %}
+{%- set pair = "study, variant, task, collection, classifier, vectors, source_language, target_language" %}
 
 -- A pair with one method has nothing to compare.
 centred as (

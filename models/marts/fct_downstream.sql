@@ -22,7 +22,10 @@ runs as (
         any_value(source_language) as source_language,
         any_value(target_language) as target_language,
         any_value(dictionary_size) as dictionary_size,
-        avg(score) as mean_score
+        any_value(collection) as collection, -- noqa: RF04
+        avg(score) as mean_score,
+        count(*) as n_items,
+        count(*) filter (where known_words = 0) as n_oov
     from downstream_items
     group by job_key, task, classifier
 ),
@@ -97,9 +100,12 @@ final as (
         by_run.target_language,
         by_run.dictionary_size,
         by_run.task,
+        by_run.collection,
         by_run.classifier,
         by_run.metric,
-        avg(by_run.score) as score
+        avg(by_run.score) as score,
+        max(by_run.n_items) as n_items,
+        max(by_run.n_oov) as n_oov
     from by_run
     inner join study_jobs on by_run.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study

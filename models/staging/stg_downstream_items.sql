@@ -13,11 +13,14 @@ final as (
         dictionary_size,
         seed,
         task,
+        collection,
         classifier,
         item_id,
         gold,
         prediction,
-        score
+        score,
+        words,
+        known_words
     from downstream_items
 )
 
