@@ -10,9 +10,18 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from compute.errors import UserError
 from compute.warehouse import Warehouse
+
+DATA_DOCS = Path("target", "data_docs")
+"""Great Expectations' pages, a folder a study; below the working directory, which is the repository's root."""
+
+
+def docs_folder(study: str) -> Path:
+    """Where the pages about `study` are: its name with all but letters, digits and `_-` percent-encoded."""
+    return DATA_DOCS / quote(study, safe="").replace(".", "%2E").replace("~", "%7E")
 
 
 def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
@@ -31,6 +40,7 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         findings_file = Path(folder, "findings.json")
         command = [sys.executable, "-m", "data_checks", str(warehouse.path), study, str(findings_file)]
+        command += ["--docs", str(docs_folder(study))]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode == 2:
             raise UserError(done.stderr.strip().splitlines()[-1])
@@ -58,5 +68,5 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
     for finding in failed:
         say(f"{finding['severity']}: {finding['expectation']}: {finding['observed']}")
     errors = sum(finding["severity"] == "error" for finding in failed)
-    say(f"{len(findings)} checks, {errors} errors, {len(failed) - errors} warnings")
+    say(f"{len(findings)} checks, {errors} errors, {len(failed) - errors} warnings: {docs_folder(study)}/index.html")
     return 1 if errors else 0

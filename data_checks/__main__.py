@@ -1,5 +1,5 @@
-"""`python -m data_checks WAREHOUSE STUDY FINDINGS_JSON`: exit 0 when the checks ran, whatever they found; 2 with one
-line on stderr when the warehouse lacks what they read."""
+"""`python -m data_checks WAREHOUSE STUDY FINDINGS_JSON [--docs FOLDER]`: exit 0 when the checks ran,
+whatever they found; 2 with one line on stderr when the warehouse lacks what they read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ def main() -> int:
     parser.add_argument("warehouse", type=Path, help="DuckDB file, opened read-only")
     parser.add_argument("study", help="name of the study")
     parser.add_argument("findings", type=Path, help="JSON file to write")
+    parser.add_argument("--docs", type=Path, help="folder to write Great Expectations' Data Docs into")
     arguments = parser.parse_args()
 
     try:
         require(arguments.warehouse, arguments.study)
         from data_checks.runner import run_checks  # takes seconds to import
 
-        findings = run_checks(arguments.warehouse, arguments.study)
+        findings = run_checks(arguments.warehouse, arguments.study, arguments.docs)
     except NotCheckableError as error:
         print(error, file=sys.stderr)
         return 2

@@ -53,6 +53,36 @@ CHECKS = (
         """,
     ),
     Check(
+        name="baselines_agree",
+        severity="warning",
+        description="A model, target and prompt has one baseline score (to 0.0001), whatever it is compared with: a "
+        "base model scored again, for another seed or source, gives the same. (Computed studies are held to this by "
+        "one_baseline_per_target; of an import it asks to look, since its differences stand as published.)",
+        sql="""
+            with baselines as (
+                select model, variant, target_task, target_language, prompt, metric, baseline_score as score
+                from fct_transfer
+                union all
+                select model, variant, target_task, target_language, prompt, metric, baseline_score
+                from aggregate_scores
+                where source_task is not null
+                union all
+                select model, variant, target_task, target_language, prompt, metric, score
+                from aggregate_scores
+                where source_task is null and source_language is null
+            )
+
+            select
+                model, variant, target_task, target_language, prompt, metric,
+                min(score) as lowest, max(score) as highest, count(distinct score) as n_different
+            from baselines
+            where isfinite(score)
+            group by all
+            having max(score) - min(score) > 0.0001
+            order by all
+        """,
+    ),
+    Check(
         name="no_target_alone_at_chance",
         severity="warning",
         description="No base model is at chance on a target (at most 2 standard errors of a guesser above it) while "

@@ -42,6 +42,92 @@ CHECKS = (
         """,
     ),
     Check(
+        name="transfer_exceeds_placebo",
+        severity="warning",
+        description="Off the cell it was tuned on, a source moves scores further than its placebo (labels permuted) "
+        "does: the mean of delta_pp squared less its squared standard error, which sampling alone would make, is "
+        "larger than over the same cells of the placebo (4 cells or more).",
+        sql="""
+            with pairs as (
+                select
+                    tuned.model,
+                    tuned.variant,
+                    tuned.source_task,
+                    tuned.source_language,
+                    tuned.delta_pp ** 2 - coalesce(tuned.delta_se, 0) ** 2 as squared,
+                    placebo.delta_pp ** 2 - coalesce(placebo.delta_se, 0) ** 2 as placebo_squared
+                from fct_transfer as tuned
+                inner join fct_transfer as placebo
+                    on tuned.model = placebo.model
+                    and tuned.variant = placebo.variant
+                    and tuned.source_task = placebo.source_task
+                    and tuned.source_language = placebo.source_language
+                    and tuned.target_task = placebo.target_task
+                    and tuned.target_language = placebo.target_language
+                    and tuned.prompt is not distinct from placebo.prompt
+                    and placebo.control = 'placebo'
+                where
+                    tuned.control is null
+                    and tuned.regime != 'MT-ML'
+                    and tuned.delta_pp is not null
+                    and placebo.delta_pp is not null
+            )
+
+            select
+                model,
+                variant,
+                source_task,
+                source_language,
+                sqrt(greatest(avg(squared), 0)) as effect_pp,
+                sqrt(greatest(avg(placebo_squared), 0)) as placebo_effect_pp,
+                count(*) as n_cells
+            from pairs
+            group by model, variant, source_task, source_language
+            having count(*) >= 4 and avg(squared) <= avg(placebo_squared)
+            order by model, variant, source_task, source_language
+        """,
+    ),
+    Check(
+        name="gains_depend_on_the_source",
+        severity="warning",
+        description="No target gains alike from whatever a model is tuned on, as one does whose base model was not "
+        "asked in a way it understands: of 4 sources or more, in 2 tasks or more and the target itself apart, 80 % "
+        "give it between half and one and a half times their median gain, that being 5 points or more.",
+        sql="""
+            with cells as (
+                select * from fct_transfer
+                where control is null and regime != 'MT-ML' and delta_pp is not null
+            ),
+
+            medians as (
+                select
+                    model, variant, target_task, target_language, prompt,
+                    median(delta_pp) as median_pp,
+                    any_value(baseline_score) as baseline_score,
+                    count(*) as n_sources
+                from cells
+                group by model, variant, target_task, target_language, prompt
+                having count(*) >= 4 and count(distinct source_task) >= 2 and median(delta_pp) >= 5
+            )
+
+            select
+                medians.*,
+                100 * avg(cast(
+                    cells.delta_pp between 0.5 * medians.median_pp and 1.5 * medians.median_pp as integer
+                )) as alike_pct
+            from medians
+            inner join cells
+                on medians.model = cells.model
+                and medians.variant = cells.variant
+                and medians.target_task = cells.target_task
+                and medians.target_language = cells.target_language
+                and medians.prompt is not distinct from cells.prompt
+            group by all
+            having alike_pct >= 80
+            order by all
+        """,
+    ),
+    Check(
         name="trained_and_asked_alike",
         severity="warning",
         description="On the task it was tuned on, a model is asked with the prompt it was tuned with.",

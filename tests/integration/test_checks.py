@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ EMBEDDINGS_ONLY = "it's {embeddings}:only"
 
 N_ITEMS = 24
 TARGETS: list[Cell] = [(task, language) for task in ("parity", "compare") for language in ("de", "en", "nl")]
-SOURCES: list[Cell] = [("parity", "de"), ("parity", "en")]
+SOURCES: list[Cell] = [("parity", "de"), ("parity", "en"), ("compare", "nl"), ("compare", "en")]
 CHECKS = {check.name: check for checks in SUITES.values() for check in checks}
 
 
@@ -36,8 +37,9 @@ CHECKS = {check.name: check for checks in SUITES.values() for check in checks}
 
 
 def _score(raw: RawRows, study: str, n_correct: int, **keys: object) -> None:
-    """One scoring job; the right answers are spread evenly, gold takes turns, so no answer is constant."""
-    right = [(i + 1) * n_correct // N_ITEMS > i * n_correct // N_ITEMS for i in range(N_ITEMS)]
+    """One scoring job; who is right more often is right on the same items and more, which are spread; gold takes turns,
+    so no answer is constant."""
+    right = [7 * i % N_ITEMS < n_correct for i in range(N_ITEMS)]
     golds = [i // 2 % 2 for i in range(N_ITEMS)]
     answers = [gold if is_right else 1 - gold for gold, is_right in zip(golds, right, strict=True)]
     raw.scores(
@@ -239,10 +241,29 @@ DAMAGE: list[tuple[str, str]] = [
     ),
     ("baselines_have_no_seed", f"update marts.fct_scores set seed = 7 where {_BASELINE}"),
     ("no_target_alone_at_chance", f"update marts.fct_scores set score = 0.5 where {_BASELINE}"),
+    ("baselines_agree", f"update marts.fct_transfer set baseline_score = 0.7 where {_CELL}"),
+    (
+        "baselines_agree",
+        """insert into raw.study_jobs values ('both halves', 'k', 'import', 'import x.csv', '{}');
+        insert into raw.jobs (job_key, state) values ('k', 'landed');
+        insert into raw.aggregate_scores by name
+        select 'k' as job_key, 'm' as model, 'default' as variant, 'parity' as source_task, 'de' as source_language,
+            seed, 'parity' as target_task, 'en' as target_language, 'acc' as metric, 0.5 + seed / 100 as baseline_score
+        from (values (1), (2)) as seeds (seed)""",
+    ),
     ("deltas_are_possible", f"update marts.fct_transfer set delta_pp = -150 where {_CELL}"),
     (
         "tuning_beats_placebo",
         "update marts.fct_transfer set delta_pp = 50 where regime = 'MT-ML' and control = 'placebo'",
+    ),
+    (
+        "transfer_exceeds_placebo",
+        "update marts.fct_transfer set delta_pp = 20, delta_se = 5 where regime != 'MT-ML' and control = 'placebo'",
+    ),
+    (
+        "gains_depend_on_the_source",
+        """update marts.fct_transfer set delta_pp = 8 + ascii(source_task) % 7
+        where target_task = 'compare' and target_language = 'de' and control is null""",
     ),
     (
         "trained_and_asked_alike",
@@ -288,6 +309,29 @@ def test_damage_is_seen_by_its_check_alone(
     json.dumps(finding, allow_nan=False)
 
 
+_TO_COMPARE_DE = "target_task = 'compare' and target_language = 'de' and control is null"
+
+SOUND: dict[str, str] = {
+    "all gain alike, but little": f"update marts.fct_transfer set delta_pp = 3 where {_TO_COMPARE_DE}",
+    "sources of one task gain alike": f"""update marts.fct_transfer set delta_pp = 8
+        where {_TO_COMPARE_DE} and source_task = 'compare'""",
+    "all gain, some much more": f"""update marts.fct_transfer set delta_pp = 4 + 9 * (ascii(source_language) % 4)
+        where {_TO_COMPARE_DE}""",
+    "a placebo moves by chance, and its error says so": """update marts.fct_transfer set delta_pp = 6, delta_se = 6
+        where regime != 'MT-ML' and control = 'placebo'""",
+    "baselines differ by rounding": f"update marts.fct_transfer set baseline_score = 0.75001 where {_CELL}",
+}
+
+
+@pytest.mark.parametrize("change", SOUND.values(), ids=SOUND)
+def test_what_only_resembles_damage_passes(healthy: Path, tmp_path: Path, change: str) -> None:
+    warehouse = Path(shutil.copy(healthy, tmp_path))
+    with duckdb.connect(str(warehouse)) as connection:
+        [(changed,)] = connection.execute(change).fetchall()
+    assert changed > 0
+    assert _offended(warehouse) == []
+
+
 def test_check_is_written_in_plain_sql(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sql = """
         select study, '{"a": 50}'::json ->> '$.a' as "100%", [1, 2, 3][2:3] as part, 'nan'::double as n from studies
@@ -296,6 +340,29 @@ def test_check_is_written_in_plain_sql(healthy: Path, monkeypatch: pytest.Monkey
     [finding] = runner.run_checks(healthy, EMBEDDINGS_ONLY)
     assert finding["observed"] == f"1 row: study={EMBEDDINGS_ONLY} 100%=50 part=[2, 3] n=nan"
     assert finding["details"]["rows"] == [{"study": EMBEDDINGS_ONLY, "100%": "50", "part": [2, 3], "n": "nan"}]
+
+
+def test_data_docs_show_every_check_and_fetch_nothing(healthy: Path, tmp_path: Path) -> None:
+    hostile = '<script src="https://x.y/z.js">alert(1)</script>'
+    warehouse = Path(shutil.copy(healthy, tmp_path))
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(f"update marts.fct_transfer set delta_pp = -150, model = ? where {_CELL}", [hostile])
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "old.html").write_text("of an earlier run")
+    findings = run_checks(warehouse, STUDY, tmp_path / "docs")
+    pages = {path.relative_to(tmp_path / "docs"): path.read_text() for path in (tmp_path / "docs").rglob("*.html")}
+    assert Path("old.html") not in pages
+    index = pages[Path("index.html")]
+    assert all(name in index for name in CHECKS)
+    assert index.count('<span class="fails">') == sum(not finding["success"] for finding in findings) > 0
+    assert "&lt;script" in index
+    links = set(re.findall(r'<a href="([^"]+)"', index))
+    assert len(links) == len(SUITES) and all(Path(link) in pages for link in links)
+    for page in pages.values():
+        assert "default-src 'none'" in page and "<script" not in page
+        assert not re.search(r"<(link|img|iframe|object)[^>]*https?:|url\(['\"]?https?:|@import", page)
+    [transfer] = [text for path, text in pages.items() if path.parts[:2] == ("validations", "transfer")]
+    assert CHECKS["deltas_are_possible"].description in transfer and "fa-times" in transfer
 
 
 # ---- the command ----
