@@ -33,7 +33,7 @@ def name(key: Key) -> str:
     return "/".join(key)
 
 
-def _range(values: Sequence[float], with_zero: bool = True) -> list[float]:
+def axis_range(values: Sequence[float], with_zero: bool = True) -> list[float]:
     """Ends of an axis that holds all the values, with a little air."""
     all_values = [*values, 0.0] if with_zero else [*values]
     low, high = min(all_values), max(all_values)
@@ -102,14 +102,24 @@ def _grid(
     return alt.layer(cells, printed)
 
 
-def heatmap(cells: Sequence[Row], limit: float, label: str) -> Markup:
+def grid_keys(cells: Sequence[Row]) -> tuple[list[Key], list[Key]]:
+    """Sources and targets of cells, by name."""
+    return (
+        sorted({(cell["source_task"], cell["source_language"]) for cell in cells}),
+        sorted({(cell["target_task"], cell["target_language"]) for cell in cells}),
+    )
+
+
+def heatmap(
+    cells: Sequence[Row], limit: float, label: str, order: tuple[Sequence[Key], Sequence[Key]] | None = None
+) -> Markup:
     """Source × target: what tuning on the row's cell changes on the column's, coloured up to ±`limit` pp.
 
-    The trained cell (MT-ML) has a frame. Where values do not fit, a harm carries a minus sign.
+    The trained cell (MT-ML) has a frame. Where values do not fit, a harm carries a minus sign. Sources and targets
+    stand in the given order; by name and with a space between tasks if there is none.
     """
-    sources = sorted({(cell["source_task"], cell["source_language"]) for cell in cells})
-    targets = sorted({(cell["target_task"], cell["target_language"]) for cell in cells})
-    columns = _spaced(targets)
+    sources, targets = order or grid_keys(cells)
+    lines, columns = ([name(key) for key in keys] if order else _spaced(keys) for keys in (sources, targets))
     roomy = len(columns) <= CLOSE_COLUMNS
     rows = [
         {
@@ -124,7 +134,7 @@ def heatmap(cells: Sequence[Row], limit: float, label: str) -> Markup:
         if cell["delta_pp"] is not None
     ]
     scale = alt.Scale(domain=[-limit, 0, limit], range=[LOSS, NEUTRAL, GAIN], clamp=True, interpolate="rgb")
-    return draw(_grid(rows, columns, _spaced(sources), "evaluated on", "tuned on", scale, -90), label)
+    return draw(_grid(rows, columns, lines, "evaluated on", "tuned on", scale, -90), label)
 
 
 def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
@@ -151,7 +161,7 @@ def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
 # --- means with intervals ---------------------------------------------------------------------------------------
 
 
-def _zero(axis: str) -> alt.Chart:
+def zero_line(axis: str) -> alt.Chart:
     """A line through 0 of the x or the y axis."""
     encoding = alt.X("zero:Q") if axis == "x" else alt.Y("zero:Q")
     return alt.Chart(data([{"zero": 0}])).mark_rule(color=FAINT_INK, strokeDash=[2, 2]).encode(encoding)
@@ -161,7 +171,7 @@ def _mean_axis(field: str, values: Sequence[float]) -> alt.X:
     return alt.X(
         f"{field}:Q",
         title="mean change, percentage points",
-        scale=alt.Scale(domain=_range(values), nice=False),
+        scale=alt.Scale(domain=axis_range(values), nice=False),
         axis=alt.Axis(tickCount=TICKS),
     )
 
@@ -176,7 +186,7 @@ def regime_means(rows: Sequence[Row], words: Mapping[str, str], label: str) -> M
     x = _mean_axis("mean_pp", bounds)
     y = alt.Y("regime:N", title=None, sort=order, axis=alt.Axis(ticks=False, domain=False, labelLimit=260))
     chart = alt.layer(
-        _zero("x"),
+        zero_line("x"),
         alt.Chart(single).mark_tick(color=FAINT_INK, thickness=1.5, size=12).encode(x, y),
         alt.Chart(pooled).mark_rule(color=INK, strokeWidth=2).encode(alt.X("ci_low:Q"), y, alt.X2("ci_high")),
         alt.Chart(pooled).mark_point(filled=True, size=90, color=COLOURS[0], opacity=1).encode(x, y),
@@ -224,7 +234,7 @@ def ranking(rows: Sequence[Row], label: str) -> Markup:
     shape = alt.Shape("role:N", scale=alt.Scale(domain=present, range=[_ROLE_SHAPES[looks.index(r)] for r in present]))
     base = alt.Chart(data(points))
     chart = alt.layer(
-        _zero("x"),
+        zero_line("x"),
         base.mark_rule(strokeWidth=1.5).encode(alt.X("low:Q"), y, alt.X2("high"), colour),
         base.mark_point(filled=True, size=75, opacity=1).encode(x, y, colour, shape),
         width=PLOT_WIDTH,
@@ -252,8 +262,8 @@ def on_off(rows: Sequence[Row], tasks: Sequence[str], x_range: list[float], y_ra
     shape = alt.Shape("source_task:N", scale=alt.Scale(domain=present, range=[looks[task][1] for task in present]))
     base = alt.Chart(data(points)).encode(x, y)
     chart = alt.layer(
-        _zero("x"),
-        _zero("y"),
+        zero_line("x"),
+        zero_line("y"),
         base.mark_point(size=70, strokeWidth=1.6, opacity=1).encode(
             colour, shape, fill=alt.condition("datum.is_pareto", colour, alt.value(PAPER))
         ),
@@ -268,14 +278,14 @@ def bli_transfer(rows: Sequence[Row], label: str) -> Markup:
     """Each ordered pair of languages: MAP of its embeddings (x), transfer between the two (y)."""
     labelled = len(rows) <= LABELLED_POINTS
     points = [row | {"text": f"{row['source_language']}→{row['target_language']}" if labelled else ""} for row in rows]
-    x_range = _range([row["bli_map"] for row in rows], with_zero=False)
-    y_range = _range([row["transfer_pp"] for row in rows])
+    x_range = axis_range([row["bli_map"] for row in rows], with_zero=False)
+    y_range = axis_range([row["transfer_pp"] for row in rows])
     base = alt.Chart(data(points)).encode(
         alt.X("bli_map:Q", title="MAP of the pair's mapping", scale=alt.Scale(domain=x_range, nice=False)),
         alt.Y("transfer_pp:Q", title="transfer, same task (pp)", scale=alt.Scale(domain=y_range, nice=False)),
     )
     chart = alt.layer(
-        _zero("y"),
+        zero_line("y"),
         base.mark_point(filled=True, size=55, color=COLOURS[0], opacity=1),
         base.mark_text(dx=7, align="left", baseline="middle", fontSize=10).encode(text="text:N"),
         width=LINK_PLOT[0],
@@ -286,4 +296,4 @@ def bli_transfer(rows: Sequence[Row], label: str) -> Markup:
 
 def bounds(rows: Sequence[Row], key: str) -> list[float]:
     """One axis range for several panels."""
-    return _range([row[key] for row in rows if row[key] is not None])
+    return axis_range([row[key] for row in rows if row[key] is not None])

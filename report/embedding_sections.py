@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from report import charts, numbers
 from report.ask import Row
-from report.parts import Answers, Block, Panel, Section, Study, grouped, slices, titled
-from report.tables import NOT_YET, Column, number, table, text
+from report.parts import Answers, Block, Panel, Section, Study, slices, titled
+from report.tables import Column, number, table, text
 
 ENDS = 5
 """So many of the best and of the worst pairs are printed."""
@@ -18,31 +18,12 @@ _SIDE = ("variant", "prompt", "embedding_study", "embedding_variant", "vectors")
 
 
 def bli(answers: Answers, study: Study) -> Section:
-    """Which mapping finds translations, and between which languages."""
-    title = "Word translation by mapped embeddings"
-    methods, pairs = answers["bli_methods"], answers["bli_pairs"]
-    if not methods.rows and not pairs.rows:
+    """Between which languages translations are found."""
+    title = "Word translation between languages"
+    pairs = answers["bli_pairs"]
+    if not answers["bli_methods"].rows and not pairs.rows:
         return Section("bli", title, (study.why_no_embeddings(),))
-    columns = (
-        text("method", "method"),
-        number("dictionary_size", "training pairs", numbers.count),
-        text("retrieval", "retrieval"),
-        number("mean_map", "mean MAP", numbers.share, "nothing covered"),
-        number("n_pairs", "pairs", numbers.count),
-        number("n_failures", "failures", numbers.count),
-    )
     blocks = []
-    for label, rows in slices(methods.rows, "variant", "vectors"):
-        scopes = grouped(rows, "scope")
-        common = scopes.get("common", [])
-        blocks.append(
-            Block(
-                titled("Methods", label),
-                tables=(table("All pairs", columns, scopes["all"]),),
-                folded_tables=(table("Pairs on which every method succeeds", columns, common),) if common else (),
-                sql=methods.sql,
-            )
-        )
     pair_columns = (
         Column("pair", pair_name, numeric=False),
         number("bli_map", "MAP", numbers.share),
@@ -68,10 +49,7 @@ def bli(answers: Answers, study: Study) -> Section:
         )
     if not pairs.rows:
         blocks.append(Block("Pairs of languages", "Not shown: no pair was mapped by PROC."))
-    lead = (
-        "MAP is the mean reciprocal rank of the right translation; 1 is perfect. A failure is a cosine MAP below 0.05.",
-    )
-    return Section("bli", title, lead, tuple(blocks))
+    return Section("bli", title, (), tuple(blocks))
 
 
 def pair_name(row: Row) -> str:
@@ -105,7 +83,7 @@ def link(answers: Answers, study: Study) -> Section:
     measures = (
         text("measure", "measure of a pair"),
         number("spearman", "Spearman with transfer", lambda value: numbers.signed(value, 2), "too few languages"),
-        number("p_value", "Mantel p", numbers.share, NOT_YET),
+        number("p_value", "Mantel p", numbers.share),
         number("n_languages", "languages", numbers.count),
     )
     blocks += [
@@ -140,7 +118,7 @@ def correlation_in_words(correlations: Sequence[Row]) -> str:
         return f"no correlation is given: {languages} are too few, it takes {MINIMUM_LANGUAGES}."
     if row["spearman"] is None:
         return f"No correlation is given: over {languages} one of the two does not vary."
-    p_value = f"p {NOT_YET}" if row["p_value"] is None else f"Mantel p = {numbers.share(row['p_value'])}"
+    p_value = "without p" if row["p_value"] is None else f"Mantel p = {numbers.share(row['p_value'])}"
     rho = numbers.signed(row["spearman"], 2)
     return f"Spearman ρ = {rho} over {languages} (mean of both directions of a pair; {p_value})."
 

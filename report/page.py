@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup, escape
 
 from compute.errors import UserError
-from report import embedding_sections, record_sections, transfer_sections
+from report import embedding_sections, method_sections, record_sections, transfer_sections, verdict_sections
 from report.ask import Answer, Asker, open_study
-from report.parts import Answers, Study
+from report.parts import Answers, Section, Study
 from report.summary import summarise
 
 _HERE = Path(__file__).parent
@@ -20,10 +21,21 @@ QUESTIONS = (
     "study",
     "regimes",
     "cells",
+    "pooled_cells",
     "roles",
+    "risk",
+    "advice",
+    "advice_eval",
     "asymmetry",
+    "consistency",
+    "variance",
     "bli_methods",
+    "bli_cells",
+    "bli_method_pairs",
     "bli_pairs",
+    "downstream",
+    "bli_downstream",
+    "downstream_points",
     "pair_links",
     "pair_correlations",
     "jobs",
@@ -36,8 +48,13 @@ SECTIONS = (
     transfer_sections.regimes,
     transfer_sections.heatmaps,
     transfer_sections.roles,
+    verdict_sections.risk,
+    verdict_sections.advice,
     transfer_sections.asymmetry,
+    verdict_sections.agreement,
+    method_sections.methods,
     embedding_sections.bli,
+    method_sections.downstream,
     embedding_sections.link,
     record_sections.checks,
     record_sections.jobs,
@@ -78,11 +95,21 @@ def render(answers: Answers) -> str:
     )
     environment.filters["prose"] = prose
     study = Study.of(answers)
+    sections = [section(answers, study) for section in SECTIONS]
     return environment.get_template("page.html").render(
         study=study,
         summary=summarise(answers, study),
-        sections=[section(answers, study) for section in SECTIONS],
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        sections=sections,
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8") + _filters(sections)),
+    )
+
+
+def _filters(sections: Sequence[Section]) -> str:
+    """The style rules by which a block shows only what is chosen: filters need no script."""
+    most = max((len(block.choices) for section in sections for block in section.blocks), default=0)
+    return "".join(
+        f'.block:has(.choices input[value="{i}"]:checked) [data-choice]:not([data-choice="{i}"]) {{ display: none; }}\n'
+        for i in range(most)
     )
 
 

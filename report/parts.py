@@ -48,6 +48,8 @@ class Block:
     tables: tuple[Table, ...] = ()
     folded_tables: tuple[Table, ...] = ()
     """Tables behind a drawing, or too long to stand open."""
+    choices: tuple[str, ...] = ()
+    """Names to filter by: the n-th panel and the n-th folded table belong to the n-th name."""
     sql: str = ""
     code: str = ""
 
@@ -153,9 +155,9 @@ def short_names(models: Iterable[str]) -> dict[str, str]:
     return {model: name if bare.count(name) == 1 else model for model, name in zip(distinct, bare, strict=True)}
 
 
-def grouped(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:
+def grouped(rows: Iterable[Row], key: str) -> dict[Any, list[Row]]:
     """Rows by the value of one column, in order."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[Any, list[Row]] = {}
     for row in rows:
         groups.setdefault(row[key], []).append(row)
     return groups

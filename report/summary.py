@@ -10,6 +10,7 @@ from report.ask import Row
 from report.embedding_sections import correlation_in_words
 from report.parts import Answers, Study, short_names, slices
 from report.record_sections import checks_in_words
+from report.verdict_sections import advice_in_words, consistency_in_words
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ def _first(rows: Sequence[Row], *keys: str) -> tuple[list[Row], str]:
         return [], ""
     label, members = found[0]
     return members, f" ({label}; {len(found) - 1} more below)" if label else ""
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list[str]) -> None:
@@ -95,6 +100,12 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
             f"{opening} {donor['entity']}: {numbers.signed(donor['donor_pp'])} pp on average "
             f"over its transfer cells ({placebo}){which}."
         )
+    judged, which = _first(answers["advice_eval"].rows, "variant", "prompt")
+    if any(row["recommender"] == "advice" and row["regret"] is not None for row in judged):
+        sentences.append(f"Advice: {_lower(advice_in_words(judged)).removesuffix('.')}{which}.")
+    agreed, which = _first(answers["consistency"].rows, "variant", "prompt")
+    if agreed:
+        sentences.append(f"Agreement: {_lower(consistency_in_words(agreed)).removesuffix('.')}{which}.")
     harms = [row for row in cells if row["is_harm"] and row["regime"] != "MT-ML"]
     if harms:
         worst = min(harms, key=lambda row: row["delta_pp"])

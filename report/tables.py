@@ -9,7 +9,6 @@ from typing import Any
 from report import numbers
 from report.ask import Row
 
-NOT_YET = "not yet computed"
 ABSENT = "–"
 
 
@@ -65,13 +64,13 @@ def yes_no(key: str, heading: str, missing: str = ABSENT) -> Column:
     )
 
 
-def interval(low: str, high: str, heading: str = "95 % interval") -> Column:
+def interval(low: str, high: str, heading: str = "95 % interval", missing: str = ABSENT) -> Column:
     """Two bounds in one column."""
 
     def show(row: Row) -> str | None:
         return None if row[low] is None or row[high] is None else numbers.interval(row[low], row[high])
 
-    return Column(heading, show, missing=NOT_YET)
+    return Column(heading, show, missing=missing)
 
 
 def table(caption: str, columns: Sequence[Column], rows: Iterable[Row]) -> Table:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report import charts, numbers
-from report.ask import Row
+from report.ask import Answer, Row
+from report.ordering import by_likeness
 from report.parts import Answers, Block, Legend, Panel, Section, Study, grouped, short_names, slices, titled
-from report.tables import NOT_YET, Column, Table, interval, matrix, number, table, text, yes_no
+from report.tables import Column, Table, interval, matrix, number, table, text, yes_no
 from report.theme import GAIN, LOSS, NEUTRAL
 
 REGIME_WORDS = {
@@ -37,12 +38,12 @@ def regimes(answers: Answers, study: Study) -> Section:
         Column("regime", _regime_name, numeric=False),
         number("n_cells", "cells", numbers.count),
         number("mean_pp", "mean, pp", numbers.signed),
-        interval("ci_low", "ci_high"),
+        interval("ci_low", "ci_high", missing="no items"),
         number("median_pp", "median, pp", numbers.signed),
         number("positive_pct", "gain", numbers.percent),
         number("harm_pct", "harm", numbers.percent),
-        number("sig_harm_pct", "significant harm", numbers.percent, NOT_YET),
-        number("null_harm_pct", "harm from noise", numbers.percent, NOT_YET),
+        number("sig_harm_pct", "significant harm", numbers.percent, "no items"),
+        number("null_harm_pct", "harm from noise", numbers.percent, "no errors"),
     )
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
@@ -76,7 +77,7 @@ def heatmaps(answers: Answers, study: Study) -> Section:
         return Section("cells", title, (study.why_no_transfer(),))
     limit = colour_limit(answer.rows)
     names = short_names(row["model"] for row in answer.rows)
-    blocks = []
+    blocks = _pooled(answers["pooled_cells"], limit) if len(names) > 1 else []
     for label, rows in slices(answer.rows, "variant"):
         panels, tables = [], []
         for model, model_rows in grouped(rows, "model").items():
@@ -89,18 +90,56 @@ def heatmaps(answers: Answers, study: Study) -> Section:
             Block(
                 titled("Change by source (row) and target (column), pp", label),
                 panels=tuple(panels),
-                legend=Legend(
-                    (f"{numbers.MINUS}{limit:g} pp or less", "0", f"+{limit:g} pp or more"),
-                    (LOSS, NEUTRAL, GAIN),
-                    "A frame marks the trained cell. Where values do not fit, − marks a harm.",
-                ),
+                legend=_legend(limit),
                 folded_tables=tuple(tables),
+                choices=tuple(panel.title for panel in panels) if len(panels) > 1 else (),
                 sql=answer.sql,
             )
         )
     without = sum(row["delta_pp"] is None for row in answer.rows)
     lead = (f"{numbers.plural(without, 'cell')} left blank: the base model has no score there.",) if without else ()
     return Section("cells", title, lead, tuple(blocks))
+
+
+def _legend(limit: float) -> Legend:
+    return Legend(
+        (f"{numbers.MINUS}{limit:g} pp or less", "0", f"+{limit:g} pp or more"),
+        (LOSS, NEUTRAL, GAIN),
+        "A frame marks the trained cell. Where values do not fit, − marks a harm.",
+    )
+
+
+def _pooled(answer: Answer, limit: float) -> list[Block]:
+    """The mean over models, alike sources and targets side by side."""
+    blocks = []
+    for label, rows in slices(answer.rows, "variant"):
+        panels, tables = [], []
+        for prompt_label, prompted in _one_value_a_cell(rows):
+            # What most models lose counts as a harm of the mean.
+            cells = [row | {"is_harm": 2 * row["n_harmed"] > row["n_models"]} for row in prompted]
+            values = {
+                ((row["source_task"], row["source_language"]), (row["target_task"], row["target_language"])): row[
+                    "delta_pp"
+                ]
+                for row in cells
+            }
+            order = by_likeness(*charts.grid_keys(cells), values)
+            panel_title = titled("Mean over models", prompt_label)
+            drawing = charts.heatmap(cells, limit, "Mean change by source and target, all models", order)
+            panels.append(Panel(panel_title, drawing, keeps_size=True))
+            tables.append(_cell_table(panel_title, cells))
+        blocks.append(
+            Block(
+                titled("Change by source (row) and target (column), all models, pp", label),
+                "Sources with like effects, and targets that respond alike, stand side by side. "
+                "− marks a harm in most models.",
+                panels=tuple(panels),
+                legend=_legend(limit),
+                folded_tables=tuple(tables),
+                sql=answer.sql,
+            )
+        )
+    return blocks
 
 
 def colour_limit(rows: Sequence[Row]) -> float:
@@ -153,13 +192,13 @@ def roles(answers: Answers, study: Study) -> Section:
         text("entity", ""),
         number("donor_rank", "donor rank", numbers.count),
         number("donor_pp", "gives, pp", numbers.signed),
-        interval("donor_ci_low", "donor_ci_high"),
+        interval("donor_ci_low", "donor_ci_high", missing="no items"),
         number("placebo_pp", "placebo gives, pp", numbers.signed, "no placebo"),
         number("recipient_rank", "recipient rank", numbers.count),
         number("recipient_pp", "receives, pp", numbers.signed),
-        interval("recipient_ci_low", "recipient_ci_high"),
-        yes_no("is_hub", "hub donor", NOT_YET),
-        yes_no("is_brittle", "brittle", NOT_YET),
+        interval("recipient_ci_low", "recipient_ci_high", missing="no items"),
+        yes_no("is_hub", "hub donor", "not judged"),
+        yes_no("is_brittle", "brittle", "not judged"),
         number("n_cells", "cells", numbers.count),
         number("n_planned", "planned", numbers.count),
     )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,26 +11,33 @@ import duckdb
 import pytest
 
 from compute.errors import UserError
-from compute.warehouse import CHECK_RESULTS
 from report.afterword import afterword
 from report.numbers import signed
 from report.page import SECTIONS, write_report
-from tests.warehouse_fixture import Cell, RawRows
+from tests.integration.reported import (
+    EMBEDDINGS_ONLY,
+    EVERYTHING,
+    EVIL,
+    EVIL_MODEL,
+    EVIL_TASK,
+    NOTHING_LANDED,
+    SEVERAL_WAYS,
+    STUDIES,
+    TRANSFER_ONLY,
+)
 
-ROOT = Path(__file__).parents[2]
-EVIL = "<script>alert('x')</script>"
-EVIL_MODEL = "<img src=http://evil.example/x onerror=alert(1)>@1"
-EVIL_TASK = "</svg><b>task"
-TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS = "transfer only", "words only", "nothing", "several ways"
-STUDIES = (EVIL, TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS)
-MODELS_IN_FILE = {"models": [{"name": "m"}], "sources": {"tasks": ["t"]}}
 SECTION_IDS = (
     "summary",
     "regimes",
     "cells",
     "roles",
+    "risk",
+    "advice",
     "asymmetry",
+    "agreement",
+    "methods",
     "bli",
+    "downstream",
     "link",
     "checks",
     "jobs",
@@ -42,99 +45,6 @@ SECTION_IDS = (
     "definitions",
     "provenance",
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMIUM_FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
-]  # fmt: skip
-
-
-# ---- the warehouse ----
-
-
-def _transfer(raw: RawRows, study: str, model: str, tasks: tuple[str, str], placebo: bool = True, **keys: str) -> None:
-    """Two sources, four targets; the source's own task gains, the other loses, a placebo changes nothing."""
-    targets: list[Cell] = [(task, language) for task in tasks for language in ("de", "en")]
-    for position, target in enumerate(targets):
-        right = [i < 10 + position for i in range(20)]
-        common = {"model": model, "target": target, "parallel_ids": [f"p{i}" for i in range(20)]}
-        raw.scores(study, correct=right, **common, **keys)  # type: ignore[arg-type]
-        for source in targets[:2]:
-            gain = 8 if source == target else 3 if source[0] == target[0] else -4
-            tuned = [i < 10 + position + gain for i in range(20)]
-            raw.scores(study, source=source, seed=1, correct=tuned, **common, **keys)  # type: ignore[arg-type]
-            if placebo:
-                raw.scores(study, source=source, seed=1, control="placebo", correct=right, **common, **keys)  # type: ignore[arg-type]
-
-
-def _embeddings(raw: RawRows, study: str, languages: tuple[str, ...]) -> None:
-    pairs = [(source, target) for source in languages for target in languages if source != target]
-    for number, (source, target) in enumerate(pairs):
-        keys = {
-            "method": "PROC", "variant": "default", "vectors": "tiny@1", "source_language": source,
-            "target_language": target, "dictionary_size": 100, "seed": 0,
-        }  # fmt: skip
-        key = raw.job(study, "bli", **keys)
-        for retrieval in ("cosine", "csls"):
-            for row, rank in enumerate([1, 2 + number, 7]):
-                raw.add(
-                    "bli_ranks", job_key=key, **keys, retrieval=retrieval, pair_number=row, concept_id=f"c{row}",
-                    query=f"q{row}", gold=f"g{row}", rank=rank, is_leaked=False, is_duplicate=False,
-                    is_identical=False,
-                )  # fmt: skip
-
-
-def _raw() -> RawRows:
-    raw = RawRows()
-    raw.study(EVIL, description=EVIL, embeddings={"languages": []}, **MODELS_IN_FILE)
-    raw.study(TRANSFER_ONLY, **MODELS_IN_FILE)
-    raw.study(EMBEDDINGS_ONLY, embeddings={"languages": []})
-    raw.study(NOTHING_LANDED, embeddings={"languages": []}, **MODELS_IN_FILE)
-    raw.study(SEVERAL_WAYS, **MODELS_IN_FILE)
-    for task in ("parity", EVIL_TASK):
-        raw.task(task)
-    for model in (EVIL_MODEL, "plain@1"):
-        raw.model(model, "<family>")
-        _transfer(raw, EVIL, model, ("parity", EVIL_TASK))
-    _transfer(raw, TRANSFER_ONLY, "plain@1", ("parity", "read"), placebo=False)
-    for variant, prompt in (("default", "p@1"), ("default", "q@1"), ("r32", "p@1")):
-        _transfer(raw, SEVERAL_WAYS, "plain@1", ("parity", "read"), variant=variant, prompt=prompt)
-    _embeddings(raw, EVIL, ("de", "en"))
-    _embeddings(raw, EMBEDDINGS_ONLY, ("de", "en", "fi", "nl"))
-    raw.job(NOTHING_LANDED, "baseline", ran=False, model="plain@1")
-    key = raw.job(EVIL, "transfer", ran=False, broken=True)
-    raw.add("jobs", job_key=key, plugin="transfer", state="failed", attempts=2, error=f"NaN {EVIL}",
-            versions={"torch": "2.13"})  # fmt: skip
-    return raw
-
-
-@pytest.fixture(scope="module")
-def unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _raw().write(tmp_path_factory.mktemp("raw") / "warehouse.duckdb")
-
-
-@pytest.fixture(scope="module")
-def warehouse(unbuilt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("built")
-    path = Path(shutil.copy(unbuilt, folder / "warehouse.duckdb"))
-    command = [str(Path(sys.executable).with_name("dbt")), "run", "--quiet"]
-    done = subprocess.run(
-        [*command, "--target-path", str(folder / "target"), "--log-path", str(folder / "logs")],
-        cwd=ROOT, env=os.environ | {"WAREHOUSE": str(path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("create schema if not exists checks")
-        connection.execute(CHECK_RESULTS)
-        rows = [
-            (EVIL, "old", "scores", "grid", "error", False, "gone", "{}", "2026-01-01"),
-            (EVIL, "new", "scores", "grid", "error", True, "fine", "{}", "2026-01-02"),
-            (EVIL, "new", "scores", EVIL, "warning", False, EVIL, '{"description": "<i>"}', "2026-01-02"),
-            (TRANSFER_ONLY, "new", "scores", "grid", "error", True, "fine", "{}", "2026-01-02"),
-        ]
-        connection.executemany("insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    return path
-
 
 # ---- reading a page ----
 
@@ -185,11 +95,11 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def pages(warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
+def pages(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
     folder = tmp_path_factory.mktemp("pages")
     found = {}
     for number, study in enumerate(STUDIES):
-        write_report(warehouse, study, folder / f"{number}.html")
+        write_report(reported, study, folder / f"{number}.html")
         found[study] = Page((folder / f"{number}.html").read_text(encoding="utf-8"))
     return found
 
@@ -234,10 +144,10 @@ def test_drawings_are_well_formed_and_named(pages: dict[str, Page], study: str) 
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_the_sql_shown_runs_as_it_stands(pages: dict[str, Page], warehouse: Path, study: str) -> None:
+def test_the_sql_shown_runs_as_it_stands(pages: dict[str, Page], reported: Path, study: str) -> None:
     shown = [sql for section in pages[study].sql.values() for sql in section]
     assert shown
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with duckdb.connect(str(reported), read_only=True) as connection:
         for sql in shown:
             assert connection.execute(sql).fetchall(), sql
 
@@ -245,9 +155,9 @@ def test_the_sql_shown_runs_as_it_stands(pages: dict[str, Page], warehouse: Path
 # ---- what the pages say ----
 
 
-def test_the_sql_gives_the_numbers_shown(pages: dict[str, Page], warehouse: Path) -> None:
+def test_the_sql_gives_the_numbers_shown(pages: dict[str, Page], reported: Path) -> None:
     page = pages[TRANSFER_ONLY]
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with duckdb.connect(str(reported), read_only=True) as connection:
 
         def rows(section: str) -> list[dict[str, object]]:
             cursor = connection.execute(page.sql[section][0])
@@ -302,6 +212,35 @@ def test_what_is_missing_is_said(pages: dict[str, Page]) -> None:
     assert "2 languages are too few" in pages[EVIL].text["link"]
 
 
+def test_verdicts_are_told(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        best = connection.execute(
+            "select source_task || '/' || source_language, expected_gain_pp from marts.rpt_advice"
+            " where study = ? and target_task = 'read' and target_language = 'fi' and rank = 1",
+            [EVERYTHING],
+        ).fetchone()
+    assert best is not None
+    (line,) = [row for row in page.table_rows["advice"] if row[0] == "read/fi" and row[-1] == "1"][:1]
+    assert line[1:3] == [best[0], signed(best[1])]
+    assert "the first pick falls" in page.text["summary"]
+    assert "more alike than chance" in page.text["agreement"] and "model × source" in page.text["agreement"]
+    assert "that takes two models" in pages[TRANSFER_ONLY].text["advice"]
+    assert "agreement takes two models" in pages[TRANSFER_ONLY].text["agreement"]
+
+
+def test_methods_stand_as_papers_print_them(pages: dict[str, Page]) -> None:
+    page = pages[EVERYTHING]
+    lines = page.table_rows["methods"]
+    assert lines[0] == ["method", "100", "300", "none"]
+    table = {line[0]: line[1:] for line in lines[1:4]}
+    assert list(table) == ["RCSLS", "PROC", "VECMAP"]  # the best first
+    assert table["RCSLS"][0] == "–" and table["VECMAP"][2].endswith(" (6)")  # failed on all pairs
+    assert "cldc, cnn, micro_f1" in page.text["downstream"]
+    assert "Correlation with MAP" in page.text["downstream"]
+    assert "no downstream task" in pages[EMBEDDINGS_ONLY].text["downstream"]
+
+
 def test_variants_and_prompts_stand_apart(pages: dict[str, Page]) -> None:
     text = pages[SEVERAL_WAYS].text["regimes"]
     for label in ("variant default, prompt p@1", "variant default, prompt q@1", "variant r32, prompt p@1"):
@@ -309,24 +248,24 @@ def test_variants_and_prompts_stand_apart(pages: dict[str, Page]) -> None:
     assert "plain (prompt q@1)" in pages[SEVERAL_WAYS].text["cells"]
 
 
-def test_same_warehouse_same_bytes(warehouse: Path, tmp_path: Path) -> None:
+def test_same_warehouse_same_bytes(reported: Path, tmp_path: Path) -> None:
     for name in ("a.html", "b.html"):
-        write_report(warehouse, EVIL, tmp_path / name)
+        write_report(reported, EVIL, tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 # ---- mistakes ----
 
 
-def test_marts_that_are_not_built(unbuilt: Path, tmp_path: Path) -> None:
+def test_marts_that_are_not_built(reported_unbuilt: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run `make build` first"):
-        write_report(unbuilt, EVIL, tmp_path / "report.html")
+        write_report(reported_unbuilt, EVIL, tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_study_that_is_not_there(warehouse: Path, tmp_path: Path) -> None:
+def test_a_study_that_is_not_there(reported: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown study 'word only'; did you mean 'words only'"):
-        write_report(warehouse, "word only", tmp_path / "report.html")
+        write_report(reported, "word only", tmp_path / "report.html")
 
 
 def test_a_warehouse_that_is_not_there(tmp_path: Path) -> None:
@@ -337,39 +276,21 @@ def test_a_warehouse_that_is_not_there(tmp_path: Path) -> None:
         write_report(tmp_path / "empty.duckdb", EVIL, tmp_path / "report.html")
 
 
-def test_a_page_that_cannot_be_written(warehouse: Path, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written(reported: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be written"):
-        write_report(warehouse, TRANSFER_ONLY, tmp_path / "none" / "report.html")
+        write_report(reported, TRANSFER_ONLY, tmp_path / "none" / "report.html")
 
 
 # ---- afterwards ----
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_the_afterword_asks_what_can_be_answered(warehouse: Path, study: str) -> None:
-    text = afterword(warehouse, study)
+def test_the_afterword_asks_what_can_be_answered(reported: Path, study: str) -> None:
+    text = afterword(reported, study)
     questions = re.findall(r"^  -- .*?;$", text, flags=re.DOTALL | re.MULTILINE)
     assert len(questions) == (1 if study == NOTHING_LANDED else 3)
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with duckdb.connect(str(reported), read_only=True) as connection:
         for question in questions:
             first = connection.execute(question).fetchone()
             assert first is not None
             assert all(str(value) in text for value in first if value is not None)
-
-
-# ---- a real browser ----
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-@pytest.mark.parametrize("width", [1280, 500])
-def test_a_browser_shows_it_without_complaint(warehouse: Path, tmp_path: Path, width: int) -> None:
-    page, picture = tmp_path / "report.html", tmp_path / "page.png"
-    write_report(warehouse, EVIL, page)
-    command = [
-        str(CHROMIUM), *CHROMIUM_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}",
-        f"--window-size={width},4000", page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert picture.exists(), done.stderr
-    assert picture.stat().st_size > 20_000
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
