@@ -11,6 +11,7 @@ from compute.execute import Summary, execute
 from compute.executors import load_executor
 from compute.landing import Landing
 from compute.lock import exclusive
+from compute.names import UnknownName
 from compute.plan import Plan, make_plan
 from compute.progress import Progress
 from compute.runner import Workplace
@@ -72,4 +73,14 @@ class Session:
         self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
         for key in loaded.damaged:
             self.say(f"damaged shards of job {key[:8]} ({plan.jobs[key].label}) withdrawn; run `make compute` again")
+        self._look_for_compared()
         return 1 if loaded.damaged else 0
+
+    def _look_for_compared(self) -> None:
+        """Says so where `compare_with` names a study that is not there: it may come later, or be mistyped."""
+        known = [name for name in self.warehouse.studies() if name != self.study.study]
+        if self.study.compare_with is not None and self.study.compare_with not in known:
+            unknown = UnknownName("study", self.study.compare_with, known)
+            self.say(
+                f"compare_with: {self.warehouse.path} does not have it, so nothing stands beside transfer: {unknown}"
+            )

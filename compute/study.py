@@ -333,6 +333,14 @@ class Embeddings(Section):
         return {method.variant if name == "default" else f"{method.variant}+{name}": how for name, how in own.items()}
 
 
+class BliMap(Section):
+    """Which lexicon induction stands for a pair of languages, as `bli_map`, where it is compared with transfer."""
+
+    method: str = Field("proc", min_length=1, description="a mapping method; imported results may have others")
+    dictionary_size: int | None = Field(None, ge=0, description="training pairs; left out: the most there are")
+    retrieval: Literal["cosine", "csls"] = "csls"
+
+
 TRAIN_PROMPT = "train_prompt"
 """A variant's key that is not a LoRA setting: the name of the prompt tuned with."""
 
@@ -364,6 +372,10 @@ class Study(Section):
     )
     harm_threshold_pp: float = Field(1.0, ge=0, le=100, description="a loss of at least this much is a harm")
     embeddings: Embeddings | None = None
+    compare_with: Name | None = Field(
+        None, description="the study whose embeddings stand beside this one's transfer; left out: this one's own"
+    )
+    bli_map: BliMap = BliMap()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict, description="further plugins and their settings")
 
     @model_validator(mode="after")
@@ -382,6 +394,18 @@ class Study(Section):
             raise ValueError("lora.best_checkpoint needs dev items, and items.dev is 0")
         if self.lora.best_checkpoint and self.placebo.seeds:
             raise ValueError("lora.best_checkpoint would select the placebo too: neither arm may be selected")
+        return self
+
+    @model_validator(mode="after")
+    def _compares_what_there_is(self) -> Study:
+        if self.compare_with == self.study:
+            raise ValueError("compare_with names the study itself: leave it out, its own embeddings are what it means")
+        if self.compare_with is not None and not self.sources:
+            raise ValueError("compare_with sets embeddings beside transfer, and there are no sources to tune on")
+        if self.compare_with is None and self.embeddings is not None and self.bli_map.method != BliMap().method:
+            methods = [method.name for method in self.embeddings.methods]
+            if self.bli_map.method not in methods:
+                raise UnknownName("method of bli_map", self.bli_map.method, methods)
         return self
 
     @field_validator("models")

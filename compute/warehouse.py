@@ -141,6 +141,17 @@ class Warehouse:
         known = {key: RegisteredJob(key, plugin, label, json.loads(config)) for key, plugin, label, config in jobs}
         return RegisteredStudy(study, row[0], row[1], known)
 
+    def studies(self) -> list[str]:
+        """Names of the registered studies, sorted; none if the warehouse does not exist yet."""
+        if not self.path.exists():
+            return []
+        with self.connect(read_only=True) as connection:
+            try:
+                rows = connection.execute("select study from raw.studies order by study").fetchall()
+            except duckdb.CatalogException:
+                return []
+        return [row[0] for row in rows]
+
     def load(self, study: RegisteredStudy, landing: Landing) -> Loaded:
         """Register the study and move its landed shards into `raw`, in one transaction.
 

@@ -26,21 +26,27 @@ transfer_cells as (
 
 bli as (
     select
-        study as embedding_study,
-        variant as embedding_variant,
-        vector_set,
-        source_language,
-        target_language,
+        studies.study,
+        bli_means.variant as embedding_variant,
+        bli_means.vector_set,
+        bli_means.source_language,
+        bli_means.target_language,
         'bli_map' as measure,
-        map as value
+        bli_means.map as value
     from bli_means
-    where upper(method) = 'PROC' and retrieval = 'csls'
-    qualify dictionary_size = max(dictionary_size) over (partition by study, variant, vector_set)
+    inner join studies
+        on bli_means.study = studies.embedding_study
+        and lower(bli_means.method) = studies.bli_map_method
+        and bli_means.retrieval = studies.bli_map_retrieval
+        and bli_means.dictionary_size = coalesce(studies.bli_map_dictionary_size, bli_means.dictionary_size)
+    qualify
+        bli_means.dictionary_size
+        = max(bli_means.dictionary_size) over (partition by studies.study, bli_means.variant, bli_means.vector_set)
 ),
 
 embedding_variants as (
     select distinct
-        embedding_study,
+        study,
         embedding_variant,
         vector_set
     from bli
@@ -48,7 +54,7 @@ embedding_variants as (
 
 isometry_of_study as (
     select
-        study_jobs.study as embedding_study,
+        studies.study,
         isometry.vector_set,
         isometry.source_language,
         isometry.target_language,
@@ -56,6 +62,7 @@ isometry_of_study as (
         avg(isometry.value) as value
     from isometry
     inner join study_jobs on isometry.job_key = study_jobs.job_key
+    inner join studies on study_jobs.study = studies.embedding_study
     group by all
 ),
 
@@ -64,7 +71,7 @@ isometry_both_ways as (
     select * from isometry_of_study
     union all
     select
-        isometry_of_study.embedding_study,
+        isometry_of_study.study,
         isometry_of_study.vector_set,
         isometry_of_study.target_language as source_language,
         isometry_of_study.source_language as target_language,
@@ -72,7 +79,7 @@ isometry_both_ways as (
         isometry_of_study.value
     from isometry_of_study
     anti join isometry_of_study as reverse
-        on isometry_of_study.embedding_study = reverse.embedding_study
+        on isometry_of_study.study = reverse.study
         and isometry_of_study.vector_set = reverse.vector_set
         and isometry_of_study.measure = reverse.measure
         and isometry_of_study.source_language = reverse.target_language
@@ -82,7 +89,7 @@ isometry_both_ways as (
 -- Geometry is measured before mapping, whatever the variant.
 geometry as (
     select
-        isometry_both_ways.embedding_study,
+        isometry_both_ways.study,
         coalesce(embedding_variants.embedding_variant, 'default') as embedding_variant,
         isometry_both_ways.vector_set,
         isometry_both_ways.source_language,
@@ -91,7 +98,7 @@ geometry as (
         isometry_both_ways.value
     from isometry_both_ways
     left join embedding_variants
-        on isometry_both_ways.embedding_study = embedding_variants.embedding_study
+        on isometry_both_ways.study = embedding_variants.study
         and isometry_both_ways.vector_set = embedding_variants.vector_set
 ),
 
@@ -130,11 +137,10 @@ transfer as (
 
 embedding_sides as (
     select distinct
-        studies.study,
-        embedding_measures.embedding_variant,
-        embedding_measures.vector_set
-    from studies
-    inner join embedding_measures on studies.embedding_study = embedding_measures.embedding_study
+        study,
+        embedding_variant,
+        vector_set
+    from embedding_measures
 ),
 
 transfer_sides as (
@@ -170,7 +176,7 @@ measured as (
         embedding_measures.value
     from sides
     inner join embedding_measures
-        on sides.embedding_study = embedding_measures.embedding_study
+        on sides.study = embedding_measures.study
         and sides.embedding_variant = embedding_measures.embedding_variant
         and sides.vector_set = embedding_measures.vector_set
     union all

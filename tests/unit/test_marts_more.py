@@ -27,6 +27,7 @@ from sklearn.metrics import f1_score
 
 from compute.advise import advice
 from compute.warehouse import Warehouse
+from tests.unit.mantel import exact_mantel
 from tests.warehouse_fixture import RawRows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +95,9 @@ def _add_words(raw: RawRows, rng: np.random.Generator) -> None:
     raw.study("words")
     raw.study("joined", compare_with="words")
     raw.study("few", compare_with="words")
+    raw.study(
+        "chosen", compare_with="words", bli_map={"method": "rcsls", "dictionary_size": 100, "retrieval": "cosine"}
+    )
     for source in LANGUAGES:
         raw.scores("joined", model="a@1", target=("parity", source), correct=[False] * 50)
     ease = {pair: rng.uniform(0.3, 0.8) for pair in PAIRS}
@@ -770,18 +774,6 @@ def test_lexicon_induction_against_downstream(warehouse: Path, raw: RawRows) -> 
         assert row["p_value"] == pytest.approx(np.mean(np.abs(all_orders) >= abs(row["spearman"]) - 1e-9), abs=0.03)
 
 
-def _exact_mantel(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Spearman's correlation of two matrices off their diagonals, and its p over every permutation of the languages."""
-    off = ~np.eye(len(x), dtype=bool)
-    ranks = np.zeros((2, *x.shape))
-    ranks[0][off], ranks[1][off] = stats.rankdata(np.round(x[off], 9)), stats.rankdata(np.round(y[off], 9))
-    found = [
-        np.corrcoef(ranks[0][np.ix_(order, order)][off], ranks[1][off])[0, 1]
-        for order in map(list, itertools.permutations(range(len(x))))
-    ]
-    return float(found[0]), float(np.mean(np.abs(found) >= abs(found[0]) - 1e-9))
-
-
 def test_language_pairs_against_transfer(warehouse: Path) -> None:
     """The two parts apart; a distance landed for one direction serves both and has no antisymmetric part."""
     pairs = {
@@ -802,7 +794,7 @@ def test_language_pairs_against_transfer(warehouse: Path) -> None:
     for measure, row in rows.items():
         values = matrix(measure)
         assert (row["embedding_study"], row["vectors"], row["n_languages"]) == ("words", "web", 6)
-        rho, p = _exact_mantel(values + values.T, transfer + transfer.T)
+        rho, p = exact_mantel(values + values.T, transfer + transfer.T)
         assert (row["spearman"], row["p_value"]) == (pytest.approx(rho), pytest.approx(p, abs=0.03))
         off = ~np.eye(6, dtype=bool)
         even, odd = ((transfer + sign * transfer.T)[off].var() for sign in (1, -1))
@@ -810,13 +802,24 @@ def test_language_pairs_against_transfer(warehouse: Path) -> None:
         if measure == "syntactic":
             assert (row["antisymmetric_spearman"], row["antisymmetric_p_value"]) == (None, None)
         else:
-            rho, p = _exact_mantel(values - values.T, transfer - transfer.T)
+            rho, p = exact_mantel(values - values.T, transfer - transfer.T)
             assert row["antisymmetric_spearman"] == pytest.approx(rho)
             assert row["antisymmetric_p_value"] == pytest.approx(p, abs=0.03)
     (few,) = _query(
         warehouse, "select * from marts.rpt_pair_correlations where study = 'few' and measure = 'bli_map'"
     )  # fmt: skip
     assert (few["spearman"], few["p_value"], few["n_languages"]) == (None, None, 4)
+
+
+def test_the_study_says_which_lexicon_induction_stands_for_a_pair(warehouse: Path, raw: RawRows) -> None:
+    ranks = _ranks(raw)
+    for study, *asked in (("joined", "PROC", 500, "csls"), ("chosen", "RCSLS", 100, "cosine")):
+        rows = _query(warehouse, f"select * from marts.rpt_language_pairs where study = '{study}'")
+        assert len(rows) == len(PAIRS)
+        for row in rows:
+            assert row["embedding_study"] == "words"
+            expected = _map(ranks[*asked, row["source_language"], row["target_language"]])
+            assert row["bli_map"] == pytest.approx(expected)
 
 
 def _pair_parts(study: str, x: np.ndarray, y: np.ndarray) -> Iterator[Row]:
