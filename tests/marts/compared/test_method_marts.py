@@ -1,0 +1,151 @@
+"""Mapping methods, and lexicon induction against downstream tasks, by SciPy and scikit-learn."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import f1_score
+
+from tests.marts.compared.rows import (
+    METHODS,
+    N_CONCEPTS,
+    PAIRS,
+    Evaluate,
+    Key,
+    Row,
+    mean_reciprocal_rank,
+    query,
+    reciprocal_ranks,
+)
+from tests.warehouse_fixture import RawRows
+
+
+def test_methods_without_a_dictionary_compete_at_every_size(warehouse: Path, raw: RawRows) -> None:
+    ranks = reciprocal_ranks(raw)
+    found = {
+        (row["method"], row["dictionary_size"], row["retrieval"], row["scope"]): row
+        for row in query(warehouse, "select * from marts.rpt_bli_methods where study = 'words'")
+    }
+    assert len(found) == len(METHODS) * 2 * 2
+    for (method, size, retrieval, scope), row in found.items():
+        pairs = PAIRS if scope == "all" else [pair for pair in PAIRS if pair != ("de", "hr")]  # where MUSE fails
+        assert row["n_pairs"] == len(pairs)
+        assert row["n_failures"] == (method == "MUSE" and scope == "all")
+        assert row["mean_map"] == pytest.approx(
+            np.mean([mean_reciprocal_rank(ranks[method, size, retrieval, *pair]) for pair in pairs])
+        )
+
+
+def test_pairs_of_methods(warehouse: Path, raw: RawRows) -> None:
+    ranks = reciprocal_ranks(raw)
+    rng = np.random.default_rng(3)
+    rows = query(warehouse, "select * from marts.rpt_bli_method_pairs where study = 'words'")
+    compared = {(row["method"], row["other_method"], row["dictionary_size"], row["retrieval"]) for row in rows}
+    assert compared == {
+        (one, other, size, retrieval)
+        for size, methods in ((100, ("MUSE", "PROC", "RCSLS")), (500, ("MUSE", "PROC", "RCSLS", "VECMAP")))
+        for one, other in itertools.combinations(methods, 2)
+        for retrieval in ("cosine", "csls")
+    }
+    flips = rng.choice([-1.0, 1.0], (20_000, N_CONCEPTS - 5))
+    for row in rows:
+        concepts = np.zeros(N_CONCEPTS - 5)
+        for pair in PAIRS:
+            one, other = (
+                ranks[name, 0 if name == "MUSE" else row["dictionary_size"], row["retrieval"], *pair]
+                for name in (row["method"], row["other_method"])
+            )
+            for number in one:
+                difference = np.mean(one[number]) - np.mean(other[number])
+                concepts[number % (N_CONCEPTS - 5)] += difference / len(one) / len(PAIRS)
+        p = np.mean(abs(flips @ concepts) >= abs(concepts.sum()) - 1e-12)
+        comparisons = 3 if row["dictionary_size"] == 100 else 6
+        assert row["difference"] == pytest.approx(concepts.sum())
+        noise = 5 * np.sqrt(p * (1 - p) / 5_120) + 4e-4
+        assert row["p_value"] == pytest.approx(min(1, comparisons * p), abs=comparisons * noise)
+        drawn = rng.choice(concepts, (4_000, len(concepts))).sum(axis=1)
+        assert (row["ci_high"] - row["ci_low"]) / 2 / 1.959964 == pytest.approx(drawn.std(), rel=0.06)
+        assert (row["ci_high"] + row["ci_low"]) / 2 == pytest.approx(row["difference"])
+    assert min(row["p_value"] for row in rows) < 0.01 < 0.1 < max(row["p_value"] for row in rows)
+
+
+def test_p_of_method_pairs_holds_its_level(evaluate: Evaluate) -> None:
+    """Two hundred studies of two methods that differ by noise alone, a few concepts by much more than the rest."""
+    rng = np.random.default_rng(8)
+    shared = {"variant": "v", "vector_set": "w", "retrieval": "csls", "method": "a", "other_method": "b"}
+    rows = [
+        {"study": f"s{s:03}", **shared, "dictionary_size": 500, "concept_id": f"c{c}", "difference": float(d)}
+        for s in range(200)
+        for c, d in enumerate(rng.normal(0, 1, 25) * np.where(np.arange(25) < 4, 8, 1))
+    ]
+    studies = [{"study": f"s{s:03}", "origin": "computed"} for s in range(200)]
+    p = np.array(
+        [row["p_value"] for row in evaluate("rpt_bli_method_pairs", int_concept_differences=rows, stg_studies=studies)]
+    )
+    assert len(p) == 200
+    for level in (0.05, 0.2):
+        assert np.mean(p <= level) == pytest.approx(level, abs=3.5 * np.sqrt(level / 200))
+
+
+def test_downstream_scores(warehouse: Path, raw: RawRows) -> None:
+    runs: dict[Key, dict[int | None, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in raw.rows["downstream_items"]:
+        key = tuple(
+            row[name]
+            for name in ("method", "dictionary_size", "source_language", "target_language", "task", "classifier")
+        )
+        runs[key][row["seed"]].append(row)
+    found = query(warehouse, "select * from marts.fct_downstream where study = 'words'")
+    sample = np.random.default_rng(4).choice(len(found), 150, replace=False)
+    metrics = {"xnli": ("accuracy",), "cldc": ("micro_f1", "macro_f1"), "clir": ("map",)}
+    assert len(found) == sum(len(metrics[key[4]]) for key in runs)
+    for row in [found[i] for i in sample]:
+        assert row["metric"] in metrics[row["task"]]
+        key = tuple(
+            row[name]
+            for name in ("method", "dictionary_size", "source_language", "target_language", "task", "classifier")
+        )
+        scores = []
+        for items in runs[key].values():
+            gold = [item["gold"] for item in items]
+            predicted = [item["prediction"] or "nothing" for item in items]
+            labels = sorted({*gold, *predicted} - {"nothing"}) if row["task"] != "clir" else []
+            scores.append(
+                np.mean([item["score"] for item in items])
+                if row["metric"] == "map"
+                else np.mean([g == p for g, p in zip(gold, predicted, strict=True)])
+                if row["metric"] == "accuracy"
+                else f1_score(gold, predicted, labels=labels, average=row["metric"][:5], zero_division=0)
+            )
+        assert row["score"] == pytest.approx(np.mean(scores))
+
+
+def test_lexicon_induction_against_downstream(warehouse: Path, raw: RawRows) -> None:
+    ranks = reciprocal_ranks(raw)
+    scores = defaultdict(list)
+    for row in query(warehouse, "select * from marts.fct_downstream where study = 'words' and metric != 'macro_f1'"):
+        key = (row["task"], row["classifier"], (row["source_language"], row["target_language"]))
+        scores[key].append(((row["method"], row["dictionary_size"]), row["score"]))
+    rows = query(warehouse, "select * from marts.rpt_bli_downstream where study = 'words'")
+    assert {row["task"] for row in rows} == {"xnli", "cldc", "clir"}
+    for row in rows:
+        x, y = (np.zeros((len(METHODS), len(PAIRS))) for _ in "xy")
+        for j, pair in enumerate(PAIRS):
+            x[:, j] = [mean_reciprocal_rank(ranks[name, size, "csls", *pair]) for name, size in METHODS]
+            of_pair = [dict(values) for key, values in scores.items() if (key[0], key[2]) == (row["task"], pair)]
+            y[:, j] = np.mean([[one[method] for method in METHODS] for one in of_pair], axis=0)
+        x, y = (np.round(z - z.mean(axis=0), 12) for z in (x, y))
+        assert row["n"] == x.size
+        assert row["spearman"] == pytest.approx(stats.spearmanr(x.ravel(), y.ravel()).statistic)
+        assert row["pearson"] == pytest.approx(np.corrcoef(x.ravel(), y.ravel())[0, 1])
+        a, b = (stats.rankdata(z).reshape(z.shape) for z in (x, y))
+        all_orders = [
+            np.corrcoef(a[list(order)].ravel(), b.ravel())[0, 1]
+            for order in itertools.permutations(range(len(METHODS)))
+        ]
+        assert row["p_value"] == pytest.approx(np.mean(np.abs(all_orders) >= abs(row["spearman"]) - 1e-9), abs=0.03)
