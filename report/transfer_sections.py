@@ -131,8 +131,7 @@ def _pooled(answer: Answer, limit: float) -> list[Block]:
         blocks.append(
             Block(
                 titled("Change by source (row) and target (column), all models, pp", label),
-                "Sources with like effects, and targets that respond alike, stand side by side. "
-                "− marks a harm in most models.",
+                "Sources with like effects, and targets that respond alike, stand side by side.",
                 panels=tuple(panels),
                 legend=_legend(limit),
                 folded_tables=tuple(tables),

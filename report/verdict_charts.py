@@ -21,9 +21,15 @@ def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
     looks = {task: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, task in enumerate(tasks)}
     present = [task for task in tasks if any(row["source_task"] == task for row in rows)]
     x_range = axis_range([row["mean_gain_pp"] for row in rows])
+    most = max(5.0, *(point["harmed"] for point in points))
+    harms = alt.Scale(domain=[-0.05 * most, 1.05 * most], nice=False)
     base = alt.Chart(data(points)).encode(
         alt.X("mean_gain_pp:Q", title="mean change (pp)", scale=alt.Scale(domain=x_range, nice=False)),
-        alt.Y("harmed:Q", title="transfer cells harmed (%)", scale=alt.Scale(zero=True, nice=True)),
+        alt.Y(
+            "harmed:Q",
+            title="transfer cells harmed (%)",
+            scale=alt.Scale(domain=[-0.05 * most, 1.05 * most], nice=False),
+        ),
     )
     chart = alt.layer(
         zero_line("x"),

@@ -117,14 +117,19 @@ def advice(answers: Answers, study: Study) -> Section:
 
 
 def _judged_table(kind: str, rows: Sequence[Row]) -> Table:
+    judged = [
+        {"recommender": recommender}
+        | {f"{measure}@{row['k']}": row[measure] for row in members for measure in ("regret", "ndcg")}
+        for recommender, members in grouped(rows, "recommender").items()
+    ]
+    tried = sorted({row["k"] for row in rows})
     columns = (
         Column("sources picked by", lambda row: RECOMMENDERS[row["recommender"]], numeric=False),
-        number("k", "that may be tried", numbers.count),
-        number("regret", "regret, pp", lambda value: numbers.signed(value, 2), "no items"),
-        number("ndcg", "NDCG", numbers.share, "nothing helps"),
+        *(number(f"regret@{k}", f"regret@{k}, pp", lambda value: numbers.signed(value, 2), "no items") for k in tried),
+        *(number(f"ndcg@{k}", f"NDCG@{k}", numbers.share, "nothing helps") for k in tried),
     )
     held_out = numbers.plural(max(row["n_held_out"] for row in rows), kind).replace("familys", "families")
-    return table(f"Each {kind} left out in turn ({held_out})", columns, rows)
+    return table(f"Each {kind} left out in turn ({held_out})", columns, judged)
 
 
 def advice_in_words(rows: Sequence[Row]) -> str:
@@ -139,8 +144,9 @@ def advice_in_words(rows: Sequence[Row]) -> str:
         return "Regret: what the best pick falls short of the best source, both scored on items that chose neither."
     best = min(rules, key=lambda name: rules[name])
     return (
-        f"On a model that took no part, the first pick falls {first['advice']:.2f} pp short of the best source; "
-        f"picking by {RECOMMENDERS[best]}, the best of the simple rules, {rules[best]:.2f} pp."
+        f"On models that took no part, what the first pick falls short of the best source (regret) is "
+        f"{numbers.signed(first['advice'], 2)} pp; picked by {RECOMMENDERS[best]}, the best of the simple rules, "
+        f"{numbers.signed(rules[best], 2)} pp."
     )
 
 

@@ -223,7 +223,7 @@ def test_verdicts_are_told(pages: dict[str, Page], reported: Path) -> None:
     assert best is not None
     (line,) = [row for row in page.table_rows["advice"] if row[0] == "read/fi" and row[-1] == "1"][:1]
     assert line[1:3] == [best[0], signed(best[1])]
-    assert "the first pick falls" in page.text["summary"]
+    assert "what the first pick falls short" in page.text["summary"]
     assert "more alike than chance" in page.text["agreement"] and "model × source" in page.text["agreement"]
     assert "that takes two models" in pages[TRANSFER_ONLY].text["advice"]
     assert "agreement takes two models" in pages[TRANSFER_ONLY].text["agreement"]
