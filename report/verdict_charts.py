@@ -25,11 +25,7 @@ def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
     harms = alt.Scale(domain=[-0.05 * most, 1.05 * most], nice=False)
     base = alt.Chart(data(points)).encode(
         alt.X("mean_gain_pp:Q", title="mean change (pp)", scale=alt.Scale(domain=x_range, nice=False)),
-        alt.Y(
-            "harmed:Q",
-            title="transfer cells harmed (%)",
-            scale=alt.Scale(domain=[-0.05 * most, 1.05 * most], nice=False),
-        ),
+        alt.Y("harmed:Q", title="transfer cells harmed (%)", scale=harms),
     )
     chart = alt.layer(
         zero_line("x"),
