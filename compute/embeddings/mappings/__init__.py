@@ -31,6 +31,8 @@ METHODS: dict[str, str] = {
     "vecmap": "compute.embeddings.mappings.vecmap:VecMap",
     "vecmap_semi_supervised": "compute.embeddings.mappings.vecmap:VecMapSemiSupervised",
     "vecmap_supervised": "compute.embeddings.mappings.vecmap:VecMapSupervised",
+    "muse": "compute.embeddings.mappings.muse:Muse",
+    "muse_supervised": "compute.embeddings.mappings.muse:MuseSupervised",
     "icp": "compute.embeddings.mappings.icp:IterativeClosestPoints",
     "gwa": "compute.embeddings.mappings.gwa:GromovWasserstein",
 }

@@ -1,0 +1,107 @@
+"""MUSE: a rotation learnt against an adversary, then refined by Procrustes on its own mutual nearest neighbours.
+
+Conneau, Lample, Ranzato, Denoyer and Jégou, "Word Translation Without Parallel Data", ICLR 2018. With source
+rows X [n, d], target rows Z [m, d] and W [d, d], x W is compared with z. Two methods:
+
+* `Muse` learns W without pairs. A discriminator, P(source | v) for a vector v, and W are trained against each
+  other on mini-batches of the most frequent words (equations 3 and 4):
+    L_D = -mean log P(source | x W) - mean log P(target | z)
+    L_W = -mean log P(target | x W) - mean log P(source | z)
+  with labels smoothed to 1 - s and s, several steps of the discriminator for one of W, and after each of those
+  W <- (1 + β) W - β (W Wᵀ) W, which keeps W close to orthogonal (equation 7). After each epoch the criterion
+  is taken; the W where it was best is refined.
+* `MuseSupervised` takes the Procrustes solution of the training pairs for W, and refines it.
+
+Refinement: the words that are each other's nearest by CSLS, among the most frequent of both sides, are the
+dictionary of a new Procrustes solution; `refinements` times. Neighbourhoods of CSLS are over the whole
+vocabularies.
+
+Criterion (section 3.5), for epochs, refinements and restarts alike: the mean cosine between the 10,000 most
+frequent source words, mapped, and the target words nearest to them by CSLS, where those are among the 10,000
+most frequent too. It needs no pairs. (The authors' script chooses the supervised refinement by its accuracy
+on the evaluation dictionary instead.)
+
+The discriminator has two hidden layers with leaky ReLU (slope 0.2) and dropout on its input; both sides learn
+by plain SGD. The rate of W shrinks by `decay` after every epoch, and also by `shrink` after every epoch, from
+the second on, whose criterion is below the best. Vectors are used as given. Defaults are those of the authors'
+scripts, except that they induce the dictionary of the unsupervised refinement in one direction only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, Supervision
+from compute.embeddings.vectors import Vectors
+
+
+class MuseSupervised(MappingMethod):
+    """Procrustes on the training pairs, then refinement. Maps the source side; the target side stays."""
+
+    refinements: int = Field(default=5, ge=0, le=1_000, description="Procrustes solutions from an induced dictionary")
+    dictionary_words: int = Field(
+        default=10_000, ge=1, description="most frequent words of each side that may enter an induced dictionary"
+    )
+
+    def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
+        """W [d, d] from the seed rows [m, 2]; nothing is drawn.
+
+        Raises:
+            ValueError: no seeds, or vectors of two dimensions.
+        """
+        from compute.embeddings.mappings.muse_refinement import Sides, refined
+        from compute.embeddings.mappings.pairs import as_map, check_same_dimension, seed_vectors
+        from compute.embeddings.mappings.proc import rotation
+
+        check_same_dimension(source, target)
+        sides = Sides(source, target, self.dictionary_words, device)
+        start = sides.judged(rotation(*seed_vectors(source, target, seeds, device)).float())
+        return Mapping(source_map=as_map(refined(sides, start, self.refinements).w))
+
+
+class Muse(MuseSupervised):
+    """Adversarial training, then refinement. Maps the source side; the target side stays."""
+
+    supervision: ClassVar[Supervision] = "unsupervised"
+
+    dictionary_words: int = Field(
+        default=15_000, ge=1, description="most frequent words of each side that may enter an induced dictionary"
+    )
+    epochs: int = Field(default=5, ge=1, description="epochs of adversarial training")
+    epoch_samples: int = Field(default=1_000_000, ge=1, description="words of each side that W sees in an epoch")
+    batch: int = Field(default=32, ge=1, description="words of each side in a step")
+    discriminator_words: int = Field(default=75_000, ge=1, description="most frequent words shown to the discriminator")
+    discriminator_width: int = Field(default=2_048, ge=1, description="units in each of its two hidden layers")
+    discriminator_steps: int = Field(default=5, ge=1, description="steps of the discriminator for each step of W")
+    input_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of its inputs dropped in its own steps")
+    smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="s: labels are s and 1 - s")
+    beta: float = Field(default=0.001, ge=0, le=0.5, description="β of the step towards an orthogonal W")
+    learning_rate: float = Field(default=0.1, gt=0, description="of the discriminator, and of W at first")
+    decay: float = Field(default=0.98, gt=0, le=1, description="factor on the rate of W after each epoch")
+    shrink: float = Field(default=0.5, gt=0, le=1, description="further factor after an epoch below the best criterion")
+    restarts: int = Field(
+        default=1, ge=1, description="runs, with seeds that follow each other; the best by the criterion is kept"
+    )
+
+    def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
+        """W [d, d]; `seeds` are not used.
+
+        Raises:
+            ValueError: vectors of two dimensions, or no epoch of any run ended with a finite W.
+        """
+        from compute.embeddings.mappings.muse_adversary import adversarial_epochs
+        from compute.embeddings.mappings.muse_refinement import Sides, refined
+        from compute.embeddings.mappings.pairs import as_map, check_same_dimension
+
+        check_same_dimension(source, target)
+        sides = Sides(source, target, self.dictionary_words, device)
+        runs = []
+        for restart in range(self.restarts):
+            epochs = list(adversarial_epochs(sides, self, seed + restart))
+            if epochs:
+                runs.append(refined(sides, max(epochs, key=lambda judged: judged.criterion), self.refinements))
+        if not runs:
+            raise ValueError("MUSE diverged in the first epoch of every run; a lower learning_rate may help")
+        return Mapping(source_map=as_map(max(runs, key=lambda judged: judged.criterion).w))
