@@ -1,4 +1,4 @@
-"""Times `dbt build` on a generated raw grid: wall time, CPU time and peak resident memory.
+"""Times `dbt build` on a generated raw grid, then its report: wall time, CPU time and peak resident memory.
 
     python benchmarks/bench_dbt.py                       # the paper's size; generates it first
     python benchmarks/bench_dbt.py --models 2 --items 50 # anything smaller
@@ -23,14 +23,21 @@ SIZES = ("models", "sources", "seeds", "targets", "items")
 SLOWEST = 8
 
 
-def build(warehouse: Path, folder: Path) -> dict[str, float]:
-    """Runs `dbt build`; seconds of wall and CPU, peak GiB. A build that fails ends the benchmark with its output."""
-    command = [
-        str(Path(sys.executable).with_name("dbt")), "build",
-        "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
-    ]  # fmt: skip
+def build(folder: Path) -> list[str]:
+    """The command that derives everything, all tests included."""
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    return [dbt, "build", "--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+
+
+def report(page: Path) -> list[str]:
+    """The command that writes the grid's page."""
+    return [sys.executable, "-m", "compute.cli", "report", "--study", "grid", "--output", str(page)]
+
+
+def timed(command: list[str], warehouse: Path, folder: Path) -> dict[str, float]:
+    """Seconds of wall and CPU, peak GiB. A command that fails ends the benchmark with its output."""
     started = time.perf_counter()
-    output = folder / "dbt.txt"
+    output = folder / "output.txt"
     with output.open("wb") as stream:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | {"WAREHOUSE": str(warehouse)}, stdout=stream, stderr=stream
@@ -70,14 +77,19 @@ def main() -> None:
             if generated.returncode:
                 sys.exit(generated.returncode)
         load = os.getloadavg()[0]
-        measured = build(warehouse.resolve(), folder)
-        print("| wall s | CPU s | peak GiB | warehouse GB | cores | load before |")
-        print("|---|---|---|---|---|---|")
-        size = warehouse.stat().st_size / 1e9
-        print(
-            f"| {measured['wall_s']:.1f} | {measured['cpu_s']:.1f} | {measured['peak_gib']:.2f} | {size:.2f} |"
-            f" {os.cpu_count()} | {load:.1f} |\n"
-        )
+        page = folder / "report.html"
+        print("| | wall s | CPU s | peak GiB | result MB | cores | load before |")
+        print("|---|---|---|---|---|---|---|")
+        for name, command, result in (
+            ("dbt build", build(folder), warehouse),
+            ("report", report(page), page),
+        ):
+            measured = timed(command, warehouse.resolve(), folder)
+            print(
+                f"| {name} | {measured['wall_s']:.1f} | {measured['cpu_s']:.1f} | {measured['peak_gib']:.2f} |"
+                f" {result.stat().st_size / 1e6:.1f} | {os.cpu_count()} | {load:.1f} |"
+            )
+        print()
         print("| slowest nodes | s |\n|---|---|")
         for seconds, node in slowest(folder):
             print(f"| {node} | {seconds:.1f} |")
