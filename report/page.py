@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
+from altair.utils.schemapi import debug_mode
 from markupsafe import Markup, escape
 
 from compute.errors import UserError
@@ -95,7 +96,9 @@ def render(answers: Answers) -> str:
     )
     environment.filters["prose"] = prose
     study = Study.of(answers)
-    sections = [section(answers, study) for section in SECTIONS]
+    # Altair would check every value of every chart's data against its schema: a quarter of a large page's time.
+    with debug_mode(False):
+        sections = [section(answers, study) for section in SECTIONS]
     return environment.get_template("page.html").render(
         study=study,
         summary=summarise(answers, study),
