@@ -28,6 +28,9 @@ def main() -> int:
     except NotCheckableError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     arguments.findings.write_text(json.dumps(findings, indent=1, allow_nan=False), encoding="utf-8")
     return 0
 

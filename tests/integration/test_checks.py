@@ -368,8 +368,8 @@ def test_data_docs_show_every_check_and_fetch_nothing(healthy: Path, tmp_path: P
 # ---- the command ----
 
 
-def _command(warehouse: Path, study: str, findings: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "data_checks", str(warehouse), study, str(findings)]
+def _command(warehouse: Path, study: str, findings: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "data_checks", str(warehouse), study, str(findings), *more]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -388,6 +388,13 @@ def test_command_says_in_a_line_that_marts_are_missing(raw_only: Path, tmp_path:
     assert len(done.stderr.splitlines()) == 1
     assert "marts" in done.stderr and "make build" in done.stderr
     assert not (tmp_path / "findings.json").exists()
+
+
+def test_command_says_in_a_line_that_docs_cannot_be_written(healthy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = _command(healthy, EMBEDDINGS_ONLY, tmp_path / "findings.json", "--docs", str(tmp_path / "file" / "docs"))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "file: cannot be written" in done.stderr
 
 
 def test_unknown_study_is_named_with_the_known_ones(healthy: Path) -> None:

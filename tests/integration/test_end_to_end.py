@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -60,8 +61,13 @@ def test_the_marts_answer(built: Path) -> None:
         assert pairs == [("de", False, False), ("en", False, False)]
 
 
-def test_the_audit_is_stored_and_the_report_written(built: Path) -> None:
-    checked = run(built, sys.executable, "-m", "compute.cli", "check")
+@pytest.fixture(scope="module")
+def checked(built: Path) -> subprocess.CompletedProcess[str]:
+    """The audit of it, which has passed and published it."""
+    return run(built, sys.executable, "-m", "compute.cli", "check")
+
+
+def test_the_audit_is_stored_and_the_report_written(built: Path, checked: subprocess.CompletedProcess[str]) -> None:
     assert "checks" in checked.stderr
     with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
         errors = connection.execute(
@@ -72,12 +78,50 @@ def test_the_audit_is_stored_and_the_report_written(built: Path) -> None:
     assert checked.returncode == 0
     assert stored is not None
     assert stored[0] > 20
+    assert "planned_jobs_have_run" in (built / "target" / "data_docs" / "tiny" / "index.html").read_text()
     reported = run(built, sys.executable, "-m", "compute.cli", "report")
     assert reported.returncode == 0, reported.stderr
     assert "</html>" in (built / "report.html").read_text(encoding="utf-8")
     told = run(built, sys.executable, "-m", "report.afterword")
     assert told.returncode == 0, told.stderr
     assert "select" in told.stdout
+
+
+def test_every_published_mart_is_exported(built: Path, checked: subprocess.CompletedProcess[str]) -> None:
+    with duckdb.connect(str(built / "published" / "warehouse.duckdb"), read_only=True) as connection:
+        marts = connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'marts'"
+        ).fetchall()
+        rows = {mart: connection.execute(f"select count(*) from marts.{mart}").fetchone() for (mart,) in marts}
+    for file_format, ending in (("parquet", "parquet"), ("latex", "tex")):
+        command = ["export", "marts", "--study", "tiny", "--format", file_format, "--to", "paper"]
+        done = run(built, sys.executable, "-m", "compute.cli", *command)
+        assert done.returncode == 0, done.stderr
+        assert {path.stem for path in (built / "paper").glob(f"*.{ending}")} == set(rows)
+    for mart, expected in rows.items():
+        read = duckdb.execute("select count(*) from read_parquet(?)", [str(built / "paper" / f"{mart}.parquet")])
+        assert read.fetchone() == expected
+        has_table = r"\toprule" in (built / "paper" / f"{mart}.tex").read_text(encoding="utf-8")
+        assert has_table == (expected != (0,))
+
+
+def test_the_notebook_shows_what_was_published(built: Path, checked: subprocess.CompletedProcess[str]) -> None:
+    pytest.importorskip("marimo", reason="the notebook needs the extra `notebook`")
+    notebook = str(ROOT / "notebooks" / "explore.py")
+    as_script = run(built, sys.executable, notebook)
+    assert (as_script.returncode, as_script.stderr) == (0, "")
+    export = ["-m", "marimo", "export", "html", notebook, "--output", "explore.html"]
+    exported = run(built, sys.executable, *export, "--", "--warehouse", "published/warehouse.duckdb")
+    assert exported.returncode == 0, exported.stderr
+    page = (built / "explore.html").read_text(encoding="utf-8")
+    session, _ = json.JSONDecoder().raw_decode(page[page.index('"session": ') + len('"session": ') :])
+    shown = [output for cell in session["cells"] for output in cell["outputs"]]
+    assert {output["type"] for output in shown} == {"data"}, shown  # none is an error
+    texts = [str(output["data"]) for output in shown]
+    for expected in ("tiny", "MT-CL", "parity/de", "<svg", "donor_rank", "mean_map"):
+        assert any(expected in text for text in texts), expected
+    nowhere = run(built, sys.executable, *export, "--force", "--", "--warehouse", "no.duckdb")
+    assert "There is no" in (built / "explore.html").read_text(encoding="utf-8") and nowhere.returncode == 0
 
 
 def test_every_question_of_the_readme_runs(built: Path) -> None:
