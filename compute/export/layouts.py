@@ -179,6 +179,10 @@ def _map(row: Row) -> str | None:
     return None if row["map"] is None else numbers.share(row["map"])
 
 
+def _score(row: Row) -> str | None:
+    return None if row["score"] is None else numbers.share(row["score"])
+
+
 def _mean_map(row: Row) -> str | None:
     if row["mean_map"] is None:
         return None
@@ -255,6 +259,13 @@ LAYOUTS: Mapping[str, Layout] = {
         down=("method",),
         across=("source_language", "target_language"),
         value=_map,
+    ),
+    "fct_downstream": Grid(
+        "Downstream score by mapping method and language pair",
+        apart=("variant", "vectors", "task", "collection", "classifier", "metric", "dictionary_size"),
+        down=("method",),
+        across=("source_language", "target_language"),
+        value=_score,
     ),
 }
 """Mart -> how a paper prints it; marts that are not here are printed with `EveryColumn`."""

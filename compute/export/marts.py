@@ -114,11 +114,18 @@ def _told(mart: str, study: str, tables: Sequence[PaperTable]) -> str:
 
 
 def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -> list[PaperTable]:
-    """A study's rows of a mart as the tables of a paper; none if it has no rows."""
+    """A study's rows of a mart as the tables of a paper; none if it has no rows.
+
+    Raises:
+        UserError: the mart was built before a column that its layout shows.
+    """
     cursor = connection.execute(_rows_of(mart), [study])
     types = {column[0]: str(column[1]) for column in cursor.description or ()}
     rows = [dict(zip(types, row, strict=True)) for row in cursor.fetchall()]
-    return LAYOUTS.get(mart, EveryColumn()).tables(rows, types)
+    try:
+        return LAYOUTS.get(mart, EveryColumn()).tables(rows, types)
+    except KeyError as error:
+        raise UserError(f"marts.{mart} has no column {error}; run `make build` and `make check` first") from None
 
 
 FORMATS: Mapping[str, Format] = {

@@ -177,6 +177,16 @@ def test_mistakes_are_one_line(tmp_path: Path, arguments: list[object], expected
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mart_of_an_older_build_is_one_line(place: Path, tmp_path: Path, capsys: Told) -> None:
+    older = tmp_path / "older.duckdb"
+    older.write_bytes((place / "published" / "warehouse.duckdb").read_bytes())
+    with duckdb.connect(str(older)) as connection:
+        connection.execute("alter table marts.rpt_regimes drop column null_harm_pct")
+    arguments = ["--study", STUDY, "--format", "latex", "--warehouse", older, "--mart", "rpt_regimes"]
+    assert export("marts", *arguments, "--to", tmp_path) == 2
+    assert "marts.rpt_regimes has no column 'null_harm_pct'" in the_line(capsys)
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: Told) -> None:
     (tmp_path / "file").write_text("")
     assert export("marts", "--study", STUDY, "--format", "csv", "--to", tmp_path / "file" / "out") == 2

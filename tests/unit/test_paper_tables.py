@@ -197,6 +197,25 @@ def test_prompts_share_a_grid_only_where_no_place_would_hold_two_values() -> Non
     assert table.body == (("t", "de", "+1.0", "+2.0"),)
 
 
+def test_downstream_scores_stand_by_method_and_pair_a_table_a_task() -> None:
+    keys = {
+        "variant": "default", "vectors": "ft", "classifier": "logistic", "metric": "acc", "dictionary_size": 100,
+        "source_language": "en", "collection": None,
+    }  # fmt: skip
+    rows = [
+        keys | {"task": task, "method": method, "target_language": target, "score": score}
+        for task, method, target, score in (
+            ("cldc", "proc", "de", 0.5), ("cldc", "proc", "fi", None), ("cldc", "cca", "fi", 0.25),
+            ("clir", "proc", "de", 0.125),
+        )
+    ]  # fmt: skip
+    documents, retrieval = LAYOUTS["fct_downstream"].tables(rows, {})
+    assert documents.head == (("", "en", "en"), ("method", "de", "fi"))
+    assert documents.body == (("cca", None, "0.250"), ("proc", "0.500", None))
+    assert retrieval.body == (("proc", "0.125"),)
+    assert documents.caption.endswith("Task cldc.") and retrieval.caption.endswith("Task clir.")
+
+
 def test_other_marts_show_all_columns_but_the_ones_that_say_nothing() -> None:
     types = {"study": "VARCHAR", "entity": "VARCHAR", "share": "DOUBLE", "q_value": "DOUBLE", "n": "BIGINT"}
     rows = [
