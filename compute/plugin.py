@@ -133,6 +133,7 @@ BUILT_IN: dict[str, str] = {
     "bli": "compute.plugins.bli:InduceLexicon",
     "cldc": "compute.plugins.cldc:ClassifyDocuments",
     "clir": "compute.plugins.clir:RetrieveDocuments",
+    "xnli": "compute.plugins.xnli:InferRelations",
 }
 """Plugins of the study's own sections, in planning order: name -> "module:Class", imported on first use."""
 

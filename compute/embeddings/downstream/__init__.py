@@ -33,6 +33,9 @@ CLASSIFIERS: dict[str, dict[str, str]] = {
         "query_likelihood": "compute.embeddings.downstream.query_likelihood:QueryLikelihood",
         "agg_idf": "compute.embeddings.downstream.agg_idf:WeightedAverages",
     },
+    "xnli": {
+        "esim": "compute.embeddings.downstream.esim:EnhancedSequentialInference",
+    },
 }
 """Task -> name in a study -> "module:class"."""
 
@@ -47,6 +50,10 @@ COLLECTIONS: dict[str, dict[str, str]] = {
         "ntrex": "compute.embeddings.downstream.ntrex:Ntrex",
         "clef": "compute.embeddings.downstream.clef:Clef",
         "folder": "compute.embeddings.downstream.own_files:OwnSearch",
+    },
+    "xnli": {
+        "xnli": "compute.embeddings.downstream.xnli:Xnli",
+        "folder": "compute.embeddings.downstream.own_files:OwnPairs",
     },
 }
 """Task -> name in a study -> "module:class"."""

@@ -3,6 +3,8 @@
 cldc   <folder>/<language>/train.jsonl, test.jsonl   {"item_id": "7", "text": "...", "label": "sports"}
 clir   <folder>/<language>/queries.jsonl             {"item_id": "q1", "text": "...", "relevant": ["7"]}
        <folder>/<language>/documents.jsonl           {"item_id": "7", "text": "..."}
+xnli   <folder>/<language>/train.jsonl, test.jsonl   {"item_id": "7", "premise": "...", "hypothesis": "...",
+                                                      "label": "neutral"}
 """
 
 from __future__ import annotations
@@ -11,7 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compute.embeddings.content import content_digest
-from compute.embeddings.downstream.collections import Classification, Labelled, Problem, Retrieval, Search
+from compute.embeddings.downstream.collections import (
+    Classification,
+    Inference,
+    Labelled,
+    Problem,
+    Retrieval,
+    Search,
+    SentencePair,
+)
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.plugin import digest
@@ -74,6 +84,24 @@ class OwnSearch(Retrieval):
         return self.root / language / "documents.jsonl"
 
 
+class OwnPairs(Inference):
+    """Pairs of sentences; the relations are the labels of the training pairs."""
+
+    reads_folder = True
+
+    def covers(self, source: str, target: str) -> bool:
+        return _train(self.root, source).is_file() and _test(self.root, target).is_file()
+
+    def digest(self, source: str, target: str) -> str:
+        return files_digest([_train(self.root, source), _test(self.root, target)])
+
+    def train(self, source: str) -> list[SentencePair]:
+        return _pairs(_train(self.root, source))
+
+    def test(self, target: str) -> list[SentencePair]:
+        return _pairs(_test(self.root, target))
+
+
 def files_digest(paths: Sequence[Path]) -> str:
     """SHA-256 of the content of files, in order. Raises UserError if one cannot be read."""
     try:
@@ -112,4 +140,11 @@ def _labelled(path: Path) -> list[Labelled]:
     return [
         Labelled(item_id, text(record, "text", place), text(record, "label", place))
         for place, item_id, record in read_items(path, ("item_id", "text", "label"))
+    ]
+
+
+def _pairs(path: Path) -> list[SentencePair]:
+    return [
+        SentencePair(item_id, *(text(record, key, place) for key in ("premise", "hypothesis", "label")))
+        for place, item_id, record in read_items(path, ("item_id", "premise", "hypothesis", "label"))
     ]
