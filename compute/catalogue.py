@@ -33,6 +33,18 @@ def _methods() -> list[str]:
     return list(METHODS)
 
 
+def _classifiers() -> list[str]:
+    from compute.embeddings.downstream import CLASSIFIERS
+
+    return [f"{name} ({task})" for task, names in CLASSIFIERS.items() for name in names]
+
+
+def _collections() -> list[str]:
+    from compute.embeddings.downstream import COLLECTIONS
+
+    return [f"{name} ({task})" for task, names in COLLECTIONS.items() for name in names]
+
+
 def _measures() -> list[str]:
     from compute.embeddings.isometry import MEASURES
 
@@ -57,6 +69,8 @@ _KINDS: dict[str, Callable[[], list[str]]] = {
     "families": _families,
     "methods": _methods,
     "measures": _measures,
+    "classifiers": _classifiers,
+    "collections": _collections,
     "plugins": _plugins,
     "executors": _executors,
 }
