@@ -7,7 +7,7 @@ import torch
 from compute.embeddings.mappings import load_method
 from compute.embeddings.mappings.muse import Muse
 from compute.embeddings.mappings.muse_adversary import adversarial_epochs
-from compute.embeddings.mappings.muse_refinement import Sides, refined
+from compute.embeddings.mappings.muse_refinement import Sides, best_of, refined
 from tests.unit.clustered import NO_SEEDS, clustered
 from tests.unit.rotated import Rotated, random_rotation, rotated, share_found, vectors
 
@@ -74,7 +74,7 @@ def test_unsupervised_comes_near_a_planted_rotation_with_noise() -> None:
 def test_refinement_alone_does_not_find_it() -> None:
     problem = turned(0)
     sides = Sides(*problem[:2], 10_000, "cpu")
-    alone = refined(sides, sides.judged(torch.eye(4)), 5).w.numpy()
+    alone = list(refined(sides, sides.judged(torch.eye(4)), 5))[-1].w.numpy()
     assert np.abs(alone - problem.rotation).max() > 0.3
 
 
@@ -130,13 +130,14 @@ def test_the_criterion_and_the_dictionary_are_what_the_paper_says() -> None:
 
 def test_the_best_of_the_refinements_is_returned_not_the_last() -> None:
     problem = rotated(5, n_source=80, n_target=80, d=12, noise=3.0)
+    pairs = problem.pairs[:20]
     sides = Sides(*problem[:2], 10_000, "cpu")
-    best = sides.judged(torch.eye(12))
-    seen = [best]
-    for _ in range(6):
-        best = refined(sides, seen[-1], 1)
-        seen.append(best)
-    assert [judged.criterion for judged in seen] == sorted(judged.criterion for judged in seen)
+    start = sides.judged(torch.from_numpy(load_method("proc")().fit(*problem[:2], pairs).source_map))
+    seen = [start, *refined(sides, start, 6)]
+    best = best_of(seen)
+    assert best is not seen[-1] and len({judged.criterion for judged in seen}) > 3
+    found = load_method("muse_supervised")(refinements=6).fit(*problem[:2], pairs).source_map
+    np.testing.assert_allclose(found, best.w.numpy(), atol=1e-6)
 
 
 def test_a_run_that_diverges_is_said() -> None:

@@ -19,7 +19,8 @@ vocabularies.
 Criterion (section 3.5), for epochs, refinements and restarts alike: the mean cosine between the 10,000 most
 frequent source words, mapped, and the target words nearest to them by CSLS, where those are among the 10,000
 most frequent too. It needs no pairs. (The authors' script chooses the supervised refinement by its accuracy
-on the evaluation dictionary instead.)
+on the evaluation dictionary instead.) What follows the adversarial training is chosen among the refinements only
+(the script compares them with the W before too): a W that is not orthogonal has higher cosines for that alone.
 
 The discriminator has two hidden layers with leaky ReLU (slope 0.2) and dropout on its input; both sides learn
 by plain SGD. The rate of W shrinks by `decay` after every epoch, and also by `shrink` after every epoch, from
@@ -51,14 +52,14 @@ class MuseSupervised(MappingMethod):
         Raises:
             ValueError: no seeds, or vectors of two dimensions.
         """
-        from compute.embeddings.mappings.muse_refinement import Sides, refined
+        from compute.embeddings.mappings.muse_refinement import Sides, best_of, refined
         from compute.embeddings.mappings.pairs import as_map, check_same_dimension, seed_vectors
         from compute.embeddings.mappings.proc import rotation
 
         check_same_dimension(source, target)
         sides = Sides(source, target, self.dictionary_words, device)
         start = sides.judged(rotation(*seed_vectors(source, target, seeds, device)).float())
-        return Mapping(source_map=as_map(refined(sides, start, self.refinements).w))
+        return Mapping(source_map=as_map(best_of([start, *refined(sides, start, self.refinements)]).w))
 
 
 class Muse(MuseSupervised):
@@ -92,7 +93,7 @@ class Muse(MuseSupervised):
             ValueError: vectors of two dimensions, or no epoch of any run ended with a finite W.
         """
         from compute.embeddings.mappings.muse_adversary import adversarial_epochs
-        from compute.embeddings.mappings.muse_refinement import Sides, refined
+        from compute.embeddings.mappings.muse_refinement import Sides, best_of, refined
         from compute.embeddings.mappings.pairs import as_map, check_same_dimension
 
         check_same_dimension(source, target)
@@ -101,7 +102,8 @@ class Muse(MuseSupervised):
         for restart in range(self.restarts):
             epochs = list(adversarial_epochs(sides, self, seed + restart))
             if epochs:
-                runs.append(refined(sides, max(epochs, key=lambda judged: judged.criterion), self.refinements))
+                start = best_of(epochs)
+                runs.append(best_of(list(refined(sides, start, self.refinements)) or [start]))
         if not runs:
             raise ValueError("MUSE diverged in the first epoch of every run; a lower learning_rate may help")
-        return Mapping(source_map=as_map(max(runs, key=lambda judged: judged.criterion).w))
+        return Mapping(source_map=as_map(best_of(runs).w))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -51,14 +52,17 @@ class Sides:
         return Judged(w, criterion, torch.stack([mutual, to_z[mutual]], dim=1))
 
 
-def refined(sides: Sides, start: Judged, refinements: int) -> Judged:
-    """The best by the criterion of `start` and the Procrustes solutions that follow it, each from the mutual
-    nearest neighbours under the one before."""
-    best = latest = start
+def refined(sides: Sides, start: Judged, refinements: int) -> Iterator[Judged]:
+    """The Procrustes solutions that follow `start`, each from the mutual nearest neighbours under the one before;
+    fewer than asked for where there are no such pairs."""
+    latest = start
     for _ in range(refinements):
         if len(latest.pairs) == 0:
-            break
-        w = rotation(sides.x[latest.pairs[:, 0]], sides.z[latest.pairs[:, 1]])
-        latest = sides.judged(w.float())
-        best = max(best, latest, key=lambda judged: judged.criterion)
-    return best
+            return
+        latest = sides.judged(rotation(sides.x[latest.pairs[:, 0]], sides.z[latest.pairs[:, 1]]).float())
+        yield latest
+
+
+def best_of(judged: Iterable[Judged]) -> Judged:
+    """The one with the highest criterion, the first of equal ones."""
+    return max(judged, key=lambda one: one.criterion)
