@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from report import numbers
+from report import printed
 from report.ask import Row
 from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, SHAPES, Chart, data, draw
 
@@ -126,7 +126,7 @@ def heatmap(
             "x": name((cell["target_task"], cell["target_language"])),
             "y": name((cell["source_task"], cell["source_language"])),
             "value": cell["delta_pp"],
-            "shown": numbers.signed(cell["delta_pp"]) if roomy else numbers.MINUS if cell["is_harm"] else "",
+            "shown": printed.signed(cell["delta_pp"]) if roomy else printed.MINUS if cell["is_harm"] else "",
             "dark": cell["delta_pp"] < -DARK * limit,
             "marked": cell["regime"] == "MT-ML",
         }

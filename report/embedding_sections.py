@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report import charts, numbers
+from report import charts, printed
 from report.ask import Row
 from report.parts import Answers, Block, Panel, Section, Study, slices, titled
 from report.tables import Column, number, table, text
@@ -26,7 +26,7 @@ def bli(answers: Answers, study: Study) -> Section:
     blocks = []
     pair_columns = (
         Column("pair", pair_name, numeric=False),
-        number("bli_map", "MAP", numbers.share),
+        number("bli_map", "MAP", printed.share),
     )
     for label, rows in slices(pairs.rows, "embedding_variant", "vectors"):
         ends = (
@@ -65,8 +65,8 @@ def link(answers: Answers, study: Study) -> Section:
         return Section("link", title, (_why_no_link(answers, study),))
     columns = (
         Column("pair", pair_name, numeric=False),
-        number("bli_map", "MAP", numbers.share),
-        number("transfer_pp", "transfer, pp", numbers.signed),
+        number("bli_map", "MAP", printed.share),
+        number("transfer_pp", "transfer, pp", printed.signed),
     )
     blocks = []
     for label, rows in slices(links.rows, *_SIDE):
@@ -82,9 +82,9 @@ def link(answers: Answers, study: Study) -> Section:
         )
     measures = (
         text("measure", "measure of a pair"),
-        number("spearman", "Spearman with transfer", lambda value: numbers.signed(value, 2), "too few languages"),
-        number("p_value", "Mantel p", numbers.share),
-        number("n_languages", "languages", numbers.count),
+        number("spearman", "Spearman with transfer", lambda value: printed.signed(value, 2), "too few languages"),
+        number("p_value", "Mantel p", printed.share),
+        number("n_languages", "languages", printed.count),
     )
     blocks += [
         Block(
@@ -113,13 +113,13 @@ def correlation_in_words(correlations: Sequence[Row]) -> str:
     row = next((row for row in correlations if row["measure"] == "bli_map"), None)
     if row is None:
         return "no correlation: no pair of languages has both directions of both."
-    languages = numbers.plural(row["n_languages"], "language")
+    languages = printed.plural(row["n_languages"], "language")
     if row["spearman"] is None and row["n_languages"] < MINIMUM_LANGUAGES:
         return f"no correlation is given: {languages} are too few, it takes {MINIMUM_LANGUAGES}."
     if row["spearman"] is None:
         return f"No correlation is given: over {languages} one of the two does not vary."
-    p_value = "without p" if row["p_value"] is None else f"Mantel p = {numbers.share(row['p_value'])}"
-    rho = numbers.signed(row["spearman"], 2)
+    p_value = "without p" if row["p_value"] is None else f"Mantel p = {printed.share(row['p_value'])}"
+    rho = printed.signed(row["spearman"], 2)
     return f"Spearman ρ = {rho} over {languages} (mean of both directions of a pair; {p_value})."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report import numbers
+from report import printed
 from report.ask import Row
 from report.embedding_sections import pair_name
 from report.method_charts import bli_against_downstream
@@ -16,7 +16,7 @@ SIGNIFICANT = 0.05
 
 def sized(size: int) -> str:
     """A dictionary size as a column's heading."""
-    return "none" if size == 0 else numbers.count(size)
+    return "none" if size == 0 else printed.count(size)
 
 
 def _entry(row: Row) -> str:
@@ -49,7 +49,7 @@ def methods(answers: Answers, study: Study) -> Section:
         names = list(dict.fromkeys(pair_name(row) for row in rows))
         values = {(_entry(row), pair_name(row)): row["map"] for row in rows}
         entries = list(dict.fromkeys(_entry(row) for row in rows))
-        shown = matrix("MAP, CSLS", "method, training pairs", entries, names, values, numbers.share)
+        shown = matrix("MAP, CSLS", "method, training pairs", entries, names, values, printed.share)
         blocks.append(Block(titled("Every pair of languages", label), folded_tables=(shown,), sql=cells.sql))
     for label, rows in slices(pairs.rows, "variant", "vectors"):
         tables = [
@@ -92,7 +92,7 @@ def _mean(row: Row | None) -> Cell:
     if row is None or row["mean_map"] is None:
         return Cell("–", missing=True)
     failures = f" ({row['n_failures']})" if row["n_failures"] else ""
-    return Cell(numbers.share(row["mean_map"]) + failures)
+    return Cell(printed.share(row["mean_map"]) + failures)
 
 
 def _difference_table(caption: str, rows: Sequence[Row]) -> Table:
@@ -105,7 +105,7 @@ def _difference_table(caption: str, rows: Sequence[Row]) -> Table:
         if row is None or row["difference"] is None:
             return Cell("–", missing=True)
         star = "*" if row["p_value"] is not None and row["p_value"] <= SIGNIFICANT else ""
-        return Cell(numbers.signed(sign * row["difference"], 3) + star)
+        return Cell(printed.signed(sign * row["difference"], 3) + star)
 
     lines = tuple((Cell(one), *(cell(one, other) for other in names)) for one in names)
     return Table(caption, (Heading("method", False), *(Heading(name, True) for name in names)), lines)
@@ -128,10 +128,10 @@ def downstream(answers: Answers, study: Study) -> Section:
         blocks.append(Block(titled("Scores", label), note, tables=tuple(tables), sql=scores.sql))
     columns = (
         text("task", "task"),
-        number("spearman", "Spearman", lambda value: numbers.signed(value, 2)),
-        number("pearson", "Pearson", lambda value: numbers.signed(value, 2)),
-        number("p_value", "p", numbers.share),
-        number("n", "points", numbers.count),
+        number("spearman", "Spearman", lambda value: printed.signed(value, 2)),
+        number("pearson", "Pearson", lambda value: printed.signed(value, 2)),
+        number("p_value", "p", printed.share),
+        number("n", "points", printed.count),
     )
     drawn = grouped(points.rows, "variant")
     for label, rows in slices(links.rows, "variant"):
@@ -165,14 +165,14 @@ def _score_table(caption: str, rows: Sequence[Row]) -> Table:
     entries = list(dict.fromkeys(_entry(row) for row in rows))
     names = list(dict.fromkeys(pair_name(row) for row in rows))
     values = {(_entry(row), pair_name(row)): row["score"] for row in rows}
-    return matrix(caption, "method, training pairs", entries, names, values, numbers.share)
+    return matrix(caption, "method, training pairs", entries, names, values, printed.share)
 
 
 def _point_table(task: str, rows: Sequence[Row]) -> Table:
     columns = (
         Column("method, training pairs", _entry, numeric=False),
         Column("pair", pair_name, numeric=False),
-        number("map_residual", "MAP less mean", lambda value: numbers.signed(value, 3)),
-        number("score_residual", "score less mean", lambda value: numbers.signed(value, 3)),
+        number("map_residual", "MAP less mean", lambda value: printed.signed(value, 3)),
+        number("score_residual", "score less mean", lambda value: printed.signed(value, 3)),
     )
     return table(f"Points of {task}", columns, rows)

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from report.ask import Answer, Row
-from report.numbers import plural
+from report.printed import plural
 from report.tables import Table
 
 Answers = Mapping[str, Answer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from report import numbers
+from report import printed
 from report.ask import Row
 from report.parts import Answers, Block, Section, Study
 from report.tables import Column, number, table, text
@@ -29,7 +29,7 @@ def checks(answers: Answers, study: Study) -> Section:
         folded_tables=(table("Passed", columns, passed),) if passed else (),
         sql=answer.sql,
     )
-    when = f"Audited {numbers.moment(max(row['checked_at'] for row in answer.rows))}."
+    when = f"Audited {printed.moment(max(row['checked_at'] for row in answer.rows))}."
     return Section("checks", "Checks", (checks_in_words(answer.rows), when), (block,))
 
 
@@ -40,8 +40,8 @@ def checks_in_words(rows: tuple[Row, ...]) -> str:
         return f"All {len(rows)} checks passed."
     errors = sum(row["severity"] == "error" for row in failed)
     return (
-        f"{len(failed)} of {numbers.plural(len(rows), 'check')} failed: "
-        f"{numbers.plural(errors, 'error')}, {numbers.plural(len(failed) - errors, 'warning')}."
+        f"{len(failed)} of {printed.plural(len(rows), 'check')} failed: "
+        f"{printed.plural(errors, 'error')}, {printed.plural(len(failed) - errors, 'warning')}."
     )
 
 
@@ -49,11 +49,11 @@ def jobs(answers: Answers, study: Study) -> Section:
     """How far the study has come, and what failed."""
     columns = (
         text("plugin", "plugin"),
-        number("n_planned", "asked for", numbers.count),
-        number("n_landed", "landed", numbers.count),
-        number("n_failed", "failed", numbers.count),
-        number("seconds", "time", numbers.seconds),
-        number("peak_memory_bytes", "peak memory", numbers.megabytes),
+        number("n_planned", "asked for", printed.count),
+        number("n_landed", "landed", printed.count),
+        number("n_failed", "failed", printed.count),
+        number("seconds", "time", printed.seconds),
+        number("peak_memory_bytes", "peak memory", printed.megabytes),
     )
     blocks = [Block("By plugin", tables=(table("Jobs", columns, answers["jobs"].rows),), sql=answers["jobs"].sql)]
     failed = answers["failed_jobs"]
@@ -61,15 +61,15 @@ def jobs(answers: Answers, study: Study) -> Section:
         causes = (
             text("plugin", "plugin"),
             text("error", "why"),
-            number("n_jobs", "jobs", numbers.count),
+            number("n_jobs", "jobs", printed.count),
             text("example", "for example"),
-            number("attempts", "attempts", numbers.count),
+            number("attempts", "attempts", printed.count),
         )
         blocks.insert(0, Block("Failed jobs", tables=(table("Failed jobs", causes, failed.rows),), sql=failed.sql))
     if not answers["jobs"].rows:
         return Section("jobs", "Jobs", ("This study asks for no jobs.",))
     open_jobs = study.n_planned - study.n_landed - study.n_failed
-    lead = f"{study.n_landed:,} of {numbers.plural(study.n_planned, 'job')} landed, {study.n_failed:,} failed"
+    lead = f"{study.n_landed:,} of {printed.plural(study.n_planned, 'job')} landed, {study.n_failed:,} failed"
     lead += f", {open_jobs:,} have not run." if open_jobs else "."
     return Section("jobs", "Jobs", (lead,), tuple(blocks))
 
@@ -82,7 +82,7 @@ def cards(answers: Answers, study: Study) -> Section:
     model_columns = (
         text("model", "model"),
         text("family", "family"),
-        number("parameters", "parameters", numbers.count),
+        number("parameters", "parameters", printed.count),
         text("architecture", "architecture"),
         text("revision", "revision"),
     )
@@ -90,7 +90,7 @@ def cards(answers: Answers, study: Study) -> Section:
         text("task", "task"),
         text("kind", "kind"),
         text("primary_metric", "metric"),
-        number("chance", "chance", numbers.share),
+        number("chance", "chance", printed.share),
         text("licence", "licence"),
         text("source_url", "source"),
         text("sha256", "sha256"),
@@ -141,8 +141,8 @@ def provenance(answers: Answers, study: Study) -> Section:
         text("plugin_version", "version"),
         text("devices", "device"),
         text("hosts", "host"),
-        Column("from", lambda row: row["started_at"] and numbers.moment(row["started_at"]), numeric=False),
-        Column("to", lambda row: row["finished_at"] and numbers.moment(row["finished_at"]), numeric=False),
+        Column("from", lambda row: row["started_at"] and printed.moment(row["started_at"]), numeric=False),
+        Column("to", lambda row: row["finished_at"] and printed.moment(row["finished_at"]), numeric=False),
     )
     blocks = (
         [Block("Computation", tables=(table("Computation", columns, work.rows),), sql=work.sql)] if work.rows else []
@@ -154,5 +154,5 @@ def provenance(answers: Answers, study: Study) -> Section:
     blocks.append(Block("The study as planned, defaults filled in", code=planned, sql=answers["study"].sql))
     lead = [f"Origin: {study.origin}."]
     if study.planned_at is not None:
-        lead.append(f"Last planned {numbers.moment(study.planned_at)}.")
+        lead.append(f"Last planned {printed.moment(study.planned_at)}.")
     return Section("provenance", "Provenance", (" ".join(lead),), tuple(blocks))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report import charts, numbers
+from report import charts, printed
 from report.ask import Row
 from report.embedding_sections import correlation_in_words
 from report.parts import Answers, Study, short_names, slices
@@ -39,7 +39,7 @@ def summarise(answers: Answers, study: Study) -> Summary:
         sentences.append(checks_in_words(answers["checks"].rows))
     if study.n_failed:
         sentences.append(
-            f"{numbers.plural(study.n_failed, 'job')} of {study.n_planned:,} failed; what they would fill is missing."
+            f"{printed.plural(study.n_failed, 'job')} of {study.n_planned:,} failed; what they would fill is missing."
         )
     return Summary(tuple(tiles), tuple(sentences))
 
@@ -66,38 +66,38 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
     sources = {(row["source_task"], row["source_language"]) for row in cells}
     targets = {(row["target_task"], row["target_language"]) for row in cells}
     sentences.append(
-        f"{numbers.plural(len(models), 'model')}, tuned on {numbers.plural(len(sources), 'source')} "
-        f"and evaluated on {numbers.plural(len(targets), 'target')}: {numbers.plural(len(cells), 'cell')}."
+        f"{printed.plural(len(models), 'model')}, tuned on {printed.plural(len(sources), 'source')} "
+        f"and evaluated on {printed.plural(len(targets), 'target')}: {printed.plural(len(cells), 'cell')}."
     )
     regimes, which = _first(answers["regimes"].rows, "variant", "prompt")
     means = {row["regime"]: row for row in regimes if row["scope"] == "all"}
     if "transfer" in means:
         row = means["transfer"]
-        bounds = "" if row["ci_low"] is None else f" (95 % interval {numbers.interval(row['ci_low'], row['ci_high'])})"
+        bounds = "" if row["ci_low"] is None else f" (95 % interval {printed.interval(row['ci_low'], row['ci_high'])})"
         tiles.append(
-            Tile(f"{numbers.signed(row['mean_pp'])} pp", f"mean transfer over {numbers.plural(row['n_cells'], 'cell')}")
+            Tile(f"{printed.signed(row['mean_pp'])} pp", f"mean transfer over {printed.plural(row['n_cells'], 'cell')}")
         )
-        tiles.append(Tile(numbers.percent(row["harm_pct"]), f"of them harmed ({study.harm})"))
+        tiles.append(Tile(printed.percent(row["harm_pct"]), f"of them harmed ({study.harm})"))
         trained = (
-            f", against {numbers.signed(means['MT-ML']['mean_pp'])} pp on the trained cell itself"
+            f", against {printed.signed(means['MT-ML']['mean_pp'])} pp on the trained cell itself"
             if "MT-ML" in means
             else ""
         )
         sentences.append(
-            f"Tuning changes what was not trained by {numbers.signed(row['mean_pp'])} pp on average{bounds}{trained}; "
-            f"{numbers.percent(row['positive_pct'])} of the cells gain, "
-            f"{numbers.percent(row['harm_pct'])} are harmed{which}."
+            f"Tuning changes what was not trained by {printed.signed(row['mean_pp'])} pp on average{bounds}{trained}; "
+            f"{printed.percent(row['positive_pct'])} of the cells gain, "
+            f"{printed.percent(row['harm_pct'])} are harmed{which}."
         )
     roles, which = _first(answers["roles"].rows, "variant", "prompt")
     donor = next((row for row in roles if row["axis"] == "cell" and row["donor_rank"] == 1), None)
     if donor is not None:
-        tiles.append(Tile(donor["entity"], f"best donor: {numbers.signed(donor['donor_pp'])} pp on average"))
+        tiles.append(Tile(donor["entity"], f"best donor: {printed.signed(donor['donor_pp'])} pp on average"))
         placebo = (
-            "no placebo" if donor["placebo_pp"] is None else f"its placebo {numbers.signed(donor['placebo_pp'])} pp"
+            "no placebo" if donor["placebo_pp"] is None else f"its placebo {printed.signed(donor['placebo_pp'])} pp"
         )
         opening = "The best donor is" if donor["donor_pp"] > 0 else "No source gives more than it costs; the best is"
         sentences.append(
-            f"{opening} {donor['entity']}: {numbers.signed(donor['donor_pp'])} pp on average "
+            f"{opening} {donor['entity']}: {printed.signed(donor['donor_pp'])} pp on average "
             f"over its transfer cells ({placebo}){which}."
         )
     judged, which = _first(answers["advice_eval"].rows, "variant", "prompt")
@@ -111,8 +111,8 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
         worst = min(harms, key=lambda row: row["delta_pp"])
         way = " → ".join(charts.name((worst[f"{end}_task"], worst[f"{end}_language"])) for end in ("source", "target"))
         model = short_names(models)[worst["model"]]
-        tiles.append(Tile(f"{numbers.signed(worst['delta_pp'])} pp", f"worst harm: {way}, {model}"))
-        sentences.append(f"The worst harm: {way} in {model}, {numbers.signed(worst['delta_pp'])} pp.")
+        tiles.append(Tile(f"{printed.signed(worst['delta_pp'])} pp", f"worst harm: {way}, {model}"))
+        sentences.append(f"The worst harm: {way} in {model}, {printed.signed(worst['delta_pp'])} pp.")
     else:
         sentences.append(f"No transfer cell is harmed ({study.harm}).")
 
@@ -124,12 +124,12 @@ def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: li
         sentences.append(study.why_no_embeddings())
         return
     best = max(scored, key=lambda row: row["mean_map"])
-    how = f"{best['method']}, {numbers.plural(best['dictionary_size'], 'training pair')}, {best['retrieval']}"
-    over = numbers.plural(best["n_pairs"], "ordered language pair")
-    tiles.append(Tile(numbers.share(best["mean_map"]), f"best mean MAP: {how}"))
+    how = f"{best['method']}, {printed.plural(best['dictionary_size'], 'training pair')}, {best['retrieval']}"
+    over = printed.plural(best["n_pairs"], "ordered language pair")
+    tiles.append(Tile(printed.share(best["mean_map"]), f"best mean MAP: {how}"))
     sentences.append(
-        f"Word translation: mean MAP {numbers.share(best['mean_map'])} over {over} ({how}), "
-        f"{numbers.plural(best['n_failures'], 'failure')}{which}."
+        f"Word translation: mean MAP {printed.share(best['mean_map'])} over {over} ({how}), "
+        f"{printed.plural(best['n_failures'], 'failure')}{which}."
     )
     linked, which = _first(
         answers["pair_correlations"].rows, "variant", "prompt", "embedding_study", "embedding_variant", "vectors"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from report import numbers
+from report import printed
 from report.ask import Row
 
 ABSENT = "–"
@@ -68,7 +68,7 @@ def interval(low: str, high: str, heading: str = "95 % interval", missing: str =
     """Two bounds in one column."""
 
     def show(row: Row) -> str | None:
-        return None if row[low] is None or row[high] is None else numbers.interval(row[low], row[high])
+        return None if row[low] is None or row[high] is None else printed.interval(row[low], row[high])
 
     return Column(heading, show, missing=missing)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report import charts, numbers
+from report import charts, printed
 from report.ask import Answer, Row
 from report.ordering import by_likeness
 from report.parts import Answers, Block, Legend, Panel, Section, Study, grouped, short_names, slices, titled
@@ -36,14 +36,14 @@ def regimes(answers: Answers, study: Study) -> Section:
         return Section("regimes", title, (study.why_no_transfer(),))
     columns = (
         Column("regime", _regime_name, numeric=False),
-        number("n_cells", "cells", numbers.count),
-        number("mean_pp", "mean, pp", numbers.signed),
+        number("n_cells", "cells", printed.count),
+        number("mean_pp", "mean, pp", printed.signed),
         interval("ci_low", "ci_high", missing="no items"),
-        number("median_pp", "median, pp", numbers.signed),
-        number("positive_pct", "gain", numbers.percent),
-        number("harm_pct", "harm", numbers.percent),
-        number("sig_harm_pct", "significant harm", numbers.percent, "no items"),
-        number("null_harm_pct", "harm from noise", numbers.percent, "no errors"),
+        number("median_pp", "median, pp", printed.signed),
+        number("positive_pct", "gain", printed.percent),
+        number("harm_pct", "harm", printed.percent),
+        number("sig_harm_pct", "significant harm", printed.percent, "no items"),
+        number("null_harm_pct", "harm from noise", printed.percent, "no errors"),
     )
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
@@ -97,13 +97,13 @@ def heatmaps(answers: Answers, study: Study) -> Section:
             )
         )
     without = sum(row["delta_pp"] is None for row in answer.rows)
-    lead = (f"{numbers.plural(without, 'cell')} left blank: the base model has no score there.",) if without else ()
+    lead = (f"{printed.plural(without, 'cell')} left blank: the base model has no score there.",) if without else ()
     return Section("cells", title, lead, tuple(blocks))
 
 
 def _legend(limit: float) -> Legend:
     return Legend(
-        (f"{numbers.MINUS}{limit:g} pp or less", "0", f"+{limit:g} pp or more"),
+        (f"{printed.MINUS}{limit:g} pp or less", "0", f"+{limit:g} pp or more"),
         (LOSS, NEUTRAL, GAIN),
         "A frame marks the trained cell. Where values do not fit, − marks a harm.",
     )
@@ -170,7 +170,7 @@ def _cell_table(caption: str, cells: Sequence[Row]) -> Table:
         [charts.name(source) for source in sources],
         [charts.name(target) for target in targets],
         values,
-        numbers.signed,
+        printed.signed,
     )
 
 
@@ -189,17 +189,17 @@ def roles(answers: Answers, study: Study) -> Section:
         return Section("roles", title, (study.why_no_transfer(),))
     columns = (
         text("entity", ""),
-        number("donor_rank", "donor rank", numbers.count),
-        number("donor_pp", "gives, pp", numbers.signed),
+        number("donor_rank", "donor rank", printed.count),
+        number("donor_pp", "gives, pp", printed.signed),
         interval("donor_ci_low", "donor_ci_high", missing="no items"),
-        number("placebo_pp", "placebo gives, pp", numbers.signed, "no placebo"),
-        number("recipient_rank", "recipient rank", numbers.count),
-        number("recipient_pp", "receives, pp", numbers.signed),
+        number("placebo_pp", "placebo gives, pp", printed.signed, "no placebo"),
+        number("recipient_rank", "recipient rank", printed.count),
+        number("recipient_pp", "receives, pp", printed.signed),
         interval("recipient_ci_low", "recipient_ci_high", missing="no items"),
         yes_no("is_hub", "hub donor", "not judged"),
         yes_no("is_brittle", "brittle", "not judged"),
-        number("n_cells", "cells", numbers.count),
-        number("n_planned", "planned", numbers.count),
+        number("n_cells", "cells", printed.count),
+        number("n_planned", "planned", printed.count),
     )
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
@@ -228,8 +228,8 @@ def asymmetry(answers: Answers, study: Study) -> Section:
     columns = (
         text("source_task", "tuned on"),
         text("source_language", "language"),
-        number("on_task_pp", "own task, pp", numbers.signed),
-        number("off_task_pp", "other tasks, pp", numbers.signed),
+        number("on_task_pp", "own task, pp", printed.signed),
+        number("off_task_pp", "other tasks, pp", printed.signed),
         yes_no("is_pareto", "on the front"),
     )
     names = short_names(row["model"] for row in answer.rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report import charts, numbers
+from report import charts, printed
 from report.ask import Row
 from report.parts import Answers, Block, Panel, Section, Study, grouped, slices, titled
 from report.tables import Column, Table, interval, matrix, number, table, text
@@ -40,7 +40,7 @@ def _target_name(row: Row) -> str:
 
 
 def _harm_share(row: Row) -> str | None:
-    return None if row["p_harm"] is None else numbers.percent(100 * row["p_harm"])
+    return None if row["p_harm"] is None else printed.percent(100 * row["p_harm"])
 
 
 def risk(answers: Answers, study: Study) -> Section:
@@ -51,11 +51,11 @@ def risk(answers: Answers, study: Study) -> Section:
         return Section("risk", title, (study.why_no_transfer(),))
     columns = (
         Column("tuned on", source_name, numeric=False),
-        number("mean_gain_pp", "mean change, pp", numbers.signed),
-        number("harm_share", "harmed", lambda value: numbers.percent(100 * value)),
-        number("worst_pp", "worst target, pp", numbers.signed),
+        number("mean_gain_pp", "mean change, pp", printed.signed),
+        number("harm_share", "harmed", lambda value: printed.percent(100 * value)),
+        number("worst_pp", "worst target, pp", printed.signed),
         text("worst_target", "worst target"),
-        number("n_targets", "targets", numbers.count),
+        number("n_targets", "targets", printed.count),
     )
     tasks = sorted({row["source_task"] for row in answer.rows})
     blocks = []
@@ -85,11 +85,11 @@ def advice(answers: Answers, study: Study) -> Section:
     columns = (
         Column("target", _target_name, numeric=False),
         Column("tune on", source_name, numeric=False),
-        number("expected_gain_pp", "expected gain, pp", numbers.signed),
+        number("expected_gain_pp", "expected gain, pp", printed.signed),
         interval("ci_low", "ci_high", missing="one model"),
-        number("worst_harm_pp", "worst elsewhere, pp", numbers.signed),
+        number("worst_harm_pp", "worst elsewhere, pp", printed.signed),
         Column("harm elsewhere", _harm_share),
-        number("rank", "rank", numbers.count),
+        number("rank", "rank", printed.count),
     )
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
@@ -125,10 +125,10 @@ def _judged_table(kind: str, rows: Sequence[Row]) -> Table:
     tried = sorted({row["k"] for row in rows})
     columns = (
         Column("sources picked by", lambda row: RECOMMENDERS[row["recommender"]], numeric=False),
-        *(number(f"regret@{k}", f"regret@{k}, pp", lambda value: numbers.signed(value, 2), "no items") for k in tried),
-        *(number(f"ndcg@{k}", f"NDCG@{k}", numbers.share, "nothing helps") for k in tried),
+        *(number(f"regret@{k}", f"regret@{k}, pp", lambda value: printed.signed(value, 2), "no items") for k in tried),
+        *(number(f"ndcg@{k}", f"NDCG@{k}", printed.share, "nothing helps") for k in tried),
     )
-    held_out = numbers.plural(max(row["n_held_out"] for row in rows), kind).replace("familys", "families")
+    held_out = printed.plural(max(row["n_held_out"] for row in rows), kind).replace("familys", "families")
     return table(f"Each {kind} left out in turn ({held_out})", columns, judged)
 
 
@@ -145,8 +145,8 @@ def advice_in_words(rows: Sequence[Row]) -> str:
     best = min(rules, key=lambda name: rules[name])
     return (
         f"On models that took no part, what the first pick falls short of the best source (regret) is "
-        f"{numbers.signed(first['advice'], 2)} pp; picked by {RECOMMENDERS[best]}, the best of the simple rules, "
-        f"{numbers.signed(rules[best], 2)} pp."
+        f"{printed.signed(first['advice'], 2)} pp; picked by {RECOMMENDERS[best]}, the best of the simple rules, "
+        f"{printed.signed(rules[best], 2)} pp."
     )
 
 
@@ -159,10 +159,10 @@ def agreement(answers: Answers, study: Study) -> Section:
         columns = (
             text("regime", "regime"),
             Column("tuned on", source_name, numeric=False),
-            number("kendall_tau_b", "mean Kendall τ-b", lambda value: numbers.signed(value, 2)),
-            number("p_value", "p", numbers.share),
-            number("n_model_pairs", "pairs of models", numbers.count),
-            number("n_targets", "targets", numbers.count),
+            number("kendall_tau_b", "mean Kendall τ-b", lambda value: printed.signed(value, 2)),
+            number("p_value", "p", printed.share),
+            number("n_model_pairs", "pairs of models", printed.count),
+            number("n_targets", "targets", printed.count),
         )
         blocks.append(
             Block(
@@ -187,7 +187,7 @@ def agreement(answers: Answers, study: Study) -> Section:
                         list(COMPONENTS.values()),
                         list(grouped(rows, "regime")),
                         {(COMPONENTS[row["component"]], row["regime"]): row["share"] for row in rows},
-                        lambda value: numbers.percent(100 * value),
+                        lambda value: printed.percent(100 * value),
                     ),
                 ),
                 sql=shares.sql,
@@ -210,9 +210,9 @@ def _consistency_table(rows: Sequence[Row]) -> Table:
     ]
     columns = (
         text("regime", "regime"),
-        number("n_sources", "sources", numbers.count),
-        number("mean_tau", "mean τ-b", lambda value: numbers.signed(value, 2)),
-        number("agreeing", f"p ≤ {SIGNIFICANT:g}", numbers.percent),
+        number("n_sources", "sources", printed.count),
+        number("mean_tau", "mean τ-b", lambda value: printed.signed(value, 2)),
+        number("agreeing", f"p ≤ {SIGNIFICANT:g}", printed.percent),
     )
     return table("Sources by regime", columns, summaries)
 
@@ -222,7 +222,7 @@ def consistency_in_words(rows: Sequence[Row]) -> str:
     transfer = [row for row in rows if row["regime"] == "transfer"] or list(rows)
     agreeing = sum((row["p_value"] or 1) <= SIGNIFICANT for row in transfer)
     return (
-        f"Models rank the targets of {agreeing} of {numbers.plural(len(transfer), 'source')} more alike than chance "
+        f"Models rank the targets of {agreeing} of {printed.plural(len(transfer), 'source')} more alike than chance "
         f"(one-sided p ≤ {SIGNIFICANT:g}, targets permuted within models)."
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from report import numbers
+from report import printed
 
 _UNITS = {"_pp": " (pp)", "_pct": " (%)"}
 _ERRORS_OF = ("ci_low", "ci_high", "delta_se")
@@ -40,13 +40,13 @@ def as_printed(column: str, types: Mapping[str, str], value: Any) -> str | None:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return str(value) if column == "seed" else numbers.count(value)
+        return str(value) if column == "seed" else printed.count(value)
     if not isinstance(value, float):
         return str(value)
     if column.endswith("_pp") or (column.endswith(_ERRORS_OF) and any(name.endswith("_pp") for name in types)):
-        return f"{value:.2f}" if column.endswith("_se") else numbers.signed(value)
+        return f"{value:.2f}" if column.endswith("_se") else printed.signed(value)
     if column.endswith("_pct"):
         return f"{value:.1f}"
     if column.endswith(("p_value", "q_value")) and value < _LEAST_P:
         return f"< {_LEAST_P}"
-    return f"{value:.3f}".replace("-", numbers.MINUS)
+    return f"{value:.3f}".replace("-", printed.MINUS)

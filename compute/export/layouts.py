@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from compute.export.columns import as_printed, heading, is_number
 from compute.export.paper_table import PaperTable
-from report import numbers
+from report import printed
 
 Row = Mapping[str, Any]
 
@@ -162,7 +162,7 @@ def _number(column: str, words: str, form: Callable[[Any], str]) -> Column:
 
 def _interval(low: str, high: str) -> Column:
     def show(row: Row) -> str | None:
-        return None if row[low] is None or row[high] is None else numbers.interval(row[low], row[high])
+        return None if row[low] is None or row[high] is None else printed.interval(row[low], row[high])
 
     return Column("95 % interval (pp)", show)
 
@@ -172,27 +172,27 @@ def _yes_no(column: str, words: str) -> Column:
 
 
 def _pp(row: Row) -> str | None:
-    return None if row["delta_pp"] is None else numbers.signed(row["delta_pp"])
+    return None if row["delta_pp"] is None else printed.signed(row["delta_pp"])
 
 
 def _map(row: Row) -> str | None:
-    return None if row["map"] is None else numbers.share(row["map"])
+    return None if row["map"] is None else printed.share(row["map"])
 
 
 def _score(row: Row) -> str | None:
-    return None if row["score"] is None else numbers.share(row["score"])
+    return None if row["score"] is None else printed.share(row["score"])
 
 
 def _mean_map(row: Row) -> str | None:
     if row["mean_map"] is None:
         return None
-    failures = f" ({numbers.count(row['n_failures'])})" if row["n_failures"] else ""
-    return numbers.share(row["mean_map"]) + failures
+    failures = f" ({printed.count(row['n_failures'])})" if row["n_failures"] else ""
+    return printed.share(row["mean_map"]) + failures
 
 
 def _bli_heading(column: str, value: Any) -> str:
     if column == "dictionary_size":
-        return "no dictionary" if value == 0 else numbers.count(value)
+        return "no dictionary" if value == 0 else printed.count(value)
     return f"{value} pairs" if column == "scope" else str(value)
 
 
@@ -215,10 +215,10 @@ LAYOUTS: Mapping[str, Layout] = {
         columns=(
             Column("models", lambda row: row["scope"], numeric=False),
             Column("regime", lambda row: row["regime"], numeric=False),
-            _number("n_cells", "cells", numbers.count),
-            _number("mean_pp", "mean (pp)", numbers.signed),
+            _number("n_cells", "cells", printed.count),
+            _number("mean_pp", "mean (pp)", printed.signed),
             _interval("ci_low", "ci_high"),
-            _number("median_pp", "median (pp)", numbers.signed),
+            _number("median_pp", "median (pp)", printed.signed),
             _number("positive_pct", "gain (%)", _percent),
             _number("harm_pct", "harm (%)", _percent),
             _number("sig_harm_pct", "significant harm (%)", _percent),
@@ -230,17 +230,17 @@ LAYOUTS: Mapping[str, Layout] = {
         apart=("variant", "prompt", "scope", "axis"),
         columns=(
             Column("entity", lambda row: row["entity"], numeric=False),
-            _number("donor_rank", "donor rank", numbers.count),
-            _number("donor_pp", "gives (pp)", numbers.signed),
+            _number("donor_rank", "donor rank", printed.count),
+            _number("donor_pp", "gives (pp)", printed.signed),
             _interval("donor_ci_low", "donor_ci_high"),
-            _number("placebo_pp", "placebo gives (pp)", numbers.signed),
-            _number("recipient_rank", "recipient rank", numbers.count),
-            _number("recipient_pp", "receives (pp)", numbers.signed),
+            _number("placebo_pp", "placebo gives (pp)", printed.signed),
+            _number("recipient_rank", "recipient rank", printed.count),
+            _number("recipient_pp", "receives (pp)", printed.signed),
             _interval("recipient_ci_low", "recipient_ci_high"),
             _yes_no("is_hub", "hub"),
             _yes_no("is_brittle", "brittle"),
-            _number("n_cells", "cells", numbers.count),
-            _number("n_planned", "planned", numbers.count),
+            _number("n_cells", "cells", printed.count),
+            _number("n_planned", "planned", printed.count),
         ),
     ),
     "rpt_bli_methods": Grid(

@@ -107,7 +107,7 @@ def test_every_published_mart_is_exported(built: Path, checked: subprocess.Compl
 
 def test_the_notebook_shows_what_was_published(built: Path, checked: subprocess.CompletedProcess[str]) -> None:
     pytest.importorskip("marimo", reason="the notebook needs the extra `notebook`")
-    notebook = str(ROOT / "notebooks" / "explore.py")
+    notebook = str(ROOT / "report" / "explore.py")
     as_script = run(built, sys.executable, notebook)
     assert (as_script.returncode, as_script.stderr) == (0, "")
     export = ["-m", "marimo", "export", "html", notebook, "--output", "explore.html"]

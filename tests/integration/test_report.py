@@ -12,8 +12,8 @@ import pytest
 
 from compute.errors import UserError
 from report.afterword import afterword
-from report.numbers import signed
 from report.page import SECTIONS, write_report
+from report.printed import signed
 from tests.integration.reported import (
     EMBEDDINGS_ONLY,
     EVERYTHING,

@@ -24,7 +24,7 @@ def _(mo):
     # What was published
 
     The studies of `published/warehouse.duckdb` that passed their checks, opened read-only; another file is named
-    after a double dash: `marimo edit notebooks/explore.py -- --warehouse warehouse.duckdb`. Change any query: what
+    after a double dash: `marimo edit report/explore.py -- --warehouse warehouse.duckdb`. Change any query: what
     depends on it follows.
     """)
     return
