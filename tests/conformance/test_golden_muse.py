@@ -51,7 +51,7 @@ def test_supervised_with_five_refinements_is_as_good_as_the_reference(golden: Ro
 
 @slow
 def test_unsupervised_reaches_the_reference() -> None:
-    """Seed 1, the size of the reference's run, of which the second epoch was the best."""
+    """Seed 1, the size of the reference's run, of which the second epoch was the best. Three minutes of one core."""
     assert_reaches(
         "muse",
         (),
