@@ -81,6 +81,8 @@ def test_a_query_word_becomes_its_nearest_or_stays_if_it_is_unknown() -> None:
     assert translations({"dog", "cat", "Panthers"}, source, target) == {"dog": "Hund", "cat": "Katze"}
     scores = QueryLikelihood().scores([["dog"], ["Panthers"]], [["Hund"], ["Panthers"]], source, target)
     assert scores.argmax(axis=1).tolist() == [0, 1]
+    dropped = QueryLikelihood(unknown="drop").scores([["dog"], ["Panthers"]], [["Hund"], ["Panthers"]], source, target)
+    np.testing.assert_allclose(dropped, [scores[0], [0, 0]])
     assert translations({"Panthers"}, source, target) == {}
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ class QueryLikelihood(RetrievalModel):
     """
 
     mu: float = Field(default=1_000.0, gt=0, description="Dirichlet prior, in words")
+    unknown: Literal["keep", "drop"] = Field(
+        default="keep",
+        description="query words without a vector: as they are, or left out, which leaves the mapping alone",
+    )
 
     def scores(
         self,
@@ -35,9 +39,10 @@ class QueryLikelihood(RetrievalModel):
     ) -> NDArray[Any]:
         """See `RetrievalModel.scores`: log p(q | d), natural logarithm."""
         translation = translations({word for query in queries for word in query}, source, target, device)
-        return log_likelihoods(
-            [[translation.get(word, word) for word in query] for query in queries], documents, self.mu
-        )
+        if self.unknown == "drop":
+            queries = [[word for word in query if word in translation] for query in queries]
+        translated = [[translation.get(word, word) for word in query] for query in queries]
+        return log_likelihoods(translated, documents, self.mu)
 
 
 def translations(words: set[str], source: Vectors, target: Vectors, device: str = "cpu") -> dict[str, str]:
