@@ -7,7 +7,12 @@ import sys
 
 BENCHMARKS = {
     "quickstart": "jobs per minute of the quickstart study, in a fresh directory",
-    "dbt": "dbt build over a raw grid of the paper's size",
+    "dbt": "dbt build, and the report, over a raw grid of the paper's size",
+    "scoring": "log-likelihoods against lm-evaluation-harness",
+    "training": "LoRA training and grid cells against Trainer, PEFT and lm-evaluation-harness",
+    "vectors": "reading vectors against gensim and a line-by-line reader",
+    "mapping": "Procrustes, exact CSLS ranks and PROC-B against the published ways",
+    "vecmap": "VecMap without a dictionary (with --peer: against its authors' script)",
 }
 
 

@@ -256,8 +256,8 @@ def _advise(options: argparse.Namespace) -> int:
 
 
 def _export_marts(options: argparse.Namespace) -> int:
-    from compute.export.marts import export_marts
     from compute.warehouse import Warehouse
+    from report.paper.marts import export_marts
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
     study = _study_name(options)
@@ -268,8 +268,8 @@ def _export_marts(options: argparse.Namespace) -> int:
 
 def _export_vectors(options: argparse.Namespace) -> int:
     from compute.artifacts import ArtifactStore
-    from compute.export.vectors import export_vectors
     from compute.session import ARTIFACTS
+    from compute.vector_export import export_vectors
     from compute.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)

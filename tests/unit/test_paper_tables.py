@@ -15,11 +15,11 @@ from markdown_it import MarkdownIt
 from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexMacroNode, LatexSpecialsNode, LatexWalker
 
-from compute.export import latex, markdown
-from compute.export.columns import as_printed, heading
-from compute.export.latex import LONGEST
-from compute.export.layouts import LAYOUTS, EveryColumn
-from compute.export.paper_table import PaperTable
+from report.paper import latex, markdown
+from report.paper.columns import as_printed, heading
+from report.paper.latex import LONGEST
+from report.paper.layouts import LAYOUTS, EveryColumn
+from report.paper.paper_table import PaperTable
 
 HOSTILE = r"a_b & 50% of $x^2$ ~ #1 {y} \input{z} <c> |d| [e] *f* `g` \\"
 cells = st.one_of(st.none(), st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12))

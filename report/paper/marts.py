@@ -10,11 +10,11 @@ from pathlib import Path
 import duckdb
 
 from compute.errors import UserError
-from compute.export import latex, markdown
-from compute.export.layouts import LAYOUTS, ORDER, EveryColumn
-from compute.export.paper_table import PaperTable
 from compute.names import UnknownName
 from compute.warehouse import Warehouse
+from report.paper import latex, markdown
+from report.paper.layouts import LAYOUTS, ORDER, EveryColumn
+from report.paper.paper_table import PaperTable
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from compute.export.columns import as_printed, heading, is_number
-from compute.export.paper_table import PaperTable
 from report import printed
+from report.paper.columns import as_printed, heading, is_number
+from report.paper.paper_table import PaperTable
 
 Row = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from compute.export.paper_table import ABSENT, PaperTable, one_line
+from report.paper.paper_table import ABSENT, PaperTable, one_line
 
 LONGEST = 45
 """Rows that fit on a page; a longer table is a `longtable`, which breaks over pages."""

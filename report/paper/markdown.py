@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compute.export.paper_table import ABSENT, PaperTable, one_line
+from report.paper.paper_table import ABSENT, PaperTable, one_line
 
 _SPECIAL = frozenset("\\`*_{}[]<>|~&$#")
 """What means something to Markdown within a line; a backslash before it takes that away."""

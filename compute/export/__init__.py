@@ -1,1 +1,0 @@
-"""What leaves the house: marts as files and as tables of a paper, mapped vectors as other programs read them."""

@@ -1,0 +1,1 @@
+"""Marts as files and as tables of a paper."""
