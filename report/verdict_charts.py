@@ -44,7 +44,8 @@ def variance_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) -
     """A bar for each component, in a panel for each regime."""
     bars = [row | {"component": words[row["component"]], "percent": 100 * row["share"]} for row in rows]
     regimes = list(dict.fromkeys(row["regime"] for row in rows))
-    base = alt.Chart(data(bars), width=120, height=alt.Step(22)).encode(
+    # The layers carry no data of their own: a facet splits only what it hands down.
+    base = alt.Chart(width=120, height=alt.Step(22)).encode(
         alt.X("percent:Q", title="% of variance", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(tickCount=3)),
         alt.Y("component:N", title=None, sort=list(words.values()), axis=alt.Axis(ticks=False, domain=False)),
     )

@@ -229,6 +229,18 @@ def test_verdicts_are_told(pages: dict[str, Page], reported: Path) -> None:
     assert "agreement takes two models" in pages[TRANSFER_ONLY].text["agreement"]
 
 
+def test_each_regime_has_its_own_bars(pages: dict[str, Page], reported: Path) -> None:
+    (drawing,) = re.findall(
+        r'<svg role="img" aria-label="Shares of the variance.*?</svg>', pages[EVERYTHING].html, flags=re.DOTALL
+    )
+    groups = [one for one in ElementTree.fromstring(drawing).iter() if "mark-rect role-mark" in one.get("class", "")]
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        known = connection.execute(
+            "select count(*) from marts.rpt_variance where study = ? and share is not null", [EVERYTHING]
+        ).fetchone()
+    assert known is not None and sum(len(group) for group in groups) == known[0]
+
+
 def test_methods_stand_as_papers_print_them(pages: dict[str, Page]) -> None:
     page = pages[EVERYTHING]
     lines = page.table_rows["methods"]
