@@ -61,7 +61,7 @@ docs: install ## the dbt docs, one page: target/static_index.html
 	@$(BIN)/dbt docs generate --static
 
 test: install ## run the tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 lint: install ## ruff, mypy, sqlfluff
 	@$(BIN)/ruff check .
