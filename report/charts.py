@@ -96,8 +96,10 @@ def _grid(
         color=alt.Color("value:Q", scale=scale, legend=None),
         stroke=alt.condition("datum.marked", alt.value(INK), alt.value(None)),
     )
-    printed = base.mark_text(fontSize=min(print_size, NARROW_CELL[2]), baseline="middle").encode(
-        text="shown:N", color=alt.condition("datum.dark", alt.value(PAPER), alt.value(INK))
+    printed = (
+        base.transform_filter("datum.shown != ''")
+        .mark_text(fontSize=min(print_size, NARROW_CELL[2]), baseline="middle")
+        .encode(text="shown:N", color=alt.condition("datum.dark", alt.value(PAPER), alt.value(INK)))
     )
     return alt.layer(cells, printed)
 
