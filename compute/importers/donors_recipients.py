@@ -18,10 +18,9 @@ from compute.plugin import Job
 
 VERSION = "1"
 _KEY = ("model_name", "fine_tuned_dataset", "fine_tuned_language", "eval_dataset", "eval_language")
-_NUMBERS = (
-    "model_size", "score_norm_mean", "score_norm_base_mean", "delta_score_norm_mean", "n_seeds", "score_norm_se",
-    "score_norm_base_se", "delta_score_norm_se",
-)  # fmt: skip
+_NUMBERS = ("model_size", "score_norm_mean", "score_norm_base_mean", "delta_score_norm_mean", "n_seeds")
+_ERRORS = ("score_norm_se", "score_norm_base_se", "delta_score_norm_se")
+"""Standard errors over seeds; empty where there is one seed."""
 _FAMILIES = {"Llama-3": "llama", "Qwen2.5": "qwen2", "gemma-3": "gemma3"}
 """Beginnings of the published models' names, and transformers' name of their families."""
 
@@ -74,11 +73,11 @@ def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imp
                         "prompt": _PROMPT,
                         "metric": "acc_norm",
                         "score": float(row["score_norm_mean"]),
-                        "score_stderr": float(row["score_norm_se"]),
+                        "score_stderr": _error(row["score_norm_se"]),
                         "baseline_score": float(row["score_norm_base_mean"]),
-                        "baseline_stderr": float(row["score_norm_base_se"]),
+                        "baseline_stderr": _error(row["score_norm_base_se"]),
                         "delta_pp": float(row["delta_score_norm_mean"]),
-                        "delta_stderr": float(row["delta_score_norm_se"]),
+                        "delta_stderr": _error(row["delta_score_norm_se"]),
                         "n_items": None,
                         "n_seeds": int(float(row["n_seeds"])),
                     }
@@ -88,11 +87,15 @@ def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imp
         )
 
 
+def _error(text: str) -> float | None:
+    return float(text) if text else None
+
+
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and row, each checked by itself."""
     reader = csv.DictReader(read_text(file).splitlines())
     columns = reader.fieldnames or []
-    for name in (*_KEY, *_NUMBERS, "regime"):
+    for name in (*_KEY, *_NUMBERS, *_ERRORS, "regime"):
         if name not in columns:
             raise UserError(f"{file}:1: {UnknownName('column', name, columns)}")
     for row in reader:
@@ -106,7 +109,7 @@ def _check_row(place: str, row: dict[str, str]) -> None:
     for name in _KEY:
         if not row[name].strip():
             raise UserError(f"{place}: {name} is empty")
-    for name in _NUMBERS:
+    for name in (*_NUMBERS, *(name for name in _ERRORS if row[name])):
         try:
             finite = math.isfinite(float(row[name]))
         except ValueError:

@@ -79,6 +79,11 @@ def test_published_deltas_are_taken_as_they_stand(place: Place) -> None:
     assert any("1 models x 1 sources x 2 targets, 2 of 2 cells" in line for line in place.said)
 
 
+def test_one_seed_has_no_error(place: Place) -> None:
+    place.take("donors-recipients", table(place.folder, [published(n_seeds="1") | dict.fromkeys(ERRORS, "")]))
+    assert place.ask("select delta_pp, delta_stderr, n_seeds from raw.aggregate_scores") == [(-0.5, None, 1)]
+
+
 DAMAGE: dict[str, tuple[Callable[[list[dict[str, str]]], list[dict[str, str]]], str]] = {
     "column": (lambda rows: [{k: v for k, v in row.items() if k != "regime"} for row in rows], ":1: unknown column"),
     "regime": (lambda rows: [rows[0], published(**{**ON_TASK, "regime": "MT-CL"})], r":3: regime 'MT-CL'.*'MT-ML'"),
