@@ -128,7 +128,27 @@ def definitions(answers: Answers, study: Study) -> Section:
         ("gives, receives", "Mean change with the language (task, cell) as source, or as target, over all models."),
         ("MAP", "Mean over test pairs of 1 / rank of the right translation among all words of the target language."),
         ("CSLS", "Retrieval that discounts words which are near to everything (10 neighbours)."),
-        ("95 % interval", "From resampling items, jointly over their translations, models and sources."),
+        (
+            "95 % interval",
+            "From resampling items, jointly over their translations, models and sources, and seeds. "
+            "Of advice: Student's t over models.",
+        ),
+        (
+            "hub donor",
+            "What it gives, and what it gives beyond its placebo, are both above 0 at the lower bound, and it is in "
+            "the top quarter in 90 % of replicates. Not judged without a placebo or among fewer than 8 donors.",
+        ),
+        (
+            "brittle recipient",
+            "Harmed more often than where its items' differences change sign at random (Holm, p ≤ 0.05), and more "
+            "often than by the placebos. Not judged without a placebo.",
+        ),
+        (
+            "regret@k, NDCG@k",
+            "Regret: change by the best source, less that by the best of k picks, each chosen on one half of the items "
+            "and scored on the other. NDCG: how near the picks' order is to the best one, by gains above 0.",
+        ),
+        ("Kendall τ-b", "Agreement of two rankings: 1 the same, 0 unrelated, −1 opposite."),
     )
     return Section("definitions", "Definitions", terms=terms)
 
