@@ -1,4 +1,5 @@
-"""Tasks of an installed lm-evaluation-harness (extra `lm-eval`), as targets: `lm_eval:belebele_deu_Latn`.
+"""Tasks of an installed lm-evaluation-harness (extra `lm-eval`), as targets: `lm_eval:belebele_deu_Latn`, or by path a
+task file of one's own, `lm_eval:tasks/mine.yaml`.
 
 Contexts, choices and gold are written by the harness itself, few-shot examples and descriptions included as its task
 file has them, so scores equal the harness's own. Tasks can be had that choose among continuations of one context, or
@@ -40,6 +41,8 @@ _FEWSHOT_SEED = 1234
 _LONGEST_ANSWER = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 """Names of one setting, in the harness's order of precedence."""
 
+_FILE = (".yaml", ".yml")
+
 _BUILDERS = ("json", "csv", "parquet", "text", "arrow")
 """`dataset_path`s that are formats of local files, not data sets of the hub."""
 
@@ -75,28 +78,24 @@ class LmEvalTask(Task):
             raise UnknownName(f"language of task {self.name!r}", language, self.languages)
 
 
-def load_lm_eval(name: str, language: str | None, include_path: Path | None = None) -> LmEvalTask:
-    """A task of the harness.
+def load_lm_eval(name: str, language: str | None) -> LmEvalTask:
+    """A task of the harness, or one written for it.
 
     Args:
-        name: as the harness has it, without `lm_eval:`.
+        name: as the harness takes it, without `lm_eval:`: the name of a task of its own, or the path of a task's
+            YAML from where the command is run.
         language: what the study says it is in; None: it is only looked up, and has no languages.
-        include_path: a folder of further task files, as the harness's option of that name; they come first.
 
     Raises:
         UnknownName: the harness has no such task; the message gives the nearest.
-        UserError: the harness is not installed; the task is of a kind that cannot be had, or its data cannot be
-            loaded.
+        UserError: the harness is not installed; there is no such file; the task is of a kind that cannot be had, or
+            its data cannot be loaded.
     """
-    folders = [_harness() / "tasks", *([include_path] if include_path is not None else [])]
-    paths = {task: path for folder in folders for task, path in _index(folder)[0].items()}
-    if name not in paths:
-        if any(name in _index(folder)[1] for folder in folders):
-            raise UserError(f"lm_eval:{name} is a group of tasks; name its tasks one by one")
-        nearest = difflib.get_close_matches(name, paths, n=1)
-        raise UnknownName("task of lm-evaluation-harness", name, nearest or ["see `lm-eval ls tasks`"])
-    path = paths[name]
+    own = _harness() / "tasks"
+    path = Path(name).expanduser() if name.endswith(_FILE) else _among(own, name)
     config = _config(path)
+    if not isinstance(config.get("task"), str):
+        raise UserError(f"{path}: expected `task:` and a name; a group's tasks are named one by one")
     _refuse(name, config)
     metrics = _metrics(config)
     generates = _output_type(config) == "generate_until"
@@ -118,6 +117,17 @@ def load_lm_eval(name: str, language: str | None, include_path: Path | None = No
     )
 
 
+def _among(folder: Path, name: str) -> Path:
+    """The YAML of the task of that name in `folder`."""
+    paths, groups = _index(folder)
+    if name in groups and name not in paths:
+        raise UserError(f"lm_eval:{name} is a group of tasks; name its tasks one by one")
+    if name not in paths:
+        nearest = difflib.get_close_matches(name, paths, n=1)
+        raise UnknownName("task of lm-evaluation-harness", name, nearest or ["see `lm-eval ls tasks`"])
+    return paths[name]
+
+
 def _harness() -> Path:
     """The folder of the installed harness."""
     found = find_spec("lm_eval")
@@ -136,8 +146,6 @@ def _index(folder: Path) -> tuple[dict[str, Path], set[str]]:
 
     Read as text: the harness's own index parses its 14,000 files, which takes a minute.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of lm-evaluation-harness tasks")
     tasks: dict[str, Path] = {}
     groups = set()
     for path in sorted(folder.rglob("*.yaml")):

@@ -23,9 +23,9 @@ class HarnessJudge:
     path: Path
 
     @classmethod
-    def of(cls, name: str, include_path: Path | None = None) -> HarnessJudge:
+    def of(cls, name: str) -> HarnessJudge:
         """The judge of the task that a study calls `name`. Raises as `load_lm_eval`."""
-        return cls(name, load_lm_eval(name.removeprefix(LM_EVAL), None, include_path).path)
+        return cls(name, load_lm_eval(name.removeprefix(LM_EVAL), None).path)
 
     def judge(self, item: Item, text: str) -> tuple[str | None, bool]:
         """What the task's filters leave of `text`, and whether the harness counts it as an exact match.

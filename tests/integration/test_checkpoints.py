@@ -165,3 +165,32 @@ def test_a_target_without_training_data_is_no_source(copy: Path) -> None:
     done = transfer(copy, "plan", "--study", "study.yml")
     assert done.returncode == 2
     assert "no training data" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ("output_type: multiple_choice\ndoc_to_choice: [hot, cold]\ndoc_to_target: gold\n", "choice"),
+        (
+            "output_type: generate_until\ndoc_to_target: '{{gold}}'\n"
+            "generation_kwargs: {until: ['.'], max_gen_toks: 4}\nmetric_list: [{metric: exact_match}]\n",
+            "generation",
+        ),
+    ],
+)
+def test_a_task_file_written_for_the_harness_is_a_target(copy: Path, settings: str, kind: str) -> None:
+    pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
+    (copy / "quiz.jsonl").write_text("".join(json.dumps({"day": n, "gold": n % 2}) + "\n" for n in range(6)))
+    (copy / "quiz.yaml").write_text(
+        "task: quiz\ndataset_path: json\ndataset_kwargs: {data_files: {test: quiz.jsonl}, cache_dir: cache}\n"
+        "test_split: test\ndoc_to_text: 'Day {{day}} it is'\n" + settings
+    )
+    study = copy / "study.yml"
+    study.write_text(STUDY.replace("[parity]", "['lm_eval:quiz.yaml']"))
+    done = transfer(copy, "compute", "--study", "study.yml")
+    assert done.returncode == 0, done.stderr
+    assert ask(
+        copy,
+        "select kind, count(distinct model), count(*) from raw.item_scores join raw.tasks on task = target_task "
+        "where task = 'lm_eval:quiz.yaml' group by all",
+    ) == [(kind, 2, 36)]

@@ -31,7 +31,7 @@ DOCUMENTS = [
 
 
 def write_task(folder: Path, name: str = "plus_one", **settings: Any) -> Path:
-    """A task file over local JSON; returns the folder."""
+    """A task file over local JSON, which it returns."""
     folder.mkdir(exist_ok=True)
     data = folder / "documents.jsonl"
     data.write_text(
@@ -47,8 +47,9 @@ def write_task(folder: Path, name: str = "plus_one", **settings: Any) -> Path:
         "doc_to_target": "{{options[gold]}}",
     }
     (folder / "_base.yaml").write_text(yaml.safe_dump(base | settings, allow_unicode=True), encoding="utf-8")
-    (folder / f"{name}.yaml").write_text(f"include: _base.yaml\ntask: {name}\n", encoding="utf-8")
-    return folder
+    file = folder / f"{name}.yaml"
+    file.write_text(f"include: _base.yaml\ntask: {name}\n", encoding="utf-8")
+    return file
 
 
 GENERATION: dict[str, Any] = {
@@ -65,10 +66,10 @@ GENERATION: dict[str, Any] = {
 """A task that asks for the number in the question, and reads the first number of the answer."""
 
 
-def harness_task(folder: Path, name: str = "plus_one") -> Any:
+def harness_task(file: Path) -> Any:
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=folder, include_defaults=False).load([name])["tasks"][name]
+    return TaskManager(include_path=file.parent, include_defaults=False).load([file.stem])["tasks"][file.stem]
 
 
 @pytest.mark.parametrize(
@@ -81,9 +82,9 @@ def harness_task(folder: Path, name: str = "plus_one") -> Any:
     ids=["plain", "no delimiter", "two shots and a prefix"],
 )
 def test_contexts_choices_and_gold_are_the_harness_s(tmp_path: Path, settings: dict[str, Any]) -> None:
-    folder = write_task(tmp_path / "tasks", **settings)
-    items = {item.item_id: item for item in load_lm_eval("plus_one", "ar", folder).items("ar", "test")}
-    theirs = harness_task(folder)
+    file = write_task(tmp_path / "tasks", **settings)
+    items = {item.item_id: item for item in load_lm_eval(str(file), "ar").items("ar", "test")}
+    theirs = harness_task(file)
     theirs.set_fewshot_seed(1234)  # as its `simple_evaluate` does
     theirs.build_all_requests()
     asked: dict[str, list[tuple[str, str]]] = {}
@@ -99,59 +100,60 @@ def test_contexts_choices_and_gold_are_the_harness_s(tmp_path: Path, settings: d
 
 
 def test_a_generation_task_is_judged_by_the_harness_s_filters_and_metric(tmp_path: Path) -> None:
-    folder = write_task(tmp_path / "tasks", **GENERATION)
-    found = load_lm_eval("plus_one", "ar", folder)
-    assert found.generation == Generation(("\n",), 32, "lm_eval:plus_one")
+    file = write_task(tmp_path / "tasks", **GENERATION)
+    found = load_lm_eval(str(file), "ar")
+    assert found.generation == Generation(("\n",), 32, f"lm_eval:{file}")
     assert (found.kind, found.primary_metric, found.chance) == ("generation", "exact_match", 0.0)
-    judge = HarnessJudge.of("lm_eval:plus_one", folder)
+    judge = HarnessJudge.of(f"lm_eval:{file}")
     items = {item.item_id: item for item in found.items("ar", "test")}
     assert items["7"].choices == (" 7",)
     assert judge.judge(items["7"], "it is 7, not 8") == ("7", True)
     assert judge.judge(items["7"], "it is 8, not 7") == ("8", False)
     assert judge.judge(items["7"], "no idea") == ("[invalid]", False)
-    theirs = harness_task(folder)
+    theirs = harness_task(file)
     theirs.build_all_requests()
     assert {str(one.doc_id): one.args[0] for one in theirs.instances} == {key: i.context for key, i in items.items()}
 
 
 def test_any_of_several_right_answers_is_right(tmp_path: Path) -> None:
     several = GENERATION | {"doc_to_target": "{{options}}", "filter_list": None}
-    folder = write_task(tmp_path / "tasks", **several)
-    items = {item.item_id: item for item in load_lm_eval("plus_one", "ar", folder).items("ar", "test")}
-    judge = HarnessJudge.of("lm_eval:plus_one", folder)
+    file = write_task(tmp_path / "tasks", **several)
+    items = {item.item_id: item for item in load_lm_eval(str(file), "ar").items("ar", "test")}
+    judge = HarnessJudge.of(f"lm_eval:{file}")
     assert items["3"].choices == (" الرقم 3",)
     assert [judge.judge(items["3"], text)[1] for text in ("الرقم 4", "الرقم 3", "الرقم 5")] == [True, True, False]
 
 
 def test_a_generation_task_that_is_silent_gets_the_harness_s_defaults(tmp_path: Path) -> None:
     silent = {key: value for key, value in GENERATION.items() if key != "generation_kwargs"}
-    folder = write_task(tmp_path / "tasks", **silent)
-    found = load_lm_eval("plus_one", "ar", folder)
+    file = write_task(tmp_path / "tasks", **silent)
+    found = load_lm_eval(str(file), "ar")
     assert found.generation is not None
-    assert list(found.generation.stop) == harness_task(folder).config.generation_kwargs["until"]
+    assert list(found.generation.stop) == harness_task(file).config.generation_kwargs["until"]
 
 
 def test_it_is_a_target_in_the_language_that_the_study_says(tmp_path: Path) -> None:
-    found = load_lm_eval("plus_one", "ar", write_task(tmp_path / "tasks"))
+    file = write_task(tmp_path / "tasks")
+    found = load_lm_eval(str(file), "ar")
     assert isinstance(found, LmEvalTask)
-    assert (found.name, found.languages, found.splits) == ("lm_eval:plus_one", ("ar",), ("test",))
+    assert (found.name, found.languages, found.splits) == (f"lm_eval:{file}", ("ar",), ("test",))
     assert found.questions("ar", "train") == []
     assert found.chance == pytest.approx((6 / 2 + 6 / 3) / 12)
     ids = [question.item_id for question in found.questions("ar", "test")]
     assert ids != sorted(ids, key=int)  # the first few are a sample, not a beginning
-    with pytest.raises(UnknownName, match="unknown language of task 'lm_eval:plus_one' 'de'"):
+    with pytest.raises(UnknownName, match=r"unknown language of task 'lm_eval:.*plus_one\.yaml' 'de'"):
         found.questions("de", "test")
 
 
 def test_the_digest_follows_the_task_file_and_local_data(tmp_path: Path) -> None:
-    folder = write_task(tmp_path / "tasks", doc_to_choice=["A", "B"], doc_to_target=0)
-    first = load_lm_eval("plus_one", "ar", folder).digest("ar")
-    assert load_lm_eval("plus_one", "de", folder).digest("de") == first
-    data = folder / "documents.jsonl"
+    file = write_task(tmp_path / "tasks", doc_to_choice=["A", "B"], doc_to_target=0)
+    first = load_lm_eval(str(file), "ar").digest("ar")
+    assert load_lm_eval(str(file), "de").digest("de") == first
+    data = file.with_name("documents.jsonl")
     data.write_text(data.read_text(encoding="utf-8").replace("+ 1", "+ 2"), encoding="utf-8")
-    second = load_lm_eval("plus_one", "ar", folder).digest("ar")
-    write_task(folder, doc_to_choice=["A", "B", "C"], doc_to_target=0)
-    assert len({first, second, load_lm_eval("plus_one", "ar", folder).digest("ar")}) == 3
+    second = load_lm_eval(str(file), "ar").digest("ar")
+    write_task(file.parent, doc_to_choice=["A", "B", "C"], doc_to_target=0)
+    assert len({first, second, load_lm_eval(str(file), "ar").digest("ar")}) == 3
 
 
 def test_looking_a_task_up_neither_imports_the_harness_nor_loads_data(
@@ -178,24 +180,24 @@ def test_looking_a_task_up_neither_imports_the_harness_nor_loads_data(
     ],
 )
 def test_a_task_that_is_scored_otherwise_is_refused(tmp_path: Path, settings: dict[str, Any], reason: str) -> None:
-    folder = write_task(tmp_path / "tasks", "refused", **settings)
-    with pytest.raises(UserError, match=f"task lm_eval:refused cannot be a target: {reason}"):
-        load_lm_eval("refused", None, folder)
+    file = write_task(tmp_path / "tasks", "refused", **settings)
+    with pytest.raises(UserError, match=f"refused.yaml cannot be a target: {reason}"):
+        load_lm_eval(str(file), None)
 
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"doc_to_target": "none of them"}, "lm_eval:bad, row 1: gold is 'none of them'; expected one of its choices"),
-        ({"doc_to_target": "{{ 3 if '2 +' in question else gold }}"}, "lm_eval:bad, row 3: gold is 3; expected 0 to 1"),
+        ({"doc_to_target": "none of them"}, "bad.yaml, row 1: gold is 'none of them'; expected one of its choices"),
+        ({"doc_to_target": "{{ 3 if '2 +' in question else gold }}"}, "bad.yaml, row 3: gold is 3; expected 0 to 1"),
         ({"doc_to_text": "{{gold}}"}, "each choice has a context of its own"),
         ({"dataset_kwargs": {"data_files": "nowhere.jsonl"}}, "the harness cannot load it: FileNotFoundError"),
     ],
 )
 def test_documents_that_cannot_be_asked_are_named(tmp_path: Path, settings: dict[str, Any], complaint: str) -> None:
-    folder = write_task(tmp_path / "tasks", "bad", **settings)
+    file = write_task(tmp_path / "tasks", "bad", **settings)
     with pytest.raises(UserError, match=complaint):
-        load_lm_eval("bad", "ar", folder).questions("ar", "test")
+        load_lm_eval(str(file), "ar").questions("ar", "test")
 
 
 def test_a_wrong_name_gets_the_nearest() -> None:
@@ -205,6 +207,22 @@ def test_a_wrong_name_gets_the_nearest() -> None:
         load_lm_eval("qzqzqzqz", None)
     with pytest.raises(UserError, match="lm_eval:belebele is a group of tasks"):
         load_lm_eval("belebele", None)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "mine.yaml: cannot be read: .* No such file"),
+        ("- a\n- b\n", "mine.yaml: expected a mapping, found list"),
+        ("group: all\ntask: [one, two]\n", "mine.yaml: expected `task:` and a name; a group's tasks are named one"),
+    ],
+)
+def test_a_file_that_is_no_task_s_is_named(tmp_path: Path, content: str | None, complaint: str) -> None:
+    file = tmp_path / "mine.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        load_lm_eval(str(file), None)
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
