@@ -45,4 +45,39 @@ CHECKS = (
             order by all
         """,
     ),
+    Check(
+        name="compared_mappings_exist",
+        severity="warning",
+        description="Where transfer stands beside embeddings, their study has the lexicon induction that `bli_map` "
+        "asks for.",
+        # Of the other study, so not from the view, which has the audited one's rows alone.
+        sql="""
+            with asked as (
+                select
+                    coalesce(config ->> '$.compare_with', study) as embedding_study,
+                    lower(coalesce(config ->> '$.bli_map.method', 'proc')) as method,
+                    cast(config ->> '$.bli_map.dictionary_size' as bigint) as dictionary_size,
+                    coalesce(config ->> '$.bli_map.retrieval', 'csls') as retrieval
+                from studies
+                where
+                    (config ->> '$.sources') is not null
+                    and coalesce(config ->> '$.compare_with', config ->> '$.embeddings') is not null
+            ),
+
+            found as (
+                select distinct study, lower(method) as method, dictionary_size, retrieval
+                from marts.fct_bli
+            )
+
+            select
+                asked.*,
+                (select list(distinct method order by method) from found where study = asked.embedding_study) as methods
+            from asked
+            anti join found
+                on asked.embedding_study = found.study
+                and asked.method = found.method
+                and asked.retrieval = found.retrieval
+                and coalesce(asked.dictionary_size, found.dictionary_size) = found.dictionary_size
+        """,
+    ),
 )

@@ -275,6 +275,18 @@ DAMAGE: list[tuple[str, str]] = [
         "languages_have_distances",
         "update raw.language_distances set value = null where source_language = 'de'",
     ),
+    *(
+        (
+            "compared_mappings_exist",
+            f"""update raw.studies set config = json_merge_patch(config, '{{"sources": {{}}, {asked}}}')
+            where study = 'both halves'""",
+        )
+        for asked in (
+            '"compare_with": "never landed"',
+            '"compare_with": "it\'\'s {embeddings}:only", "bli_map": {"method": "prok"}',
+            '"embeddings": {}, "bli_map": {"dictionary_size": 50}',
+        )
+    ),
     ("bli_scores_are_shares", "update marts.fct_bli set p_at_1 = 1.01 where source_language = 'de'"),
 ]
 
@@ -319,6 +331,9 @@ SOUND: dict[str, str] = {
         where {_TO_COMPARE_DE}""",
     "a placebo moves by chance, and its error says so": """update marts.fct_transfer set delta_pp = 6, delta_se = 6
         where regime != 'MT-ML' and control = 'placebo'""",
+    "embeddings of another study are as asked": """update raw.studies set config = json_merge_patch(config,
+        '{"sources": {}, "compare_with": "it''s {embeddings}:only", "bli_map": {"dictionary_size": 100}}')
+        where study = 'both halves'""",
     "baselines differ by rounding": f"update marts.fct_transfer set baseline_score = 0.75001 where {_CELL}",
 }
 
