@@ -15,7 +15,8 @@ from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.pairs import Pair, open_dictionary, planned_pairs, planned_words
-from compute.study import Embeddings, MethodEntry, Study
+from compute.study import Study
+from compute.study_embeddings import Embeddings, MethodEntry
 
 _SECONDS = {"supervised": 0.03, "semi-supervised": 30.0, "unsupervised": 60.0}
 

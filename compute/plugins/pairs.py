@@ -18,7 +18,7 @@ from compute.embeddings.settings import NUMERAL_TEST_SIZE, DictionaryFiles, Nume
 from compute.errors import JobError
 from compute.plugin import Job, Planned, digest
 from compute.plugins.products import vectors_label, vectors_product
-from compute.study import Embeddings
+from compute.study_embeddings import Embeddings
 
 
 @dataclass(frozen=True)

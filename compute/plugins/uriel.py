@@ -25,7 +25,8 @@ from compute.catalog import fetch, find
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.study import Language, NoRepeats, Study
+from compute.study import Study
+from compute.study_values import Language, NoRepeats
 
 Distance = Literal["syntactic", "phonological", "inventory"]
 

@@ -41,6 +41,8 @@ MISTAKES = {
                                   "did you mean 'proc'?"),
     "unknown retrieval of bli_map": (("study: tiny", "study: tiny\nbli_map: {retrieval: cslx}"), 3, "bli_map.retrieval",
                                      "'csls'"),
+    "unknown size of bli_map": (("study: tiny", "study: tiny\nbli_map: {dictionary_size: 200}"), None, "",
+                                "bli_map.dictionary_size is 200; expected one of embeddings.dictionary_sizes: 100"),
     "unknown plugin": (("study: tiny", "study: tiny\nplugins: {foo: {}}"), 3, "plugins", "unknown plugin 'foo'"),
     "unknown variant key": (("study: tiny", "study: tiny\nvariants: {low: {rnak: 2}}"), 3, "variants.low.rnak",
                             "did you mean 'rank'?"),
