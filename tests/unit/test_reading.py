@@ -18,9 +18,9 @@ from gensim.models.fasttext import save_facebook_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.embeddings import reading
 from compute.embeddings.content import content_digest
 from compute.embeddings.download import download
+from compute.embeddings.formats import stream, text
 from compute.embeddings.reading import read_stream, read_vectors
 from compute.embeddings.vectors import Vectors
 from compute.embeddings.writing import export_mapping, write_word2vec_text
@@ -81,7 +81,7 @@ def test_a_word_that_the_format_cannot_hold_is_not_written(four: Vectors, tmp_pa
 )
 def test_any_word_comes_back_whole(words: list[str], seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     # A number after a space would be one number too many.
-    words = [word for word in words if reading._NUMBER.fullmatch(word.rpartition(" ")[2].encode()) is None] or ["w"]
+    words = [word for word in words if text.NUMBER.fullmatch(word.rpartition(" ")[2].encode()) is None] or ["w"]
     matrix = np.random.default_rng(seed).normal(size=(len(words), 3)).astype(np.float32)
     rows = (f"{word} {' '.join(repr(float(x)) for x in row)}" for word, row in zip(words, matrix, strict=True))
     path = text_file(tmp_path_factory.mktemp("words"), f"{len(words)} 3\n" + "\n".join(rows) + "\n")
@@ -174,7 +174,7 @@ def test_a_fasttext_model_is_read_through_gensim(tmp_path: Path) -> None:
 
 
 def test_a_limit_reads_no_more_than_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_BLOCK_BYTES", 256)
+    monkeypatch.setattr(stream, "BLOCK_BYTES", 256)
     content = f"20000 2\n{lines(20_000)}".encode()
 
     class Counted(io.BytesIO):
@@ -204,7 +204,7 @@ def test_blocks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     text = f"60 3\n{lines(30, 3)}New York 0.5 0.5 0.5\n{lines(29, 3, start=30)}"
     whole = read(text_file(tmp_path, text))
     for size in (7, 64, 500):
-        monkeypatch.setattr(reading, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(stream, "BLOCK_BYTES", size)
         found = read(tmp_path / "v.vec")
         assert found.words == whole.words
         np.testing.assert_array_equal(found.matrix, whole.matrix)
@@ -339,13 +339,13 @@ def server() -> Iterator[str]:
 
 
 def test_a_download_is_read_as_far_as_needed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_BLOCK_BYTES", 512)
-    with download(f"{server}/v.vec") as stream:
-        found, _ = read_stream(stream, "v", vocabulary=5)
-        assert len(found) == 5 and 0 < stream.size < 20_000 < len(Files.content)
-    with download(f"{server}/v.vec") as stream:
-        assert len(read_stream(stream, "v")[0]) == 20_000
-        assert stream.size == len(Files.content)
+    monkeypatch.setattr(stream, "BLOCK_BYTES", 512)
+    with download(f"{server}/v.vec") as opened:
+        found, _ = read_stream(opened, "v", vocabulary=5)
+        assert len(found) == 5 and 0 < opened.size < 20_000 < len(Files.content)
+    with download(f"{server}/v.vec") as opened:
+        assert len(read_stream(opened, "v")[0]) == 20_000
+        assert opened.size == len(Files.content)
 
 
 def test_a_download_that_fails_is_one_line(server: str) -> None:

@@ -1,0 +1,59 @@
+"""Bytes of a file of word vectors, from wherever they come: unzipped, looked at beforehand, read once."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any, Protocol, cast
+
+BLOCK_BYTES = 1 << 22
+"""Read at once."""
+
+LONGEST_LINE = 1 << 26
+"""A longer line, or word, is no word vector's."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class ByteStream(Protocol):
+    """What can be read from: an open file, a download."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
+class Source:
+    """Bytes that are read once, unzipped if they are gzipped, and can be looked at beforehand."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._ahead = b""
+        if self.peek(2) == _GZIP_MAGIC:
+            whole = cast(Any, _Rejoined(self._ahead, stream))  # gzip asks for more than it uses
+            self._stream, self._ahead = gzip.GzipFile(fileobj=whole), b""
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes, fewer at the end; they will be read again."""
+        while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
+            self._ahead += more
+        return self._ahead[:size]
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer at the end."""
+        data = self.peek(size)
+        self._ahead = self._ahead[size:]
+        return data
+
+    def read_block(self) -> bytes:
+        """The next `BLOCK_BYTES`, fewer at the end."""
+        return self.read(BLOCK_BYTES)
+
+
+class _Rejoined:
+    """A stream with the bytes already taken from its beginning put back."""
+
+    def __init__(self, beginning: bytes, rest: ByteStream) -> None:
+        self._beginning, self._rest = beginning, rest
+
+    def read(self, size: int) -> bytes:
+        taken, self._beginning = self._beginning[:size], self._beginning[size:]
+        return taken or self._rest.read(size)
