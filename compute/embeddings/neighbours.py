@@ -12,6 +12,7 @@ is a penalty of r_S(y) / 2 (`csls_penalty`).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,14 +29,34 @@ BLOCK_CELLS = 1 << 22
 BLOCK_ROWS = 256
 """Rows of a block, however wide: with fewer, a matrix product is bound by reading the other matrix."""
 
+_SHORTEST = 1e-12
+"""A row shorter than this is divided by it."""
+
 _GROUP = 32
 """Columns that share a maximum while the largest are searched; from 32 on torch vectorises the reduction."""
 
 
+def as_tensor(matrix: Matrix, device: str = "cpu") -> torch.Tensor:
+    """`matrix` [n, d] as float32 on `device`; on the CPU its own memory, to be read only: it may be a file's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.as_tensor(np.asarray(matrix, dtype=np.float32), device=device)
+
+
 def unit_tensor(matrix: Matrix, device: str = "cpu") -> torch.Tensor:
-    """`matrix` [n, d] with rows of Euclidean length 1 on `device`; zero rows stay zero. A copy, never a
-    view: the matrix may be memory-mapped read-only, which torch does not know."""
-    return torch.nn.functional.normalize(torch.tensor(np.asarray(matrix, dtype=np.float32), device=device), dim=1)
+    """`matrix` [n, d] with rows of Euclidean length 1 on `device`, a copy; zero rows stay zero."""
+    return unit_rows_of(as_tensor(matrix, device))
+
+
+def unit_rows_of(vectors: torch.Tensor) -> torch.Tensor:
+    """`vectors` [n, d] with rows of Euclidean length 1, a copy; zero rows stay zero."""
+    return vectors / row_lengths(vectors)
+
+
+def row_lengths(vectors: torch.Tensor) -> torch.Tensor:
+    """[n, 1]: what the rows of `vectors` [n, d] are divided by to become unit vectors: their Euclidean lengths, of a
+    zero row something small."""
+    return torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_min_(_SHORTEST)
 
 
 def blocks(rows: int, columns: int) -> Iterator[slice]:

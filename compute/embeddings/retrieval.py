@@ -20,13 +20,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compute.embeddings.neighbours import NEIGHBOURS, any_largest, blocks, product_blocks, unit_tensor
+from compute.embeddings.neighbours import (
+    NEIGHBOURS,
+    any_largest,
+    as_tensor,
+    blocks,
+    product_blocks,
+    row_lengths,
+    unit_rows_of,
+)
 from compute.embeddings.vectors import Matrix, check_finite
 from compute.names import UnknownName
 
@@ -34,6 +43,9 @@ Retrieval = Literal["cosine", "csls"]
 
 FIRST_PART = 4_096
 """About as many source words does every target word meet; then as many again, twice as many, and so on."""
+
+_GROUP = 32
+"""Target words whose highest score is looked at first."""
 
 _SPARE = 6
 """Neighbours kept beyond k, so that the k nearest in float64 are among those kept."""
@@ -59,8 +71,7 @@ class Ranker:
             raise ValueError(f"source vectors have {source.shape[1]} dimensions, target {target.shape[1]}")
         check_finite(source)
         check_finite(target)
-        self._source = unit_tensor(source, device)
-        self._target = unit_tensor(target, device)
+        self._source_vectors, self._target_vectors = as_tensor(source, device), as_tensor(target, device)
         # Of one float32 inner product, or the mean of k of them.
         self._rounding = (source.shape[1] + 16) * 2.0**-24
 
@@ -81,55 +92,69 @@ class Ranker:
         """
         if retrieval not in get_args(Retrieval):
             raise UnknownName("retrieval", retrieval, get_args(Retrieval))
-        device = self._target.device
-        asked = _Questions(torch.from_numpy(queries).to(device), torch.from_numpy(gold).to(device))
         if len(queries) == 0:
             return np.empty(0)
+        device = self._target_vectors.device
+        rows, gold_rows = torch.from_numpy(queries).to(device), torch.from_numpy(gold).to(device)
+        of_queries, every = unit_rows_of(self._source_vectors[rows]), torch.arange(len(rows), device=device)
+        own = _exact_products(of_queries, every, self._target_vectors, gold_rows)
+        asked = _Questions(of_queries, gold_rows, own)
         hubness = self._hubness(asked) if retrieval == "csls" else None
         return self._ranks(asked, hubness).cpu().numpy()
 
+    # Unit vectors of whole vocabularies cost as much as mapping them; cosine does without.
+
+    @cached_property
+    def _source(self) -> torch.Tensor:
+        return unit_rows_of(self._source_vectors)
+
+    @cached_property
+    def _target(self) -> torch.Tensor:
+        return unit_rows_of(self._target_vectors)
+
     def _ranks(self, asked: _Questions, hubness: _Hubness | None) -> torch.Tensor:
-        ranks = torch.empty(len(asked.queries), dtype=torch.float64, device=self._target.device)
-        margin = 2 * self._rounding if hubness is None else 6 * self._rounding
-        for block, scores in product_blocks(self._source, self._target, asked.queries):
-            queries, gold = asked.queries[block], asked.gold[block]
-            if hubness is not None:
-                scores.mul_(2).sub_(hubness.bounds)
-            own = scores.gather(1, gold[:, None])
-            rows, words = (scores >= own - margin).nonzero(as_tuple=True)
-            lead = scores[rows, words] - own[rows, 0]
+        ranks = torch.ones_like(asked.gold, dtype=torch.float64)
+        own = asked.own
+        if hubness is None:
+            margin, target = 2 * self._rounding, self._target_vectors
+            scale = row_lengths(target).reciprocal_()
+        else:
+            margin, target = 6 * self._rounding, self._target
+            own = 2 * own - hubness.bounds[asked.gold]
+        for block, scores in product_blocks(target, asked.queries):
+            if hubness is None:
+                scores.mul_(scale[block])
+            else:
+                torch.add(-hubness.bounds[block, None], scores, alpha=2, out=scores)
+            words, rows = _not_below(scores, (own - margin).float())
+            lead = scores[words, rows] - own[rows]
+            words += block.start
             higher = (lead > margin).double()
-            close = (lead <= margin) & (words != gold[rows])
-            rows_close, words_close = rows[close], words[close]
-            exact = self._exact_lead(queries[rows_close], words_close, gold[rows_close], hubness)
+            close = (lead <= margin) & (words != asked.gold[rows])
+            exact = self._exact_lead(asked, rows[close], words[close], hubness)
             higher[close] = torch.where(exact.abs() <= _TIE, 0.5, (exact > 0).double())
-            ranks[block] = 1 + torch.zeros_like(own[:, 0], dtype=torch.float64).index_add_(0, rows, higher)
+            ranks.index_add_(0, rows, higher)
         return ranks
 
     def _exact_lead(
-        self, queries: torch.Tensor, words: torch.Tensor, gold: torch.Tensor, hubness: _Hubness | None
+        self, asked: _Questions, rows: torch.Tensor, words: torch.Tensor, hubness: _Hubness | None
     ) -> torch.Tensor:
-        """float64 [p]: by how much target rows `words` score higher than target rows `gold` for source rows
-        `queries`, all [p]."""
-        lead = self._exact_cosines(queries, words) - self._exact_cosines(queries, gold)
+        """float64 [p]: by how much target rows `words` score higher than the gold words of questions `rows`, both
+        int64 [p]."""
+        gold = asked.gold[rows]
+        lead = _exact_products(asked.queries, rows, self._target_vectors, words)
+        lead -= asked.own[rows]
         if hubness is None:
             return lead
-        rows, places = torch.cat([words, gold]).unique(return_inverse=True)
-        exact = self._exact_hubness(rows, hubness)[places]
+        involved, places = torch.cat([words, gold]).unique(return_inverse=True)
+        exact = self._exact_hubness(involved, hubness)[places]
         return 2 * lead - (exact[: len(words)] - exact[len(words) :])
-
-    def _exact_cosines(self, sources: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """float64 [p], row by row."""
-        found = torch.empty(len(sources), dtype=torch.float64, device=sources.device)
-        for part in blocks(len(sources), 2 * self._source.shape[1]):
-            products = self._source[sources[part]].double() * self._target[targets[part]].double()
-            found[part] = products.sum(1)
-        return found
 
     def _exact_hubness(self, rows: torch.Tensor, hubness: _Hubness) -> torch.Tensor:
         """r_S in float64 [p] of target `rows` [p] that have met every source word."""
         k, kept = min(NEIGHBOURS, len(self._source)), hubness.kept
-        cosines = self._exact_cosines(hubness.nearest[rows].flatten(), rows.repeat_interleave(kept))
+        nearest, repeated = hubness.nearest[rows].flatten(), rows.repeat_interleave(kept)
+        cosines = _exact_products(self._source, nearest, self._target_vectors, repeated)
         exact = cosines.view(-1, kept).topk(k, dim=1).values.mean(1)
         if kept == len(self._source):
             return exact
@@ -159,11 +184,10 @@ class Ranker:
     def _ceiling(self, asked: _Questions, hubness: _Hubness) -> torch.Tensor:
         """float32 [m]: a target word whose r_S is higher than this is certain to score lower than every gold
         word of `asked`, whose r_S is known."""
-        highest = torch.full((len(self._target),), -torch.inf, device=self._target.device)
-        for block, cosines in product_blocks(self._source, self._target, asked.queries):
-            gold = asked.gold[block, None]
-            own = 2 * cosines.gather(1, gold) - hubness.bounds[gold]
-            torch.maximum(highest, cosines.mul_(2).sub_(own).amax(0), out=highest)
+        highest = torch.empty(len(self._target), device=self._target.device)
+        own = 2 * asked.own - hubness.bounds[asked.gold]
+        for block, cosines in product_blocks(self._target, asked.queries):
+            highest[block] = cosines.mul_(2).sub_(own.float()).amax(1)
         # Six inner products or means of them are off here, and twelve where scores are compared.
         return highest + 18 * self._rounding
 
@@ -179,10 +203,12 @@ class Ranker:
 
 
 class _Questions(NamedTuple):
-    """Source rows and the target rows that translate them, int64 [q] each."""
+    """Unit vectors `queries` [q, d] of source words, the target rows `gold` int64 [q] that translate them, and the
+    cosines of the two, `own` float64 [q]."""
 
     queries: torch.Tensor
     gold: torch.Tensor
+    own: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -218,3 +244,27 @@ def _parts(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
     for last in [1 << i for i in range(doublings + 1)]:
         yield ((place >= first) & (place < last)).nonzero()[:, 0]
         first = last
+
+
+def _exact_products(x: torch.Tensor, x_rows: torch.Tensor, y: torch.Tensor, y_rows: torch.Tensor) -> torch.Tensor:
+    """float64 [p]: inner products of rows `x_rows` of `x` [n, d], unit vectors, with rows `y_rows` of `y` [m, d] made
+    unit vectors, pair by pair."""
+    found = torch.empty(len(x_rows), dtype=torch.float64, device=x.device)
+    for part in blocks(len(x_rows), 2 * x.shape[1]):
+        found[part] = (x[x_rows[part]].double() * unit_rows_of(y[y_rows[part]]).double()).sum(1)
+    return found
+
+
+def _not_below(scores: torch.Tensor, least: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the cells of `scores` [t, q] that are at least their column's `least` [q].
+
+    Few are: the maxima of groups of rows, many times cheaper than a comparison of every cell, say where to look.
+    """
+    groups = len(scores) // _GROUP
+    whole = groups * _GROUP
+    grouped = scores[:whole].view(groups, _GROUP, scores.shape[1])
+    group, column = (grouped.amax(1) >= least).nonzero(as_tuple=True)
+    found, inside = (grouped[group, :, column] >= least[column, None]).nonzero(as_tuple=True)
+    rest, column_of_rest = (scores[whole:] >= least).nonzero(as_tuple=True)
+    rows = torch.cat([group[found] * _GROUP + inside, whole + rest])
+    return rows, torch.cat([column[found], column_of_rest])

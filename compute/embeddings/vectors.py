@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -38,16 +39,26 @@ class Vectors:
     row_of: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.matrix.ndim != 2 or self.matrix.dtype != np.float32:
-            raise ValueError(f"vectors are float32 [words, dimension], not {self.matrix.dtype} {self.matrix.shape}")
-        if len(self.words) != self.matrix.shape[0]:
-            raise ValueError(f"{len(self.words)} words but {self.matrix.shape[0]} vectors")
+        self._check_matrix()
         row_of = {word: row for row, word in enumerate(self.words)}
         if len(row_of) != len(self.words):
             twice = next(word for row, word in enumerate(self.words) if row_of[word] != row)
             raise ValueError(f"the word {twice!r} has more than one vector")
-        check_finite(self.matrix, self.words)
         object.__setattr__(self, "row_of", row_of)
+
+    def moved(self, matrix: Matrix) -> Vectors:
+        """The same words at other places: `matrix` [n, d'], float32, finite, as for new `Vectors`."""
+        moved = copy(self)
+        object.__setattr__(moved, "matrix", matrix)
+        moved._check_matrix()
+        return moved
+
+    def _check_matrix(self) -> None:
+        if self.matrix.ndim != 2 or self.matrix.dtype != np.float32:
+            raise ValueError(f"vectors are float32 [words, dimension], not {self.matrix.dtype} {self.matrix.shape}")
+        if len(self.words) != self.matrix.shape[0]:
+            raise ValueError(f"{len(self.words)} words but {self.matrix.shape[0]} vectors")
+        check_finite(self.matrix, self.words)
 
     @property
     def dimension(self) -> int:
@@ -61,8 +72,9 @@ class Vectors:
 def check_finite(matrix: Matrix, words: list[str] | None = None) -> None:
     """Raises ValueError where `matrix` [n, d] holds NaN or infinity, naming the first such row."""
     # A sum is finite unless a term is not (or it overflows, which the slow look then clears): no [n, d] mask.
-    if np.isfinite(matrix.sum(dtype=np.float64)):
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(matrix.sum()):
+            return
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
         name = repr(words[bad[0]]) if words is not None else f"row {bad[0]}"
@@ -109,13 +121,13 @@ def preprocess(vectors: Vectors, how: Preprocessing) -> Vectors:
     if how == "none":
         return vectors
     if how == "unit":
-        return Vectors(vectors.words, unit_rows(vectors.matrix))
+        return vectors.moved(unit_rows(vectors.matrix))
     if how == "centre":
-        return Vectors(vectors.words, _centred(vectors.matrix))
+        return vectors.moved(_centred(vectors.matrix))
     if how == "unit-centre-unit":
-        return Vectors(vectors.words, unit_rows(_centred(unit_rows(vectors.matrix))))
+        return vectors.moved(unit_rows(_centred(unit_rows(vectors.matrix))))
     if how == "iterative":
-        return Vectors(vectors.words, _normalised_iteratively(vectors.matrix))
+        return vectors.moved(_normalised_iteratively(vectors.matrix))
     raise UnknownName("preprocessing", how, get_args(Preprocessing))
 
 
@@ -138,16 +150,3 @@ def _normalised_iteratively(matrix: Matrix) -> Matrix:
             break
         matrix = unit_rows(_centred(matrix))
     return matrix
-
-
-def __getattr__(name: str) -> object:
-    """TEMPORARY: names that have moved, for imports not yet changed."""
-    if name == "read_word2vec_text":
-        from compute.embeddings.reading import read_vectors
-
-        return lambda path: read_vectors(path)[0]
-    if name == "write_word2vec_text":
-        from compute.embeddings.writing import write_word2vec_text
-
-        return write_word2vec_text
-    raise AttributeError(name)

@@ -16,8 +16,9 @@ import pytest
 from compute.embeddings.bli import RankRow, bli_rows
 from compute.embeddings.dictionary import GoldPair, seed_rows
 from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, load_method
+from compute.embeddings.reading import read_vectors
 from compute.embeddings.settings import Preprocessing
-from compute.embeddings.vectors import Vectors, preprocess, read_word2vec_text
+from compute.embeddings.vectors import Vectors, preprocess
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 GOLDEN = SHARED / "golden"
@@ -40,7 +41,7 @@ Steps = tuple[Preprocessing, ...]
 def vectors(language: str, steps: Steps = ()) -> Vectors:
     """The golden vectors of a language."""
     if not steps:
-        return read_word2vec_text(GOLDEN / "vectors" / f"bible.{language}.100d.vec.gz")
+        return read_vectors(GOLDEN / "vectors" / f"bible.{language}.100d.vec.gz")[0]
     return preprocess(vectors(language, steps[:-1]), steps[-1])
 
 

@@ -73,7 +73,7 @@ def _mapped(vectors: Vectors, by: Matrix | None, mean: Matrix | None) -> Vectors
     if by is None and mean is None:
         return vectors
     matrix: Matrix = vectors.matrix if mean is None else np.subtract(vectors.matrix, mean, dtype=np.float32)
-    return Vectors(vectors.words, matrix if by is None else matrix @ by)
+    return vectors.moved(matrix if by is None else matrix @ by)
 
 
 class MappingMethod(BaseModel, ABC):
