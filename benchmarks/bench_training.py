@@ -15,256 +15,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, Qwen2Config, Trainer, TrainingArguments
 from transformers.utils import logging
 
+from benchmarks.by_trainer import published_cells, published_training, rows_of
+from benchmarks.training_setup import SHAPES, Bench
 from compute.landing import Landing
-from compute.language_models.encoding import encode_items
 from compute.language_models.loading import load_model
 from compute.language_models.lora import LoraStack, initial_adapter, load_adapter, save_adapter
 from compute.language_models.scoring import score_items
-from compute.language_models.settings import Lora
-from compute.language_models.tokenizer import train_tokenizer
-from compute.language_models.training import TrainedAdapter, TrainingSource, item_order, train_stack
-from compute.tasks import load_task
-from compute.tasks.task import Item
+from compute.language_models.training import TrainedAdapter, train_stack
 
-LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "it", "pt")
-SHAPES: dict[str, PreTrainedConfig] = {
-    "small": LlamaConfig(
-        hidden_size=256, num_hidden_layers=6, num_attention_heads=8, num_key_value_heads=2, intermediate_size=704,
-        vocab_size=8192, max_position_embeddings=2048, tie_word_embeddings=True,
-    ),
-    "qwen2.5-0.5b": Qwen2Config(
-        hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, intermediate_size=4864,
-        vocab_size=151936, max_position_embeddings=32768, tie_word_embeddings=True,
-    ),
-    "llama-3.2-1b": LlamaConfig(
-        hidden_size=2048, num_hidden_layers=16, num_attention_heads=32, num_key_value_heads=8, head_dim=64,
-        intermediate_size=8192, vocab_size=128256, max_position_embeddings=131072, tie_word_embeddings=True,
-    ),
-}  # fmt: skip
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
 """Of a step's loss and of an answer's log-probability, in nats."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What is asked for, and where its files are."""
-
-    folder: Path
-    device: str
-    shape: str
-    dtype: str
-    items: int
-    eval_items: int
-    epochs: int
-    target_items: int
-    padding: int
-    harness_batch: str
-
-    @property
-    def settings(self) -> Lora:
-        return Lora(
-            rank=32, alpha=64, epochs=self.epochs, batch_size=8, learning_rate=5e-5, warmup=0.1, best_checkpoint=True
-        )
-
-    def source(self, number: int) -> TrainingSource:
-        task, language = load_task("topic"), LANGUAGES[number]
-        train, dev = task.items(language, "train")[: self.items], task.items(language, "dev")[: self.eval_items]
-        return TrainingSource(language, train, dev, seed=17 + number)
-
-    def targets(self) -> dict[str, list[Item]]:
-        task = load_task("topic")
-        return {language: task.items(language, "test")[: self.target_items] for language in LANGUAGES}
-
-    def load(self) -> tuple[Any, Any]:
-        return load_model(self.folder / "base", dtype=self.dtype, device=self.device)
-
-    def make_base(self) -> None:
-        task = load_task("topic")
-        texts = [item.context + choice for language in LANGUAGES for item in task.items(language, "train")
-                 for choice in item.choices[:1]]  # fmt: skip
-        config = SHAPES[self.shape]
-        tokenizer = train_tokenizer(texts, min(config.vocab_size, 32768), config.max_position_embeddings)
-        config.bos_token_id = config.eos_token_id = tokenizer.eos_token_id
-        torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, self.dtype))
-        model.save_pretrained(self.folder / "base")
-        tokenizer.save_pretrained(self.folder / "base")
-
-    def wait(self) -> None:
-        if self.device != "cpu":
-            torch.cuda.synchronize()
-
-    def peak_gib(self) -> float:
-        if self.device != "cpu":
-            return torch.cuda.max_memory_allocated() / 2**30
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-    def matmul_rate(self) -> float:
-        """FLOP/s of a large square product, the best of a few."""
-        n = 1024 if self.device == "cpu" else 8192
-        a = torch.randn(n, n, device=self.device).to(getattr(torch, self.dtype))
-        best = float("inf")
-        for _ in range(8):
-            self.wait()
-            start = time.perf_counter()
-            a @ a
-            self.wait()
-            best = min(best, time.perf_counter() - start)
-        return 2 * n**3 / best
-
-
-# What is run instead.
-
-
-class _InOrder(Trainer):  # type: ignore[misc]
-    """`Trainer`, but for the order of items."""
-
-    orders: Sequence[Sequence[int]]
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return _Orders(self.orders)
-
-
-class _Orders:
-    """A sampler that gives the next order each time it is gone through."""
-
-    def __init__(self, orders: Sequence[Sequence[int]]) -> None:
-        self.orders, self.epochs = orders, iter(orders)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(next(self.epochs))
-
-    def __len__(self) -> int:
-        return len(self.orders[0])
-
-
-def _collate(rows: list[dict[str, list[int]]], padding: int) -> dict[str, Tensor]:
-    longest = max(padding, *(len(row["input_ids"]) for row in rows))
-    fills = {"input_ids": 0, "labels": -100, "attention_mask": 0}
-    return {key: torch.tensor([row[key] + [fill] * (longest - len(row[key])) for row in rows])
-            for key, fill in fills.items()}  # fmt: skip
-
-
-def _rows(model: Any, tokenizer: Any, items: Sequence[Item]) -> list[dict[str, list[int]]]:
-    rows = []
-    for item, encoded in zip(items, encode_items(model, tokenizer, items), strict=True):
-        answer = encoded.choices[item.gold]
-        ids = encoded.context + answer
-        labels = [-100] * len(encoded.context) + answer
-        rows.append({"input_ids": ids, "labels": labels, "attention_mask": [1] * len(ids)})
-    return rows
-
-
-def train_with_trainer(
-    bench: Bench, model: Any, tokenizer: Any, source: TrainingSource, padding: int
-) -> tuple[Any, Any]:
-    """PEFT's model after training, and `Trainer`'s log; the adapter is saved."""
-    from peft import LoraConfig, get_peft_model
-
-    settings = bench.settings
-    start = initial_adapter(model, settings, source.seed)
-    config = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )  # fmt: skip
-    peft = get_peft_model(model, config)
-    for name, parameter in peft.named_parameters():
-        if parameter.requires_grad:
-            layer, _, array = name.removeprefix("base_model.model.").partition(".lora_")
-            parameter.data.copy_(start.array(layer, array[0].lower()))
-    folder = bench.folder / "trainer"
-    arguments = TrainingArguments(
-        output_dir=str(folder), num_train_epochs=settings.epochs, per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup, max_grad_norm=settings.max_grad_norm, logging_steps=1, eval_strategy="epoch",
-        save_strategy="epoch", save_total_limit=1, load_best_model_at_end=True, report_to=[],
-        use_cpu=bench.device == "cpu", bf16=bench.dtype == "bfloat16", disable_tqdm=True, remove_unused_columns=False,
-        prediction_loss_only=True,
-    )  # fmt: skip
-    trainer = _InOrder(
-        model=peft, args=arguments, data_collator=lambda rows: _collate(rows, padding),
-        train_dataset=_rows(model, tokenizer, source.items), eval_dataset=_rows(model, tokenizer, source.eval_items),
-    )  # fmt: skip
-    trainer.orders = item_order(source.seed, len(source.items), settings.epochs)
-    trainer.train()
-    peft.save_pretrained(folder / "adapter", save_embedding_layers=False)
-    log = trainer.state.log_history
-    shutil.rmtree(folder)
-    return peft, log
-
-
-def _published_training(bench: Bench, sources: int, padding: int) -> dict[str, Any]:
-    losses, evals = [], []
-    model, tokenizer = bench.load()
-    for number in range(sources):
-        peft, log = train_with_trainer(bench, model, tokenizer, bench.source(number), padding)
-        model = peft.unload()
-        losses.append([row["loss"] for row in log if "loss" in row])
-        evals.append([row["eval_loss"] for row in log if "eval_loss" in row])
-    return {"losses": losses, "evals": evals}
-
-
-def _published_cells(bench: Bench, sources: int) -> dict[str, Any]:
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
-
-    _write_harness_tasks(bench)
-    values = []
-    for number in range(sources):
-        model, tokenizer = bench.load()
-        peft, _ = train_with_trainer(bench, model, tokenizer, bench.source(number), bench.padding)
-        merged = bench.folder / "merged"
-        peft.merge_and_unload().save_pretrained(merged)
-        tokenizer.save_pretrained(merged)
-        harness = HFLM(pretrained=str(merged), device=bench.device, dtype=bench.dtype, batch_size=bench.harness_batch)
-        manager = TaskManager(include_path=str(bench.folder / "tasks"), include_defaults=False)
-        samples = simple_evaluate(
-            harness, tasks=list(LANGUAGES), task_manager=manager, log_samples=True, bootstrap_iters=0
-        )["samples"]  # fmt: skip
-        shutil.rmtree(merged)
-        values.append(
-            [[float(answer[0][0]) for answer in sample["resps"]] for language in LANGUAGES
-             for sample in sorted(samples[language], key=lambda sample: sample["doc_id"])]
-        )  # fmt: skip
-    return {"logprobs": values}
-
-
-def _write_harness_tasks(bench: Bench) -> None:
-    folder = bench.folder / "tasks"
-    folder.mkdir(exist_ok=True)
-    for language, items in bench.targets().items():
-        rows = [
-            {"context": item.context, "choices": [choice[1:] for choice in item.choices], "gold": item.gold}
-            for item in items
-        ]
-        path = folder / f"{language}.jsonl"
-        path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
-        task = {
-            "task": language, "dataset_path": "json", "test_split": "test", "output_type": "multiple_choice",
-            "dataset_kwargs": {"data_files": {"test": str(path)}, "cache_dir": str(folder / "cache")},
-            "doc_to_text": "context", "doc_to_choice": "choices", "doc_to_target": "gold", "target_delimiter": " ",
-            "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
-        }  # fmt: skip
-        (folder / f"{language}.yaml").write_text(json.dumps(task))  # JSON is YAML
-
-
-# Ours.
 
 
 def _our_training(bench: Bench, sources: int) -> dict[str, Any]:
@@ -317,10 +87,10 @@ def measure(bench: Bench, way: str, sources: int) -> dict[str, Any]:
     """Runs one way in this process: its results, seconds, memory and the machine's rate at that time."""
     logging.set_verbosity_error()
     run = {
-        "published": lambda: _published_training(bench, sources, bench.padding),
-        "unpadded": lambda: _published_training(bench, sources, 0),
+        "published": lambda: published_training(bench, sources, bench.padding),
+        "unpadded": lambda: published_training(bench, sources, 0),
         "ours": lambda: _our_training(bench, sources),
-        "published cells": lambda: _published_cells(bench, sources),
+        "published cells": lambda: published_cells(bench, sources),
         "our cells": lambda: _our_cells(bench, sources),
     }[way]
     if way == "published cells":
@@ -359,7 +129,7 @@ def _work(bench: Bench, sources: int) -> tuple[int, float]:
     output = model.get_output_embeddings().weight.numel()
     tokens = answers = 0
     for number in range(sources):
-        for row in _rows(model, tokenizer, bench.source(number).items):
+        for row in rows_of(model, tokenizer, bench.source(number).items):
             tokens += bench.epochs * len(row["input_ids"])
             answers += bench.epochs * (len(row["labels"]) - row["labels"].count(-100))
     return tokens, 4.0 * base * tokens + 6.0 * lora * tokens + 4.0 * output * answers
