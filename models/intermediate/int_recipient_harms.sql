@@ -34,6 +34,13 @@ studies as (
 
 {%- set contest = "study, variant, prompt_pool, scope, axis" %}
 
+-- No recipient is called brittle without a placebo: what nobody asks for is not drawn, half a build's time.
+placebo_studies as (
+    select distinct study
+    from role_cells
+    where placebo_is_harm is not null
+),
+
 cells as (
     select
         cell_groups.cell_number,
@@ -46,6 +53,7 @@ cells as (
         sign_designs.n_signs
     from cell_groups
     inner join computed_cells on cell_groups.cell_number = computed_cells.cell_number
+    inner join placebo_studies on computed_cells.study = placebo_studies.study
     inner join studies on computed_cells.study = studies.study
     inner join sign_designs
         on computed_cells.study = sign_designs.study

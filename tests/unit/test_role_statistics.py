@@ -69,7 +69,8 @@ def grids(truth: dict[tuple[str | None, str, int, str], np.ndarray]) -> duckdb.D
     _add_grid(raw, "plain", answers, before)
     _add_grid(raw, "renamed", answers, before, names="hgfedcba")
     _add_grid(raw, "untranslated", answers, before, parallel=False)
-    _add_grid(raw, "bold", answers, before, placebo=False, harm_threshold_pp=20.0)
+    _add_grid(raw, "bold", answers, before, harm_threshold_pp=20.0)
+    _add_grid(raw, "without placebo", answers, before, placebo=False)
     return derived(raw, "rpt_roles", "rpt_regimes", "int_recipient_harms", "int_mean_errors")
 
 
@@ -165,7 +166,7 @@ def test_donors_in_the_top_quarter(grids: duckdb.DuckDBPyConnection, truth: dict
     assert [row["p_top"] for row in rows] == pytest.approx(expected.tolist(), abs=0.06)
     assert sum(row["p_top"] for row in rows) == pytest.approx(2, abs=0.05)
     assert [row["entity"] for row in rows if row["is_hub"]] == ["b"]
-    assert all(row["is_hub"] is None for row in as_rows(grids, "from rpt_roles where study = 'bold'"))
+    assert all(row["is_hub"] is None for row in as_rows(grids, "from rpt_roles where study = 'without placebo'"))
 
 
 def _flipped(d: np.ndarray, threshold: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -196,10 +197,17 @@ def test_harms_of_recipients_against_random_signs(
     assert [row["p_value"] for row in rows] == pytest.approx(expected.tolist(), abs=0.05)
     holm = multipletests([row["p_value"] for row in rows], method="holm")[1]
     assert [row["holm_p_value"] for row in rows] == pytest.approx(holm.tolist())
-    verdicts = {row["entity"]: row["is_brittle"] for row in as_rows(
-        grids, f"from rpt_roles where study = '{study}' and scope = 'all' and axis = 'language'"
-    )}  # fmt: skip
-    assert verdicts == {language: language == "c" if study == "plain" else None for language in LANGUAGES}
+
+
+@pytest.mark.parametrize(("study", "expected"), [("plain", "c"), ("without placebo", None)])
+def test_who_is_brittle_is_judged_beside_a_placebo_only(
+    grids: duckdb.DuckDBPyConnection, study: str, expected: str | None
+) -> None:
+    where = f"where study = '{study}' and scope = 'all' and axis = 'language'"
+    verdicts = {row["entity"]: row["is_brittle"] for row in as_rows(grids, f"from rpt_roles {where}")}
+    assert verdicts == {language: language == expected if expected else None for language in LANGUAGES}
+    drawn = as_rows(grids, f"from int_recipient_harms {where} and p_value is not null")
+    assert len(drawn) == (len(LANGUAGES) if expected else 0)
 
 
 def test_renaming_languages_renames_roles(grids: duckdb.DuckDBPyConnection) -> None:
