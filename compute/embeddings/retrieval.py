@@ -114,18 +114,17 @@ class Ranker:
 
     def _ranks(self, asked: _Questions, hubness: _Hubness | None) -> torch.Tensor:
         ranks = torch.ones_like(asked.gold, dtype=torch.float64)
-        own = asked.own
         if hubness is None:
-            margin, target = 2 * self._rounding, self._target_vectors
+            own, margin, target = asked.own, 2 * self._rounding, self._target_vectors
             scale = row_lengths(target).reciprocal_()
         else:
-            margin, target = 6 * self._rounding, self._target
-            own = 2 * own - hubness.bounds[asked.gold]
+            bounds, margin, target = hubness.bounds[:, None], 6 * self._rounding, self._target
+            own = 2 * asked.own - bounds[asked.gold, 0]
         for block, scores in product_blocks(target, asked.queries):
             if hubness is None:
                 scores.mul_(scale[block])
             else:
-                torch.add(-hubness.bounds[block, None], scores, alpha=2, out=scores)
+                torch.add(-bounds[block], scores, alpha=2, out=scores)
             words, rows = _not_below(scores, (own - margin).float())
             lead = scores[words, rows] - own[rows]
             words += block.start
