@@ -164,7 +164,7 @@ def _(connection, mo):
                n_failures
         from marts.rpt_bli_methods
         where study = getvariable('study')
-        order by vectors, variant, retrieval, scope, dictionary_size, mean_map desc
+        order by vectors, variant, retrieval, scope, n_pairs desc, dictionary_size, mean_map desc
         """,
         engine=connection,
     )

@@ -33,7 +33,7 @@ def methods(answers: Answers, study: Study) -> Section:
     blocks = []
     for label, rows in slices(means.rows, "variant", "vectors"):
         tables = [
-            _size_table(f"{retrieval}, {_scope_in_words(scope)}", members)
+            _size_table(f"{retrieval}, {_scope_in_words(scope, members)}", members)
             for retrieval, of_retrieval in grouped(rows, "retrieval").items()
             for scope, members in grouped(of_retrieval, "scope").items()
         ]
@@ -72,20 +72,28 @@ def methods(answers: Answers, study: Study) -> Section:
     return Section("methods", title, lead, tuple(blocks))
 
 
-def _scope_in_words(scope: str) -> str:
-    return "all pairs" if scope == "all" else "pairs on which every method succeeds"
+def _scope_in_words(scope: str, rows: Sequence[Row]) -> str:
+    if scope == "all":
+        return "all pairs"
+    return f"{printed.plural(rows[0]['n_pairs'], 'pair')} on which every method succeeds"
 
 
 def _size_table(caption: str, rows: Sequence[Row]) -> Table:
-    """Methods by dictionary size, the best first."""
+    """Methods by dictionary size: those run on the most pairs of languages first, and among them the best; with the
+    number of pairs if it is not the same for all, since means over other pairs are no comparison."""
     sizes = sorted({row["dictionary_size"] for row in rows}, key=lambda size: (size == 0, size))
     by_method = grouped(rows, "method")
     best = {name: max((row["mean_map"] or 0.0) for row in members) for name, members in by_method.items()}
+    pairs = {name: max(row["n_pairs"] for row in members) for name, members in by_method.items()}
+    counted = len(set(pairs.values())) > 1
     lines = []
-    for name in sorted(by_method, key=lambda name: (-best[name], name)):
+    for name in sorted(by_method, key=lambda name: (-pairs[name], -best[name], name)):
         by_size = {row["dictionary_size"]: row for row in by_method[name]}
-        lines.append((Cell(name), *(_mean(by_size.get(size)) for size in sizes)))
-    return Table(caption, (Heading("method", False), *(Heading(sized(size), True) for size in sizes)), tuple(lines))
+        of_pairs = (Cell(printed.count(pairs[name])),) if counted else ()
+        lines.append((Cell(name), *of_pairs, *(_mean(by_size.get(size)) for size in sizes)))
+    headings = [Heading("pairs", True)] if counted else []
+    headings += [Heading(sized(size), True) for size in sizes]
+    return Table(caption, (Heading("method", False), *headings), tuple(lines))
 
 
 def _mean(row: Row | None) -> Cell:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from compute.errors import UserError
 from report import embedding_sections, method_sections, record_sections, transfer_sections, verdict_sections
 from report.ask import Answer, Asker, open_study
-from report.parts import Answers, Section, Study
+from report.parts import NO_EMBEDDINGS, NO_LANGUAGE_MODELS, Answers, Section, Study
 from report.summary import summarise
 
 _HERE = Path(__file__).parent
@@ -98,13 +98,18 @@ def render(answers: Answers) -> str:
     study = Study.of(answers)
     # Altair would check every value of every chart's data against its schema: a quarter of a large page's time.
     with debug_mode(False):
-        sections = [section(answers, study) for section in SECTIONS]
+        sections = [made for section in SECTIONS if _is_of_the_study(made := section(answers, study))]
     return environment.get_template("page.html").render(
         study=study,
         summary=summarise(answers, study),
         sections=sections,
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8") + _filters(sections)),
     )
+
+
+def _is_of_the_study(section: Section) -> bool:
+    """Not a chapter of a half that the study never had: the summary says so once."""
+    return bool(section.blocks) or section.lead not in ((NO_LANGUAGE_MODELS,), (NO_EMBEDDINGS,))
 
 
 def _filters(sections: Sequence[Section]) -> str:

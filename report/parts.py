@@ -14,6 +14,9 @@ from report.ask import Answer, Row
 from report.printed import plural
 from report.tables import Table
 
+NO_LANGUAGE_MODELS = "This study has no language-model half: its file lists no models."
+NO_EMBEDDINGS = "This study has no embedding half: its file has no section `embeddings`."
+
 Answers = Mapping[str, Answer]
 """Question -> its answer."""
 
@@ -105,7 +108,7 @@ class Study:
     def why_no_transfer(self) -> str:
         """Why there is nothing to show of the language-model half."""
         if self.origin == "computed" and not self.config.get("models"):
-            return "This study has no language-model half: its file lists no models."
+            return NO_LANGUAGE_MODELS
         if self.origin == "computed" and not self.config.get("sources"):
             return "This study tunes nothing: its file lists no sources."
         return self._not_yet("transfer cell")
@@ -113,7 +116,7 @@ class Study:
     def why_no_embeddings(self) -> str:
         """Why there is nothing to show of the embedding half."""
         if self.origin == "computed" and not self.config.get("embeddings"):
-            return "This study has no embedding half: its file has no section `embeddings`."
+            return NO_EMBEDDINGS
         return self._not_yet("mapping")
 
     def _not_yet(self, what: str) -> str:

@@ -123,13 +123,17 @@ def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: li
     if not scored:
         sentences.append(study.why_no_embeddings())
         return
-    best = max(scored, key=lambda row: row["mean_map"])
+    # Means over other pairs of languages are no comparison.
+    most = max(row["n_pairs"] for row in scored)
+    compared = [row for row in scored if row["n_pairs"] == most]
+    best = max(compared, key=lambda row: row["mean_map"])
     how = f"{best['method']}, {printed.plural(best['dictionary_size'], 'training pair')}, {best['retrieval']}"
-    over = printed.plural(best["n_pairs"], "ordered language pair")
     tiles.append(Tile(printed.share(best["mean_map"]), f"best mean MAP: {how}"))
+    others = sorted({row["method"] for row in scored} - {row["method"] for row in compared})
     sentences.append(
-        f"Word translation: mean MAP {printed.share(best['mean_map'])} over {over} ({how}), "
-        f"{printed.plural(best['n_failures'], 'failure')}{which}."
+        f"Word translation: mean MAP {printed.share(best['mean_map'])} over {printed.plural(most, 'language pair')} "
+        f"({how}), {printed.plural(best['n_failures'], 'failure')}{which}."
+        + (f" On fewer pairs, and so not compared here: {', '.join(others)}." if others else "")
     )
     linked, which = _first(
         answers["pair_correlations"].rows, "variant", "prompt", "embedding_study", "embedding_variant", "vectors"
