@@ -1,8 +1,12 @@
-"""How the tests are divided among processes."""
+"""How the tests are divided among processes, and that property tests draw the same examples every time."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
