@@ -34,6 +34,17 @@ CHECKS = (
         """,
     ),
     Check(
+        name="downstream_scores_are_shares",
+        severity="error",
+        description="Scores of downstream items lie between 0 and 1, and of an item's words at most all are known.",
+        sql="""
+            select
+                job_key, task, classifier, method, source_language, target_language, item_id, score, words, known_words
+            from downstream_items
+            where score not between 0 and 1 or isnan(score) or known_words not between 0 and words
+        """,
+    ),
+    Check(
         name="languages_have_distances",
         severity="warning",
         description="Every language whose distances were asked for has some: its source covers it.",

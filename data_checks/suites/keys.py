@@ -6,6 +6,7 @@ from data_checks.check import Check, not_null, repeated
 
 _ITEM_SCORE = ("job_key", "model", "target_task", "target_language", "item_id")
 _CELL = ("model", "variant", "source_task", "source_language", "control", "target_task", "target_language", "prompt")
+_DOWNSTREAM_ITEM = ("job_key", "task", "classifier", "item_id")
 
 CHECKS = (
     Check(
@@ -25,6 +26,12 @@ CHECKS = (
         severity="error",
         description="A job ranked a test pair once under each retrieval.",
         sql=repeated("bli_ranks", ("job_key", "retrieval", "pair_number")),
+    ),
+    Check(
+        name="downstream_items_are_unique",
+        severity="error",
+        description="A job's classifier answered an item of a downstream task once.",
+        sql=repeated("downstream_items", _DOWNSTREAM_ITEM),
     ),
     Check(
         name="tuned_scores_are_unique",
@@ -91,5 +98,11 @@ CHECKS = (
                 "gold",
             ),
         ),
+    ),
+    Check(
+        name="downstream_items_are_whole",
+        severity="error",
+        description="Items of downstream tasks have their keys, the right answer and one given.",
+        sql=not_null("downstream_items", _DOWNSTREAM_ITEM, ("task", "classifier", "item_id", "gold", "prediction")),
     ),
 )

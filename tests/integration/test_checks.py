@@ -95,6 +95,13 @@ def _embeddings(raw: RawRows, study: str) -> None:
                     is_identical=False,
                 )  # fmt: skip
 
+        key = raw.job(study, "cldc", **keys)
+        for number in range(4):
+            raw.add(
+                "downstream_items", job_key=key, **keys, task="cldc", collection="news", classifier="averages",
+                item_id=f"d{number}", gold="x", prediction="xy"[number % 2], score=0.4, words=9, known_words=number,
+            )  # fmt: skip
+
 
 def _record_landing(raw: RawRows) -> None:
     """What the loader would have recorded: every job landed, with the rows it brought."""
@@ -137,7 +144,10 @@ def raw_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _distances(raw, STUDY)
     _items_to_train_on(raw)
     for row in [row for row in raw.rows["study_jobs"] if row["study"] == STUDY]:
-        raw.add("study_jobs", **row | {"study": EMBEDDINGS_ONLY if row["plugin"] == "bli" else LANGUAGE_MODELS_ONLY})
+        raw.add(
+            "study_jobs",
+            **row | {"study": EMBEDDINGS_ONLY if row["plugin"] in ("bli", "cldc") else LANGUAGE_MODELS_ONLY},
+        )
     _record_landing(raw)
     return raw.write(tmp_path_factory.mktemp("raw") / "warehouse.duckdb")
 
@@ -275,6 +285,17 @@ DAMAGE: list[tuple[str, str]] = [
         "languages_have_distances",
         "update raw.language_distances set value = null where source_language = 'de'",
     ),
+    ("downstream_items_are_unique", "update raw.downstream_items set item_id = 'd0' where item_id = 'd1'"),
+    *(
+        (
+            "downstream_items_are_whole",
+            f"update raw.downstream_items set {column} = null where item_id = 'd0' and source_language = 'de'",
+        )
+        for column in ("gold", "prediction", "classifier")
+    ),
+    ("downstream_scores_are_shares", "update raw.downstream_items set score = 1.5 where item_id = 'd0'"),
+    ("downstream_scores_are_shares", "update raw.downstream_items set score = 'nan' where item_id = 'd0'"),
+    ("downstream_scores_are_shares", "update raw.downstream_items set known_words = 10 where item_id = 'd0'"),
     *(
         (
             "compared_mappings_exist",
