@@ -95,11 +95,12 @@ def _embeddings(raw: RawRows, study: str) -> None:
                     is_identical=False,
                 )  # fmt: skip
 
-        key = raw.job(study, "cldc", **keys)
+        key = raw.job(study, "clir", **keys)
         for number in range(4):
             raw.add(
-                "downstream_items", job_key=key, **keys, task="cldc", collection="news", classifier="averages",
-                item_id=f"d{number}", gold="x", prediction="xy"[number % 2], score=0.4, words=9, known_words=number,
+                "downstream_items", job_key=key, **keys, task="clir", collection="news", classifier="agg_idf",
+                item_id=f"d{number}", gold="x", prediction=("x", None)[number % 2], score=0.4, words=9,
+                known_words=number,
             )  # fmt: skip
 
 
@@ -146,7 +147,7 @@ def raw_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in [row for row in raw.rows["study_jobs"] if row["study"] == STUDY]:
         raw.add(
             "study_jobs",
-            **row | {"study": EMBEDDINGS_ONLY if row["plugin"] in ("bli", "cldc") else LANGUAGE_MODELS_ONLY},
+            **row | {"study": EMBEDDINGS_ONLY if row["plugin"] in ("bli", "clir") else LANGUAGE_MODELS_ONLY},
         )
     _record_landing(raw)
     return raw.write(tmp_path_factory.mktemp("raw") / "warehouse.duckdb")
@@ -289,9 +290,9 @@ DAMAGE: list[tuple[str, str]] = [
     *(
         (
             "downstream_items_are_whole",
-            f"update raw.downstream_items set {column} = null where item_id = 'd0' and source_language = 'de'",
+            f"update raw.downstream_items set {change} where item_id = 'd0' and source_language = 'de'",
         )
-        for column in ("gold", "prediction", "classifier")
+        for change in ("gold = null", "classifier = null", "task = 'xnli', prediction = null")
     ),
     ("downstream_scores_are_shares", "update raw.downstream_items set score = 1.5 where item_id = 'd0'"),
     ("downstream_scores_are_shares", "update raw.downstream_items set score = 'nan' where item_id = 'd0'"),
@@ -355,6 +356,7 @@ SOUND: dict[str, str] = {
     "embeddings of another study are as asked": """update raw.studies set config = json_merge_patch(config,
         '{"sources": {}, "compare_with": "it''s {embeddings}:only", "bli_map": {"dictionary_size": 100}}')
         where study = 'both halves'""",
+    "a talk is of no topic": "update raw.downstream_items set task = 'cldc', gold = null, prediction = null",
     "baselines differ by rounding": f"update marts.fct_transfer set baseline_score = 0.75001 where {_CELL}",
 }
 
