@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from damage import CELL, DAMAGE
 
 from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
 from data_checks import runner
@@ -176,142 +177,6 @@ def test_healthy_study_passes(healthy: Path, study: str) -> None:
 
 # ---- damage ----
 
-_JOB = """(
-    select job_key from raw.item_scores
-    where model = 'small@1' and source_language = 'de' and seed = 1 and control is null
-    and target_task = 'parity' and target_language = 'nl' limit 1
-)"""
-_TRAINING = "(select min(job_key) from raw.training_log)"
-_CELL = """
-    study = 'both halves' and model = 'small@1' and source_language = 'de' and control is null
-    and target_task = 'compare' and target_language = 'en'
-"""
-_BASELINE = """
-    study = 'both halves' and model = 'small@1' and source_task is null
-    and target_task = 'parity' and target_language = 'de'
-"""
-
-DAMAGE: list[tuple[str, str]] = [
-    (
-        "planned_jobs_have_run",
-        "insert into raw.study_jobs values ('both halves', 'k', 'transfer', 'tune m', '{}')",
-    ),
-    (
-        "no_job_failed",
-        f"update raw.jobs set state = 'failed', error = 'CUDA out of memory' where job_key = {_TRAINING}",
-    ),
-    ("recorded_rows_are_there", f"delete from raw.training_log where step = 2 and job_key = {_TRAINING}"),
-    ("landed_scores_are_in_fct_scores", f"delete from marts.fct_scores where seed = 2 and {_CELL}"),
-    ("landed_cells_are_in_fct_transfer", f"delete from marts.fct_transfer where {_CELL}"),
-    ("landed_cells_are_in_fct_transfer", f"update marts.fct_transfer set n_seeds = 1 where {_CELL}"),
-    ("landed_mappings_are_in_fct_bli", "delete from marts.fct_bli where source_language = 'de'"),
-    ("items_are_unique", "update raw.items set item_id = 'i0' where item_id = 'i1' and language = 'nl'"),
-    (
-        "item_scores_are_unique",
-        "update raw.item_scores set item_id = 'i0' where item_id = 'i1' and target_language = 'nl'",
-    ),
-    ("bli_ranks_are_unique", "update raw.bli_ranks set pair_number = 0 where pair_number = 1 and retrieval = 'csls'"),
-    (
-        "tuned_scores_are_unique",
-        f"insert into marts.fct_scores from marts.fct_scores where seed = 1 and metric = 'acc' and {_CELL}",
-    ),
-    ("items_are_whole", "update raw.items set choices = null where item_id = 't0' and language = 'de'"),
-    ("items_are_whole", "update raw.items set split = null where item_id = 't0' and language = 'de'"),
-    (
-        "item_scores_are_whole",
-        f"update raw.item_scores set byte_counts = null where item_id = 'i3' and job_key = {_JOB}",
-    ),
-    ("item_scores_are_whole", f"update raw.item_scores set logprobs = null where item_id = 'i3' and job_key = {_JOB}"),
-    ("cells_are_whole", f"update marts.fct_transfer set regime = null where {_CELL}"),
-    ("bli_ranks_are_whole", "update raw.bli_ranks set gold = null where pair_number = 3"),
-    ("item_ids_in_one_split", "update raw.items set item_id = 'i0' where item_id = 't0' and language = 'de'"),
-    ("parallel_ids_in_one_split", "update raw.items set parallel_id = 'p0' where item_id = 't0' and language = 'de'"),
-    ("gold_is_a_choice", f"update raw.item_scores set gold = 2 where item_id = 'i3' and job_key = {_JOB}"),
-    ("gold_is_a_choice", "update raw.items set gold = -1 where item_id = 't0' and language = 'de'"),
-    (
-        "same_items_for_every_model",
-        f"update raw.item_scores set item_id = 'x' where item_id = 'i3' and job_key = {_JOB}",
-    ),
-    *(
-        (
-            "logprobs_are_possible",
-            f"update raw.item_scores set logprobs = {bad} where item_id = 'i3' and job_key = {_JOB}",
-        )
-        for bad in ("[0.5, -1.0]", "['nan'::float, -1]", "['-inf'::float, -1]", "[null, -1.0]")
-    ),
-    ("lengths_fit_choices", f"update raw.item_scores set char_counts = [1] where item_id = 'i3' and job_key = {_JOB}"),
-    ("scores_are_shares", f"update marts.fct_scores set score = 1.2 where seed = 1 and {_CELL}"),
-    ("scores_are_shares", f"update marts.fct_transfer set baseline_score = 'nan' where {_CELL}"),
-    ("answers_vary", f"update raw.item_scores set logprobs = [-1.0, -2.0] where job_key = {_JOB}"),
-    ("one_baseline_per_target", f"insert into marts.fct_scores from marts.fct_scores where {_BASELINE}"),
-    (
-        "one_baseline_per_target",
-        f"""delete from marts.fct_scores where {_BASELINE};
-        delete from raw.study_jobs where plugin = 'baseline' and (config ->> '$.model') = 'small@1'
-        and (config ->> '$.target_task') = 'parity' and (config ->> '$.target_language') = 'de'""",
-    ),
-    ("baselines_have_no_seed", f"update marts.fct_scores set seed = 7 where {_BASELINE}"),
-    ("no_target_alone_at_chance", f"update marts.fct_scores set score = 0.5 where {_BASELINE}"),
-    ("baselines_agree", f"update marts.fct_transfer set baseline_score = 0.7 where {_CELL}"),
-    (
-        "baselines_agree",
-        """insert into raw.study_jobs values ('both halves', 'k', 'import', 'import x.csv', '{}');
-        insert into raw.jobs (job_key, state) values ('k', 'landed');
-        insert into raw.aggregate_scores by name
-        select 'k' as job_key, 'm' as model, 'default' as variant, 'parity' as source_task, 'de' as source_language,
-            seed, 'parity' as target_task, 'en' as target_language, 'acc' as metric, 0.5 + seed / 100 as baseline_score
-        from (values (1), (2)) as seeds (seed)""",
-    ),
-    ("deltas_are_possible", f"update marts.fct_transfer set delta_pp = -150 where {_CELL}"),
-    (
-        "tuning_beats_placebo",
-        "update marts.fct_transfer set delta_pp = 50 where regime = 'MT-ML' and control = 'placebo'",
-    ),
-    (
-        "transfer_exceeds_placebo",
-        "update marts.fct_transfer set delta_pp = 20, delta_se = 5 where regime != 'MT-ML' and control = 'placebo'",
-    ),
-    (
-        "gains_depend_on_the_source",
-        """update marts.fct_transfer set delta_pp = 8 + ascii(source_task) % 7
-        where target_task = 'compare' and target_language = 'de' and control is null""",
-    ),
-    (
-        "trained_and_asked_alike",
-        """update raw.study_jobs set config = json_merge_patch(config, '{"prompt": "chatty@2"}')
-        where (config ->> '$.step') = 'train' and (config ->> '$.source_language') = 'de'""",
-    ),
-    ("ranks_start_at_one", "update raw.bli_ranks set rank = 0 where pair_number = 0 and retrieval = 'csls'"),
-    (
-        "languages_have_distances",
-        "update raw.language_distances set value = null where source_language = 'de'",
-    ),
-    ("downstream_items_are_unique", "update raw.downstream_items set item_id = 'd0' where item_id = 'd1'"),
-    *(
-        (
-            "downstream_items_are_whole",
-            f"update raw.downstream_items set {change} where item_id = 'd0' and source_language = 'de'",
-        )
-        for change in ("gold = null", "classifier = null", "task = 'xnli', prediction = null")
-    ),
-    ("downstream_scores_are_shares", "update raw.downstream_items set score = 1.5 where item_id = 'd0'"),
-    ("downstream_scores_are_shares", "update raw.downstream_items set score = 'nan' where item_id = 'd0'"),
-    ("downstream_scores_are_shares", "update raw.downstream_items set known_words = 10 where item_id = 'd0'"),
-    *(
-        (
-            "compared_mappings_exist",
-            f"""update raw.studies set config = json_merge_patch(config, '{{"sources": {{}}, {asked}}}')
-            where study = 'both halves'""",
-        )
-        for asked in (
-            '"compare_with": "never landed"',
-            '"compare_with": "it\'\'s {embeddings}:only", "bli_map": {"method": "prok"}',
-            '"embeddings": {}, "bli_map": {"dictionary_size": 50}',
-        )
-    ),
-    ("bli_scores_are_shares", "update marts.fct_bli set p_at_1 = 1.01 where source_language = 'de'"),
-]
-
 
 def test_every_check_is_seen_to_fail() -> None:
     assert {name for name, _ in DAMAGE} == set(CHECKS)
@@ -357,7 +222,7 @@ SOUND: dict[str, str] = {
         '{"sources": {}, "compare_with": "it''s {embeddings}:only", "bli_map": {"dictionary_size": 100}}')
         where study = 'both halves'""",
     "a talk is of no topic": "update raw.downstream_items set task = 'cldc', gold = null, prediction = null",
-    "baselines differ by rounding": f"update marts.fct_transfer set baseline_score = 0.75001 where {_CELL}",
+    "baselines differ by rounding": f"update marts.fct_transfer set baseline_score = 0.75001 where {CELL}",
 }
 
 
@@ -384,7 +249,7 @@ def test_data_docs_show_every_check_and_fetch_nothing(healthy: Path, tmp_path: P
     hostile = '<script src="https://x.y/z.js">alert(1)</script>'
     warehouse = Path(shutil.copy(healthy, tmp_path))
     with duckdb.connect(str(warehouse)) as connection:
-        connection.execute(f"update marts.fct_transfer set delta_pp = -150, model = ? where {_CELL}", [hostile])
+        connection.execute(f"update marts.fct_transfer set delta_pp = -150, model = ? where {CELL}", [hostile])
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "old.html").write_text("of an earlier run")
     findings = run_checks(warehouse, STUDY, tmp_path / "docs")
