@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from compute.errors import UserError
 from report import embedding_sections, method_sections, record_sections, transfer_sections, verdict_sections
 from report.ask import Answer, Asker, open_study
-from report.parts import NO_EMBEDDINGS, NO_LANGUAGE_MODELS, Answers, Section, Study
+from report.parts import ABSENT_HALVES, Answers, Section, Study
 from report.summary import summarise
 
 _HERE = Path(__file__).parent
@@ -109,7 +109,7 @@ def render(answers: Answers) -> str:
 
 def _is_of_the_study(section: Section) -> bool:
     """Not a chapter of a half that the study never had: the summary says so once."""
-    return bool(section.blocks) or section.lead not in ((NO_LANGUAGE_MODELS,), (NO_EMBEDDINGS,))
+    return bool(section.blocks) or section.lead not in {(words,) for words in ABSENT_HALVES}
 
 
 def _filters(sections: Sequence[Section]) -> str:

@@ -16,6 +16,9 @@ from report.tables import Table
 
 NO_LANGUAGE_MODELS = "This study has no language-model half: its file lists no models."
 NO_EMBEDDINGS = "This study has no embedding half: its file has no section `embeddings`."
+NOT_IMPORTED = {half: f"The import brought no {half}." for half in ("transfer cell", "mapping")}
+ABSENT_HALVES = (NO_LANGUAGE_MODELS, NO_EMBEDDINGS, *NOT_IMPORTED.values())
+"""What a study says of a half that it never had."""
 
 Answers = Mapping[str, Answer]
 """Question -> its answer."""
@@ -121,7 +124,7 @@ class Study:
 
     def _not_yet(self, what: str) -> str:
         if self.origin != "computed":
-            return f"The import brought no {what}."
+            return NOT_IMPORTED[what]
         if self.n_landed == self.n_planned:
             return f"Every job has landed, but the marts hold no {what}: `make build` brings them up to date."
         failed = f", {self.n_failed:,} failed" if self.n_failed else ""

@@ -9,6 +9,9 @@ from report.ask import Row
 from report.parts import Answers, Block, Section, Study
 from report.tables import Column, number, table, text
 
+_NAMED = 3
+"""Failed checks that the summary names."""
+
 
 def checks(answers: Answers, study: Study) -> Section:
     """What the newest audit found."""
@@ -34,15 +37,22 @@ def checks(answers: Answers, study: Study) -> Section:
 
 
 def checks_in_words(rows: tuple[Row, ...]) -> str:
-    """How many passed, and how bad the others are."""
+    """How many passed, how bad the others are, and which."""
     failed = [row for row in rows if not row["success"]]
     if not failed:
         return f"All {len(rows)} checks passed."
     errors = sum(row["severity"] == "error" for row in failed)
     return (
         f"{len(failed)} of {printed.plural(len(rows), 'check')} failed: "
-        f"{printed.plural(errors, 'error')}, {printed.plural(len(failed) - errors, 'warning')}."
+        f"{printed.plural(errors, 'error')}, {printed.plural(len(failed) - errors, 'warning')} ({_named(failed)})."
     )
+
+
+def _named(checks: list[Row]) -> str:
+    """The checks' names, errors first, as many as a sentence bears."""
+    names = [f"`{row['expectation']}`" for row in sorted(checks, key=lambda row: row["severity"] != "error")]
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def jobs(answers: Answers, study: Study) -> Section:

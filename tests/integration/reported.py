@@ -10,8 +10,8 @@ EVIL = "<script>alert('x')</script>"
 EVIL_MODEL = "<img src=http://evil.example/x onerror=alert(1)>@1"
 EVIL_TASK = "</svg><b>task"
 TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS = "transfer only", "words only", "nothing", "several ways"
-EVERYTHING = "everything"
-STUDIES = (EVIL, TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS, EVERYTHING)
+EVERYTHING, IMPORTED = "everything", "imported"
+STUDIES = (EVIL, TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS, EVERYTHING, IMPORTED)
 MODELS_IN_FILE = {"models": [{"name": "m"}], "sources": {"tasks": ["t"]}}
 
 
@@ -93,6 +93,7 @@ def reported_rows() -> RawRows:
     raw.study(NOTHING_LANDED, embeddings={"languages": []}, **MODELS_IN_FILE)
     raw.study(SEVERAL_WAYS, **MODELS_IN_FILE)
     raw.study(EVERYTHING, embeddings={"languages": []}, **MODELS_IN_FILE)
+    raw.study(IMPORTED, origin="lm-eval")
     for task in ("parity", EVIL_TASK):
         raw.task(task)
     for model in (EVIL_MODEL, "plain@1"):
@@ -101,6 +102,7 @@ def reported_rows() -> RawRows:
     _transfer(raw, TRANSFER_ONLY, "plain@1", ("parity", "read"), placebo=False)
     for variant, prompt in (("default", "p@1"), ("default", "q@1"), ("r32", "p@1")):
         _transfer(raw, SEVERAL_WAYS, "plain@1", ("parity", "read"), variant=variant, prompt=prompt)
+    _transfer(raw, IMPORTED, "plain@1", ("parity", "read"), placebo=False)
     _everything(raw)
     _embeddings(raw, EVIL, ("de", "en"))
     _embeddings(raw, EMBEDDINGS_ONLY, ("de", "en", "fi", "nl"))

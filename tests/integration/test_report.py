@@ -20,6 +20,7 @@ from tests.integration.reported import (
     EVIL,
     EVIL_MODEL,
     EVIL_TASK,
+    IMPORTED,
     NOTHING_LANDED,
     SEVERAL_WAYS,
     STUDIES,
@@ -47,7 +48,7 @@ SECTION_IDS = (
 )
 TUNING = {"regimes", "cells", "roles", "risk", "advice", "asymmetry", "agreement", "link"}
 WORDS = {"methods", "bli", "downstream", "link"}
-LEFT_OUT = {EMBEDDINGS_ONLY: TUNING, TRANSFER_ONLY: WORDS, SEVERAL_WAYS: WORDS}
+LEFT_OUT = {EMBEDDINGS_ONLY: TUNING, TRANSFER_ONLY: WORDS, SEVERAL_WAYS: WORDS, IMPORTED: WORDS}
 """Sections of a half that a study has not."""
 
 # ---- reading a page ----
@@ -199,7 +200,8 @@ def test_hostile_names_are_text(pages: dict[str, Page]) -> None:
 
 
 def test_the_newest_audit_is_told(pages: dict[str, Page]) -> None:
-    assert "1 of 2 checks failed: 0 errors, 1 warning." in pages[EVIL].text["checks"]
+    told = f"1 of 2 checks failed: 0 errors, 1 warning ({EVIL})."
+    assert told in pages[EVIL].text["checks"] and told in pages[EVIL].text["summary"]
     assert "gone" not in pages[EVIL].text["checks"]
     assert "All 1 checks passed." in pages[TRANSFER_ONLY].text["checks"]
     assert "No audit has run" in pages[EMBEDDINGS_ONLY].text["checks"]
@@ -208,6 +210,7 @@ def test_the_newest_audit_is_told(pages: dict[str, Page]) -> None:
 def test_what_is_missing_is_said(pages: dict[str, Page]) -> None:
     assert "no language-model half" in pages[EMBEDDINGS_ONLY].text["summary"]
     assert "no embedding half" in pages[TRANSFER_ONLY].text["summary"]
+    assert "The import brought no mapping." in pages[IMPORTED].text["summary"]
     for section in ("regimes", "cells", "roles", "asymmetry", "link"):
         assert "0 of 1 job landed" in pages[NOTHING_LANDED].text[section]
     assert "not yet computed" not in pages[TRANSFER_ONLY].text["regimes"]
