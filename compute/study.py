@@ -205,6 +205,12 @@ class Study(Section):
         changes = {key: value for key, value in self.variants[name].items() if key != TRAIN_PROMPT}
         return Lora(**(self.lora.model_dump() | changes))
 
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """(task, language) whose items the study needs, each once: tuned on, evaluated, or read in pre-training."""
+        parts = (self.sources, self.targets, *(model.pretrain for model in self.models))
+        return list(dict.fromkeys(cell for part in parts if part is not None for cell in part.cells))
+
     def task(self, name: str, language: str | None) -> Task:
         """A task of the registry, of this study's own `tasks`, or of lm-evaluation-harness (`lm_eval:<name>`).
 

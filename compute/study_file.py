@@ -70,6 +70,11 @@ def _references(study: Study) -> Iterator[Reference]:
                 ("embeddings", "downstream", number, key),
                 partial(entry.check_pairs, study.embeddings.language_pairs),
             )
+    for number, model in enumerate(study.models):
+        for task, language in model.pretrain.cells if model.pretrain is not None else ():
+            yield ("models", number, "pretrain", "tasks"), partial(study.task, task, None)
+            yield ("models", number, "pretrain", "languages"), partial(study.task, task, language)
+            yield ("models", number, "pretrain", "tasks"), partial(_check_training, study, task, language)
     for role, grid in (("sources", study.sources), ("targets", study.targets)):
         for number, block in enumerate(grid.blocks if grid is not None else ()):
             place = (role, "blocks", number)
@@ -80,7 +85,7 @@ def _references(study: Study) -> Iterator[Reference]:
                     prompt = study.prompt_name(task)
                     yield ("prompts", "evaluate"), partial(_check_prompt, study, task, language, prompt)
                     if role == "sources":
-                        yield (*place, "tasks", position), partial(_check_source, study, task, language)
+                        yield (*place, "tasks", position), partial(_check_training, study, task, language)
                         yield from _training_prompts(study, task, language)
 
 
@@ -92,7 +97,7 @@ def _training_prompts(study: Study, task: str, language: str) -> Iterator[Refere
             yield ("variants", variant, TRAIN_PROMPT), partial(_check_prompt, study, task, language, prompt)
 
 
-def _check_source(study: Study, task: str, language: str) -> None:
+def _check_training(study: Study, task: str, language: str) -> None:
     if "train" not in study.task(task, language).splits:
         raise ValueError(f"task {task!r} has no training data: it can be a target only")
 

@@ -39,8 +39,8 @@ class Architecture(_Settings):
 class Pretraining(_Settings):
     """How a model is trained from scratch, and on which text.
 
-    The text is that of the numerals world, or that of some of the study's tasks: the texts of all their training
-    questions, and `examples` of them as put to the model, with their answers.
+    The text is that of the numerals world, or that of tasks, be they in the study's grid or not: the texts of all
+    their training questions, and `examples` of them as put to the model, with their answers.
     """
 
     corpus: Literal["numerals", "tasks"] = Field(default="numerals", description="the text trained on")
@@ -60,6 +60,11 @@ class Pretraining(_Settings):
     log_every: int = Field(default=50, ge=1, description="steps between rows of the training log")
     seed: int = Field(default=0, ge=0, description="of weights, text and order")
 
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """(task, language) of the questions read; none in the numerals world."""
+        return [(task, language) for task in self.tasks for language in self.languages]
+
     @field_validator("languages")
     @classmethod
     def _languages_differ(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,7 +76,7 @@ class Pretraining(_Settings):
     def _corpus_has_its_parts(self) -> Pretraining:
         if self.corpus == "tasks":
             if not self.tasks:
-                raise ValueError("corpus: tasks needs `tasks`, names of the study's sources or targets")
+                raise ValueError("corpus: tasks needs `tasks`, whose training questions are read")
             return self
         if self.tasks:
             raise ValueError("`tasks` belong to corpus: tasks")

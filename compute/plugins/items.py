@@ -26,8 +26,7 @@ class Items(Plugin):
     version = "2"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
-        grids = [grid for grid in (study.sources, study.targets) if grid is not None]
-        for name, language in dict.fromkeys(cell for grid in grids for cell in grid.cells):
+        for name, language in study.cells:
             task = study.task(name, language)
             prompt = study.prompt_name(name)
             yield Job(

@@ -64,7 +64,7 @@ class Pretrain(Plugin):
             settings = entry.pretrain
             if settings is None or entry.architecture is None:
                 continue
-            cells = [(task, language) for task in settings.tasks for language in settings.languages]
+            cells = settings.cells
             text = "\n".join(_numerals_text(settings)) if settings.corpus == "numerals" else None
             yield Job(
                 plugin=self.name,

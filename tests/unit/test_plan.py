@@ -63,6 +63,16 @@ def test_keys_are_stable_and_inputs_come_first(tiny: Study) -> None:
         seen.add(key)
 
 
+def test_a_model_is_pretrained_on_questions_of_no_grid(tmp_path: Path) -> None:
+    file = tmp_path / "study.yml"
+    read = "pretrain: {corpus: tasks, tasks: [round], languages: [en, fr], "
+    file.write_text(TINY_FILE.read_text().replace("pretrain: {languages: [en, de], ", read))
+    jobs = study_jobs(read_study(file)).values()
+    (pretraining,) = (job for job in jobs if job.plugin == "pretrain")
+    read_in = [job.label for job in jobs if job.key in pretraining.inputs]
+    assert read_in == ["items of round/en", "items of round/fr"]
+
+
 def test_labels_name_one_job_each(tiny: Study) -> None:
     jobs = study_jobs(tiny).values()
     assert len({(job.plugin, job.label) for job in jobs}) == len(jobs)

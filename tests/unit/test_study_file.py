@@ -68,6 +68,13 @@ MISTAKES = {
                                      "no training data"),
     "no pretrain language": (("{languages: [en, de], steps", "{languages: [en, xx], steps"), 6,
                              "models[0].pretrain", "'xx'"),
+    "unknown pretrain task": (("steps: 20", "corpus: tasks, tasks: [pairty], steps: 20"), 6,
+                              "models[0].pretrain.tasks", "did you mean 'parity'?"),
+    "no such language of a pretrain task": (("{languages: [en, de], steps: 20", "{languages: [en, xx], corpus: tasks, "
+                                             "tasks: [parity], steps: 20"), 6, "models[0].pretrain.languages", "'xx'"),
+    "pretrain task without training data": (("{languages: [en, de], steps: 20", "{languages: [en], corpus: tasks, "
+                                             "tasks: [arithmetic], steps: 20"), 6, "models[0].pretrain.tasks",
+                                            "no training data"),
 }  # fmt: skip
 
 
