@@ -55,21 +55,23 @@ class IterativeClosestPoints(MappingMethod):
         """
         import torch
 
-        from compute.embeddings.mappings.icp_matching import Matching, best_start
+        from compute.embeddings.mappings.icp_matching import Descent, Matching, best_start, principal_components
         from compute.embeddings.mappings.pairs import as_map, check_same_dimension
         from compute.embeddings.mappings.proc import rotation
 
         check_same_dimension(source, target)
         words = max(self.words, self.fine_tuning_words)
         x, z = (torch.tensor(side.matrix[:words], device=device) for side in (source, target))
-        start = best_start(x[: self.words], z[: self.words], self, seed)
+        descent = Descent(self.batch, self.learning_rate, self.cycle_weight)
+        small_x, small_z = (principal_components(side[: self.words], self.components) for side in (x, z))
+        start = best_start(small_x, small_z, descent, self.restarts, self.restart_epochs, seed)
         random = torch.Generator().manual_seed(seed)
-        training = Matching(x[: self.words], z[: self.words], self, random)
+        training = Matching(x[: self.words], z[: self.words], descent, random)
         rows = start.pairs.mutual()
         turn = rotation(x[rows], z[start.pairs.of_x[rows]]).float()
         training.forth, training.back = turn, turn.T
         training.train(self.training_epochs, start.pairs)
-        fine_tuning = Matching(x[: self.fine_tuning_words], z[: self.fine_tuning_words], self, random)
+        fine_tuning = Matching(x[: self.fine_tuning_words], z[: self.fine_tuning_words], descent, random)
         fine_tuning.forth, fine_tuning.back = training.forth, training.back
         fine_tuning.train(self.fine_tuning_epochs, mutual_only=True)
         if not torch.isfinite(fine_tuning.forth).all():

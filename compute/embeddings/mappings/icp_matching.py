@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from compute.embeddings.neighbours import product_blocks
-
-if TYPE_CHECKING:
-    from compute.embeddings.mappings.icp import IterativeClosestPoints
 
 _FIRST_MOMENT, _SECOND_MOMENT, _TINY = 0.5, 0.999, 1e-8
 """β1, β2 and ε of Adam, as in the authors' code."""
 
 _HALVED_EVERY = 100
 """Epochs after which the learning rate is halved."""
+
+
+class Descent(NamedTuple):
+    """How mini-batches are taken: the method's settings of these names."""
+
+    batch: int
+    learning_rate: float
+    cycle_weight: float
 
 
 class Pairs(NamedTuple):
@@ -35,10 +40,8 @@ class Pairs(NamedTuple):
 class Matching:
     """The two maps between `x` [n, d] and `z` [m, d], `forth` and `back` [d, d]; the identity at first."""
 
-    def __init__(
-        self, x: torch.Tensor, z: torch.Tensor, settings: IterativeClosestPoints, random: torch.Generator
-    ) -> None:
-        self._x, self._z, self._settings, self._random = x, z, settings, random
+    def __init__(self, x: torch.Tensor, z: torch.Tensor, descent: Descent, random: torch.Generator) -> None:
+        self._x, self._z, self._descent, self._random = x, z, descent, random
         self.forth = torch.eye(x.shape[1], device=x.device)
         self.back = torch.eye(x.shape[1], device=x.device)
 
@@ -58,7 +61,7 @@ class Matching:
         for epoch in range(epochs):
             if epoch > 0 or pairs is None:
                 pairs, _ = self.pairs()
-            rate = self._settings.learning_rate * 0.5 ** (epoch // _HALVED_EVERY)
+            rate = self._descent.learning_rate * 0.5 ** (epoch // _HALVED_EVERY)
             x_rows, z_rows = (
                 self._shuffled(one.mutual() if mutual_only else torch.arange(len(one.of_x), device=one.of_x.device))
                 for one in (pairs, Pairs(pairs.of_z, pairs.of_x))
@@ -72,10 +75,10 @@ class Matching:
         """One pass of mini-batches over `x_rows` and `z_rows`, as far as the shorter goes; a rest smaller than
         a batch is left for another epoch, unless it is all there is."""
         identity = torch.eye(self._x.shape[1], device=self._x.device)
-        weight = self._settings.cycle_weight
+        weight = self._descent.cycle_weight
         forth_step, back_step = _Adam(rate), _Adam(rate)
         shorter = min(len(x_rows), len(z_rows))
-        size = min(self._settings.batch, shorter)
+        size = min(self._descent.batch, shorter)
         for start in range(0, shorter - size + 1, size) if size else ():
             x_batch, z_batch = x_rows[start : start + size], z_rows[start : start + size]
             x, z = self._x[x_batch], self._z[z_batch]
@@ -97,21 +100,20 @@ class Start(NamedTuple):
     apart: float
 
 
-def best_start(x: torch.Tensor, z: torch.Tensor, settings: IterativeClosestPoints, seed: int) -> Start:
-    """The run whose pairs are nearest, of `settings.restarts` on the principal components of x and z [n, d].
+def best_start(x: torch.Tensor, z: torch.Tensor, descent: Descent, restarts: int, epochs: int, seed: int) -> Start:
+    """The run whose pairs are nearest, of `restarts` of `epochs` each on principal components x [n, p] and z [m, p].
 
     Raises:
         ValueError: in no run are the maps finite at the end.
     """
-    x, z = principal_components(x, settings.components), principal_components(z, settings.components)
     best: Start | None = None
-    for restart in range(settings.restarts):
+    for restart in range(restarts):
         random = torch.Generator().manual_seed(seed + restart)
         signs = torch.ones(x.shape[1])
         if restart > 0:
             signs -= 2 * torch.randint(2, (x.shape[1],), generator=random)
-        run = Matching(x * signs.to(x.device), z, settings, random)
-        run.train(settings.restart_epochs)
+        run = Matching(x * signs.to(x.device), z, descent, random)
+        run.train(epochs)
         start = Start(*run.pairs())
         if best is None or start.apart < best.apart or best.apart != best.apart:
             best = start

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from compute.embeddings.mappings.muse_refinement import Judged, Sides
-
-if TYPE_CHECKING:
-    from compute.embeddings.mappings.muse import Muse
+from compute.embeddings.mappings.muse_settings import AdversarialTraining
 
 _LEAK = 0.2
 _DIVERGED = 1e4
 """A W with an entry above this, or NaN, ends a run: it would not come back."""
 
 
-def adversarial_epochs(sides: Sides, settings: Muse, seed: int) -> Iterator[Judged]:
+def adversarial_epochs(sides: Sides, settings: AdversarialTraining, seed: int) -> Iterator[Judged]:
     """W after each epoch of a run, as long as it is finite. The global random state is left as it was."""
     x, z = sides.x[: settings.discriminator_words], sides.z[: settings.discriminator_words]
     with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
@@ -43,7 +40,7 @@ def adversarial_epochs(sides: Sides, settings: Muse, seed: int) -> Iterator[Judg
 class _Game:
     """W and the discriminator; the rows of `x` and `z` are what they are shown."""
 
-    def __init__(self, x: torch.Tensor, z: torch.Tensor, settings: Muse) -> None:
+    def __init__(self, x: torch.Tensor, z: torch.Tensor, settings: AdversarialTraining) -> None:
         self._x, self._z, self._settings = x, z, settings
         dimension, width = x.shape[1], settings.discriminator_width
         self._discriminator = nn.Sequential(  # [b, d] -> [b, 1]: the logit of "this is a source vector"
