@@ -46,9 +46,10 @@ def test_only_the_most_frequent_words_are_matched() -> None:
     np.testing.assert_array_equal(alone.source_map, among.source_map)
 
 
-def test_too_little_entropy_is_doubled_until_it_is_enough() -> None:
+@pytest.mark.parametrize("first_epsilon", [1e-9, 4e-3], ids=["doubled at first", "halved no further"])
+def test_too_little_entropy_is_avoided(first_epsilon: float) -> None:
     problem = clustered(3, n=60, only_source=0, only_target=0)
-    mapping = load_method("gwa")(epsilon=1e-9).fit(*problem[:2], NO_SEEDS)
+    mapping = load_method("gwa")(epsilon=1e-9, first_epsilon=first_epsilon).fit(*problem[:2], NO_SEEDS)
     assert share_found(mapping, problem, problem.pairs) == 1.0
 
 

@@ -6,13 +6,18 @@ each divided by its mean, a coupling T [n, n'] with uniform marginals is sought 
 
     Σ_ijkl ½ (C_ik - C'_jl)² T_ij T_kl - ε H(T),   H(T) = -Σ_ij T_ij (log T_ij - 1)
 
-by projected mirror descent from T = p qᵀ: each iteration is an entropic transport problem, solved by Sinkhorn's
+by projected mirror descent, first from T = p qᵀ: each iteration is an entropic transport problem, solved by Sinkhorn's
 algorithm (Peyré, Cuturi & Solomon 2016), here by the POT library in float64. Word i and word j that hold each
 other's largest share of T are anchors; W = U Vᵀ with X_Aᵀ Z_A = U S Vᵀ over the anchors A (Procrustes) maps all
 words. Memory and time grow with the square and the cube of `words`.
 
+The descent at once to a small ε may end in a coupling that is no translation at all: on the Italian and French Bible,
+2,000 words, unit-centre-unit, where it has MAP .06. So it begins at `first_epsilon`, and ε is halved down to `epsilon`,
+each time from the coupling found before; there that has MAP .41, with a lower objective, in the same time. A
+`first_epsilon` not above `epsilon` is the authors' course.
+
 Where ε is so small that e^(-cost/ε) leaves the range of float64, as words that are told apart very clearly may
-cause, the descent begins again with twice the ε.
+cause, the halving ends before it; where the first is, it begins with twice as much.
 
 The course is determined by the vectors: nothing is drawn, so there is nothing to restart. The authors' own
 preprocessing is to centre and then set lengths to 1, which is for the study to declare; vectors are used as given.
@@ -43,9 +48,10 @@ class GromovWasserstein(MappingMethod):
 
     words: int = Field(default=2_000, ge=2, le=50_000, description="most frequent words of each side that are matched")
     epsilon: float = Field(default=5e-4, gt=0, description="ε, the weight of the entropy")
-    iterations: int = Field(default=100, ge=1, description="most iterations of the descent")
+    first_epsilon: float = Field(default=4e-3, gt=0, description="ε at first, which is halved down to `epsilon`")
+    iterations: int = Field(default=20, ge=1, description="most iterations of the descent at each ε")
     sinkhorn_iterations: int = Field(default=200, ge=1, description="most iterations of Sinkhorn's algorithm in each")
-    tolerance: float = Field(default=1e-8, gt=0, description="change of T (Frobenius norm) that ends the descent")
+    tolerance: float = Field(default=1e-8, gt=0, description="change of T (Frobenius norm) that ends a descent")
 
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
         """W [d, d]; `seeds` and `seed` are not used.
@@ -74,31 +80,44 @@ class GromovWasserstein(MappingMethod):
 
     def _coupling(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """T [n, n'] for distances [n, n] and [n', n']."""
+        epsilon = max(self.first_epsilon, self.epsilon)
+        coupling: torch.Tensor | None = None
+        while epsilon <= _MOST_ENTROPY:
+            found = self._descended(source, target, epsilon, coupling)
+            if found is None and coupling is not None:
+                return coupling
+            if found is None:
+                epsilon *= 2
+                continue
+            if epsilon <= self.epsilon:
+                return found
+            epsilon, coupling = max(epsilon / 2, self.epsilon), found
+        raise ValueError("no coupling was found: do the words of each side differ in direction?")
+
+    def _descended(
+        self, source: torch.Tensor, target: torch.Tensor, epsilon: float, start: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """T [n, n'] after the descent at `epsilon` from `start`, or from p qᵀ; None beyond the range of float64."""
         import ot
         import torch
 
-        epsilon = self.epsilon
-        while epsilon <= _MOST_ENTROPY:
-            with warnings.catch_warnings():
-                # Sinkhorn's steps need not converge before the last: the descent goes on from where they are.
-                for message in (".*did not converge", ".*failed to produce"):
-                    warnings.filterwarnings("ignore", message=message, category=UserWarning)
-                warnings.filterwarnings("error", message=".*numerical errors", category=UserWarning)
-                try:
-                    coupling = ot.gromov.entropic_gromov_wasserstein(
-                        source,
-                        target,
-                        loss_fun="square_loss",
-                        epsilon=2 * epsilon,  # POT's loss is (a - b)², without the half
-                        symmetric=True,
-                        max_iter=self.iterations,
-                        tol=self.tolerance,
-                        numItermax=self.sinkhorn_iterations,
-                    )
-                except UserWarning:
-                    epsilon *= 2
-                    continue
-            if torch.isfinite(coupling).all():
-                return coupling
-            epsilon *= 2
-        raise ValueError("no coupling was found: do the words of each side differ in direction?")
+        with warnings.catch_warnings():
+            # Sinkhorn's steps need not converge before the last: the descent goes on from where they are.
+            for message in (".*did not converge", ".*failed to produce"):
+                warnings.filterwarnings("ignore", message=message, category=UserWarning)
+            warnings.filterwarnings("error", message=".*numerical errors", category=UserWarning)
+            try:
+                coupling = ot.gromov.entropic_gromov_wasserstein(
+                    source,
+                    target,
+                    loss_fun="square_loss",
+                    epsilon=2 * epsilon,  # POT's loss is (a - b)², without the half
+                    symmetric=True,
+                    G0=start,
+                    max_iter=self.iterations,
+                    tol=self.tolerance,
+                    numItermax=self.sinkhorn_iterations,
+                )
+            except UserWarning:
+                return None
+        return coupling if torch.isfinite(coupling).all() else None
