@@ -26,7 +26,7 @@ ends at .4143 and .4514, with the seeds 1 to 3 at .4152 to .4193 and .4528 to .4
 200 iterations. With a cut-off of 2,000 and a patience of 10 the mean of ours over the seeds 0 to 15 is .4158 (standard
 deviation .0038) and .4533 (.0031), with masks as the script draws them .4173 (.0037) and .4531 (.0052)."""
 
-SCRIPT_OBJECTIVES = (53.976560, 60.953528, 62.497956, 62.989414, 63.180578, 63.256168, 63.369602, 63.397527)
+SCRIPT_OBJECTIVES = (53.976560, 60.953528, 62.497956, 62.989414)
 """The first iterations of `map_embeddings.py --semi_supervised train1k --vocabulary_cutoff 4000 --log`, in percent."""
 
 pytestmark = needs_golden
@@ -72,11 +72,11 @@ def test_unsupervised_reaches_the_reference_with_half_its_words_and_less_patienc
     assert_reaches("vecmap", STEPS, wanted, vocabulary_cutoff=2_000, initial_vocabulary=2_000, patience=10)
 
 
-@pytest.mark.parametrize(("seed", "less"), [(1, 0.005), (0, SEMI_SUPERVISED_LESS)])
-def test_semi_supervised_reaches_the_reference_with_half_its_words_and_less_patience(seed: int, less: float) -> None:
+def test_semi_supervised_reaches_the_reference_with_half_its_words_and_less_patience() -> None:
+    """Seed 1 of those above."""
     wanted = reference("VecMap", "semi-supervised, cutoff 4000")
     settings = {"vocabulary_cutoff": 2_000, "patience": 10}
-    assert_reaches("vecmap_semi_supervised", STEPS, wanted, seed, seeds("it-fr", "1k"), less, **settings)
+    assert_reaches("vecmap_semi_supervised", STEPS, wanted, 1, seeds("it-fr", "1k"), 0.005, **settings)
 
 
 @slow
