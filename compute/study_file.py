@@ -75,6 +75,7 @@ def _references(study: Study) -> Iterator[Reference]:
             yield ("models", number, "pretrain", "tasks"), partial(study.task, task, None)
             yield ("models", number, "pretrain", "languages"), partial(study.task, task, language)
             yield ("models", number, "pretrain", "tasks"), partial(_check_training, study, task, language)
+            yield ("prompts", "evaluate"), partial(_check_prompt, study, task, language, study.prompt_name(task))
     for role, grid in (("sources", study.sources), ("targets", study.targets)):
         for number, block in enumerate(grid.blocks if grid is not None else ()):
             place = (role, "blocks", number)

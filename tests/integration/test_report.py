@@ -14,6 +14,7 @@ from compute.errors import UserError
 from report.afterword import afterword
 from report.page import SECTIONS, write_report
 from report.printed import signed
+from report.record_sections import checks_in_words
 from tests.integration.reported import (
     EMBEDDINGS_ONLY,
     EVERYTHING,
@@ -205,6 +206,12 @@ def test_the_newest_audit_is_told(pages: dict[str, Page]) -> None:
     assert "gone" not in pages[EVIL].text["checks"]
     assert "All 1 checks passed." in pages[TRANSFER_ONLY].text["checks"]
     assert "No audit has run" in pages[EMBEDDINGS_ONLY].text["checks"]
+
+
+def test_the_failed_checks_are_named_errors_first() -> None:
+    failed = [{"expectation": name, "severity": "warning", "success": False} for name in "abc"]
+    rows = (*failed, {"expectation": "d", "severity": "error", "success": False})
+    assert checks_in_words(rows) == "4 of 4 checks failed: 1 error, 3 warnings (`d`, `a`, `b` and 1 more)."
 
 
 def test_what_is_missing_is_said(pages: dict[str, Page]) -> None:

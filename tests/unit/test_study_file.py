@@ -72,6 +72,10 @@ MISTAKES = {
                               "models[0].pretrain.tasks", "did you mean 'parity'?"),
     "no such language of a pretrain task": (("{languages: [en, de], steps: 20", "{languages: [en, xx], corpus: tasks, "
                                              "tasks: [parity], steps: 20"), 6, "models[0].pretrain.languages", "'xx'"),
+    "unknown prompt of a pretrain task": (("    pretrain: {languages: [en, de], steps: 20, batch_tokens: 1024}\n",
+                                           "    pretrain: {languages: [en], corpus: tasks, tasks: [round], steps: 20}\n"
+                                           "prompts: {evaluate: {round: clozed}}\n"), 7, "prompts.evaluate",
+                                          "unknown prompt of task"),
     "pretrain task without training data": (("{languages: [en, de], steps: 20", "{languages: [en], corpus: tasks, "
                                              "tasks: [arithmetic], steps: 20"), 6, "models[0].pretrain.tasks",
                                             "no training data"),
