@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from compute.devices import DEVICES
 from compute.errors import UserError
+from compute.names import UnknownName
 
 DEFAULT_STUDY = "studies/quickstart.yml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; a user's mistake is one line on stderr and exit code 2."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
     try:
+        if unknown:
+            known = (f"--{name.replace('_', '-')}" for name in vars(options) if name not in _NO_OPTIONS)
+            raise UserError(str(UnknownName("argument", unknown[0].partition("=")[0], known)))
         return int(options.run(options))
     except UserError as error:
         print(f"transfer: {error}", file=sys.stderr)
@@ -30,8 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+_NO_OPTIONS = ("run", "verb", "kind", "importer", "files")
+"""What the parser notes besides options: verbs and their operands."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says a mistake in one line, with the nearest valid word."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.fullmatch(r"argument (.*): invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if wrong is not None:
+            message = str(UnknownName(wrong[1].lower(), wrong[2], re.findall(r"[\w-]+", wrong[3])))
+        self.exit(2, f"transfer: {message.removeprefix('argument ')}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="transfer",
         description="Declared transfer studies: computed once, landed as item-level scores in DuckDB.",
         epilog="Exit codes: 0 done, 1 some jobs or checks failed, 2 the input is wrong.",
@@ -48,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     load = verb("load", _load, "load landed shards of the study into the warehouse")
     check = verb("check", _check, "audit the warehouse and store the results in schema checks")
     report = verb("report", _report, "write the report page")
-    for one in (plan, compute, load, check, report):
+    for one in (plan, compute, load):
+        _add_study(one, "the study file")
+        _add_warehouse(one)
+    for one in (check, report):
         _add_common(one)
     plan.add_argument("--all", action="store_true", help="list the landed jobs too")
     compute.add_argument(
@@ -79,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     advise.add_argument("--model", help="the model to be tuned, if the study has it: the others are asked")
     advise.add_argument(
-        "--max-harm", type=float, metavar="PP", help="the most that any other target may lose, in percentage points"
+        "--max-harm", type=_number, metavar="PP", help="the most that any other target may lose, in percentage points"
     )
     _add_common(advise)
     _add_export(verbs)
@@ -89,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_export(verbs: argparse._SubParsersAction[_Parser]) -> None:
     text = "write marts as files and as tables of a paper, or mapped vectors as word2vec text"
     export = verbs.add_parser("export", help=text, description=text[0].upper() + text[1:] + ".")
     kinds = export.add_subparsers(dest="kind", required=True, metavar="WHAT")
@@ -127,7 +150,7 @@ Read is what passed its checks: the published file. --warehouse warehouse.duckdb
     vectors.add_argument("--method", action="append", default=[], help="only this mapping method; may be repeated")
     vectors.add_argument("--pair", action="append", default=[], help="only this pair, such as en-de; may be repeated")
     vectors.add_argument(
-        "--size", action="append", default=[], type=int, help="only this dictionary size; may be repeated"
+        "--size", action="append", default=[], type=_positive_or_zero, help="only this dictionary size; may be repeated"
     )
     _add_warehouse(vectors)
 
@@ -140,12 +163,14 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     _add_warehouse(parser)
 
 
-def _add_study(parser: argparse.ArgumentParser) -> None:
+def _add_study(
+    parser: argparse.ArgumentParser, text: str = "the study file, or the name of a study in the warehouse"
+) -> None:
     parser.add_argument(
         "--study",
         type=Path,
         default=Path(os.environ.get("STUDY", DEFAULT_STUDY)),
-        help=f"the study file, or the name of a study in the warehouse (STUDY; default: {DEFAULT_STUDY})",
+        help=f"{text} (STUDY; default: {DEFAULT_STUDY})",
     )
 
 
@@ -157,13 +182,35 @@ def _add_warehouse(parser: argparse.ArgumentParser, default: Path | None = None,
         default=default or Path(os.environ.get("WAREHOUSE", "warehouse.duckdb")),
         help=f"the DuckDB file (default: {told})" if told else "the DuckDB file (WAREHOUSE; default: warehouse.duckdb)",
     )
-    parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for a lock (default: 60)")
+    parser.add_argument("--wait", type=_seconds, default=60.0, help="seconds to wait for a lock (default: 60)")
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
+    return _at_least(1, text)
+
+
+def _positive_or_zero(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    number = int(text) if re.fullmatch(r"-?\d{1,9}", text) else None
+    if number is None or number < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number, {least} or more, found {text!r}")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, found {text!r}") from None
+
+
+def _seconds(text: str) -> float:
+    number = _number(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, found {text!r}")
     return number
 
 
@@ -231,7 +278,7 @@ def _report(options: argparse.Namespace) -> int:
     study = _study_name(options)
     if not options.warehouse.exists():
         raise UserError(f"{options.warehouse}: no such warehouse; run `make compute` and `make build` first")
-    write_report(options.warehouse, study, options.output)
+    write_report(options.warehouse, study, options.output, options.wait)
     _say(f"report written to {options.output}")
     return 0
 

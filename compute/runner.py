@@ -20,6 +20,7 @@ from typing import Any
 from compute.artifacts import ArtifactStore
 from compute.errors import JobError, UserError
 from compute.landing import Landing
+from compute.names import UnknownName
 from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin
 
 _RECORDED_LIBRARIES = ("torch", "transformers", "peft", "gensim", "numpy", "polars")
@@ -143,7 +144,7 @@ class _Ledger:
 
 def _as_job_error(error: Exception, root: Path) -> JobError:
     """A defect as one line; its traceback goes to `<landing>/errors.log`."""
-    if isinstance(error, JobError | UserError):
+    if isinstance(error, JobError | UserError | UnknownName):
         return JobError(str(error))
     try:
         with open(root / "errors.log", "a", encoding="utf-8") as log:

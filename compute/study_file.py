@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from compute.embeddings.downstream import load_classifier
 from compute.embeddings.mappings import load_method
 from compute.errors import UserError
+from compute.language_models.revisions import check_folder
 from compute.language_models.settings import Lora
 from compute.names import UnknownName
 from compute.plugin import configure, load_plugin, optional_plugins
@@ -38,7 +39,7 @@ def read_study(path: Path) -> Study:
     for location, look_up in _references(study):
         try:
             look_up()
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             raise UserError(f"{file.place(location)}: {error}") from None
     return study
 
@@ -70,7 +71,10 @@ def _references(study: Study) -> Iterator[Reference]:
                 ("embeddings", "downstream", number, key),
                 partial(entry.check_pairs, study.embeddings.language_pairs),
             )
+    yield from _prompt_maps(study)
     for number, model in enumerate(study.models):
+        if model.checkpoint is not None:
+            yield ("models", number, "checkpoint"), partial(check_folder, model.checkpoint)
         for task, language in model.pretrain.cells if model.pretrain is not None else ():
             yield ("models", number, "pretrain", "tasks"), partial(study.task, task, None)
             yield ("models", number, "pretrain", "languages"), partial(study.task, task, language)
@@ -88,6 +92,26 @@ def _references(study: Study) -> Iterator[Reference]:
                     if role == "sources":
                         yield (*place, "tasks", position), partial(_check_training, study, task, language)
                         yield from _training_prompts(study, task, language)
+
+
+def _prompt_maps(study: Study) -> Iterator[Reference]:
+    """The tasks for which a prompt is chosen by name: a mistyped one would go unheeded."""
+    asked = {task for task, _ in study.cells}
+    tuned = {task for task, _ in study.sources.cells} if study.sources is not None else set()
+    chosen: list[tuple[tuple[str | int, ...], Any, set[str]]] = [
+        (("prompts", "evaluate"), study.prompts.evaluate, asked),
+        (("prompts", "train"), study.prompts.train, tuned),
+    ]
+    for variant, changes in study.variants.items():
+        chosen.append((("variants", variant, TRAIN_PROMPT), changes.get(TRAIN_PROMPT), tuned))
+    for place, prompts, tasks in chosen:
+        for task in prompts if isinstance(prompts, dict) else ():
+            yield (*place, task), partial(_check_used, task, tasks, place[-1])
+
+
+def _check_used(task: str, tasks: set[str], key: str | int) -> None:
+    if task not in tasks:
+        raise UnknownName("task of this study" if key == "evaluate" else "task to tune on", task, tasks)
 
 
 def _training_prompts(study: Study, task: str, language: str) -> Iterator[Reference]:

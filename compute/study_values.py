@@ -23,11 +23,11 @@ def no_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 NoRepeats = AfterValidator(no_repeats)
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], NoRepeats]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], NoRepeats]
 Languages = Annotated[tuple[Language, ...], Field(min_length=1), NoRepeats]
 
 
 class Section(BaseModel):
     """Part of a study: immutable, and unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

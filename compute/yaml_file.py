@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[str] = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key is expected to be text, this one is a list or a mapping", key_node.start_mark
+            )
         if key_node.value in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"key {key_node.value!r} is written twice", key_node.start_mark
@@ -52,22 +56,28 @@ class YamlFile:
     def validated(self, model: type[Model]) -> Model:
         """The content as a `model`. Raises UserError, one line for each mistake."""
         try:
-            return model.model_validate(self.content)
+            validated = model.model_validate(self.content)
         except ValidationError as error:
             raise UserError(self.describe(error, model)) from None
+        for location, found in _truths_read_as_numbers(self.content, validated):
+            raise UserError(f"{self.place(location)}: expected a number, found {found!r} (YAML reads yes as true)")
+        return validated
 
     def describe(self, error: ValidationError, model: Any, location: Location = ()) -> str:
         """A line for each mistake in the section at `location`, which `model` describes."""
         problems = error.errors()
-        lines = []
+        said: dict[str, list[str]] = {}
         for problem in problems:
             inner = problem["loc"]
             if problem["type"] == "too_short" and any(
                 p["loc"][: len(inner)] == inner for p in problems if p != problem
             ):
                 continue  # a list is short only because its entries are wrong
-            lines.append(f"{self.place([*location, *inner])}: {_expectation(problem, model)}")
-        return "\n".join(dict.fromkeys(lines))
+            if problem["type"] == "missing" and any(_is_mistyped(p, inner) for p in problems):
+                continue  # the key is there, mistyped, and that is told
+            said.setdefault(self.place([*location, *inner]), []).append(_expectation(problem, model))
+        # Several at one place: the branches of a union, none of which fits.
+        return "\n".join(f"{place}: {'; or '.join(dict.fromkeys(texts))}" for place, texts in said.items())
 
     def place(self, location: Location) -> str:
         """File, line and key, as far as the file has them."""
@@ -92,7 +102,11 @@ def read_yaml(path: Path, expected: str) -> YamlFile:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    loader = _UniqueKeyLoader(text)
+    try:
+        loader = _UniqueKeyLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UserError(f"{path}:{line}: character {error.character:#x} is not allowed in YAML") from None
     try:
         root = loader.get_single_node()
         if root is not None and _written_out(root, {}) > _MAX_NODES:
@@ -162,6 +176,8 @@ def _expectation(problem: Any, model: Any) -> str:
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
         return str(UnknownName("value", str(found), known))
+    if kind == "missing" and isinstance(problem["loc"][-1], int):
+        return "this list is too short: a pair is expected, [source, target]"
     if kind == "missing":
         return "this key is required"
     if kind == "too_short":
@@ -176,6 +192,30 @@ def _expectation(problem: Any, model: Any) -> str:
     if kind == "value_error" or isinstance(found, dict | list | tuple):
         return message
     return f"{message[0].lower()}{message[1:]}, found {found!r}"
+
+
+def _is_mistyped(problem: Any, missing: Location) -> bool:
+    """Whether `problem` is a key that does not exist but is much like the one missing beside it."""
+    location = problem["loc"]
+    return (
+        problem["type"] == "extra_forbidden"
+        and location[:-1] == missing[:-1]
+        and bool(difflib.get_close_matches(str(location[-1]), [str(missing[-1])]))
+    )
+
+
+def _truths_read_as_numbers(found: Any, taken: Any, location: Location = ()) -> Iterator[tuple[Location, bool]]:
+    """Where the file says true or false and the model took it for 1 or 0, as pydantic does."""
+    if isinstance(found, bool):
+        if isinstance(taken, int | float) and not isinstance(taken, bool):
+            yield location, found
+    elif isinstance(found, dict):
+        for key, inner in found.items():
+            part = taken.get(key) if isinstance(taken, dict) else getattr(taken, str(key), None)
+            yield from _truths_read_as_numbers(inner, part, (*location, key))
+    elif isinstance(found, list) and isinstance(taken, tuple | list):
+        for position, (inner, part) in enumerate(zip(found, taken, strict=False)):
+            yield from _truths_read_as_numbers(inner, part, (*location, position))
 
 
 def _keys_beside(location: tuple[Any, ...], model: Any) -> list[str]:

@@ -71,7 +71,7 @@ class Asker:
 
 
 @contextmanager
-def open_study(warehouse: Path, study: str) -> Iterator[Asker]:
+def open_study(warehouse: Path, study: str, wait: float = 60.0) -> Iterator[Asker]:
     """The warehouse, read-only, ready for questions about `study`.
 
     Raises:
@@ -79,7 +79,7 @@ def open_study(warehouse: Path, study: str) -> Iterator[Asker]:
     """
     if not warehouse.exists():
         raise UserError(f"{warehouse}: no such warehouse; run `make compute` and `make build` first")
-    with Warehouse(warehouse, say=_say).connect(read_only=True) as connection:
+    with Warehouse(warehouse, wait, _say).connect(read_only=True) as connection:
         present = _tables(connection)
         if "raw.studies" not in present:
             raise UserError(f"{warehouse}: nothing has been loaded; run `make compute` and `make build` first")

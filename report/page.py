@@ -66,13 +66,13 @@ SECTIONS = (
 """The page's order."""
 
 
-def write_report(warehouse: Path, study: str, output: Path) -> None:
-    """The page about `study`, the same bytes for the same warehouse.
+def write_report(warehouse: Path, study: str, output: Path, wait: float = 60.0) -> None:
+    """The page about `study`, the same bytes for the same warehouse; a locked one is waited for, `wait` seconds.
 
     Raises:
         UserError: no warehouse or marts, no such study, or a page that cannot be written.
     """
-    with open_study(warehouse, study) as asker:
+    with open_study(warehouse, study, wait) as asker:
         answers = _answers(asker)
     _write(output, render(answers))
 

@@ -88,7 +88,7 @@ class TrainedVectors(VectorSet):
     longest_ngram: int = Field(default=6, ge=1, le=10, description="fasttext: characters of the longest n-gram")
     buckets: int = Field(default=200_000, ge=1, le=4_000_000, description="fasttext: hash buckets for the n-grams")
     workers: int = Field(default=1, ge=1, le=64, description="threads; only 1 gives the same vectors every time")
-    seed: int = Field(default=0, ge=0, description="decides the initial vectors, and a generated text")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="decides the initial vectors, and a generated text")
 
     @model_validator(mode="after")
     def _ngrams_in_order(self) -> TrainedVectors:

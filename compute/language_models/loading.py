@@ -26,8 +26,9 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
+from compute.errors import UserError
 from compute.language_models.encoding import require_chat_template
-from compute.language_models.revisions import is_folder
+from compute.language_models.revisions import check_folder, is_folder
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
 _WEIGHTS = ("model*.safetensors", "*[0-9]-of-[0-9]*.safetensors")
@@ -132,14 +133,11 @@ def _small_files(source: str, revision: str | None, trust_remote_code: bool) -> 
     """A folder with configuration and tokenizer: the model's own, or the hub's cache."""
     if not is_folder(source):
         return _download(source, revision, (*_SMALL_FILES, "*.py") if trust_remote_code else _SMALL_FILES)
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        near = get_close_matches(folder.name, _folders_in(folder.parent), n=1)
-        hint = f"; did you mean {str(folder.parent / near[0])!r}?" if near else ""
-        raise LoadingError(f"model {source}: no such folder{hint}")
-    if not (folder / "config.json").is_file():
-        raise LoadingError(f"model {source}: the folder has no config.json; save_pretrained writes one")
-    return folder
+    try:
+        check_folder(source)
+    except UserError as error:
+        raise LoadingError(str(error)) from None
+    return Path(source).expanduser()
 
 
 def _folders_in(folder: Path) -> list[str]:

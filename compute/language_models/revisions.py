@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from compute.errors import UserError
@@ -35,6 +36,19 @@ def is_folder(checkpoint: str) -> bool:
     return checkpoint.startswith((".", "/", "~")) or Path(checkpoint).is_dir()
 
 
+def check_folder(checkpoint: str) -> None:
+    """Raises UserError, with the nearest name, if `checkpoint` means a folder and there is no model in it."""
+    folder = Path(checkpoint).expanduser()
+    if not is_folder(checkpoint) or (folder / "config.json").is_file():
+        return
+    if folder.is_dir():
+        raise UserError(f"model {checkpoint}: the folder has no config.json; save_pretrained writes one")
+    beside = [one.name for one in folder.parent.iterdir() if one.is_dir()] if folder.parent.is_dir() else []
+    near = get_close_matches(folder.name, beside, n=1)
+    hint = f"; did you mean {str(folder.parent / near[0])!r}?" if near else ""
+    raise UserError(f"model {checkpoint}: no such folder{hint}")
+
+
 def pin(checkpoint: str, revision: str) -> Revision:
     """The revision that `checkpoint` is at now.
 
@@ -46,8 +60,7 @@ def pin(checkpoint: str, revision: str) -> Revision:
     """
     if is_folder(checkpoint):
         folder = Path(checkpoint).expanduser().absolute()
-        if not (folder / "config.json").is_file():
-            raise UserError(f"model {checkpoint}: no such folder, or none with the config.json of save_pretrained")
+        check_folder(checkpoint)
         return Revision(str(folder), None, _folder_digest(folder))
     commit = revision if _COMMIT.fullmatch(revision) else _ask_hub(checkpoint, revision)
     return Revision(checkpoint, commit, commit)

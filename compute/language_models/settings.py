@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,7 +13,7 @@ Family = Literal["llama", "qwen2", "qwen3", "gpt_neox"]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Architecture(_Settings):
@@ -58,7 +58,7 @@ class Pretraining(_Settings):
     weight_decay: float = Field(default=0.1, ge=0, description="AdamW's, on matrices only")
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     log_every: int = Field(default=50, ge=1, description="steps between rows of the training log")
-    seed: int = Field(default=0, ge=0, description="of weights, text and order")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, text and order")
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -99,7 +99,7 @@ class Lora(_Settings):
     alpha: float = Field(default=16, gt=0, description="the update is scaled by alpha / r")
     rs_lora: bool = Field(default=False, description="scale by alpha / sqrt(r) instead (arXiv 2312.03732)")
     dora: bool = Field(default=False, description="train each output's magnitude too (DoRA, arXiv 2402.09353)")
-    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+    target_modules: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all-linear"] = Field(
         default="all-linear", description="endings of the names of the linear layers adapted; all but the output layer"
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout on the adapter's input")

@@ -53,7 +53,10 @@ def test_help_of_every_verb() -> None:
 
 
 def test_a_mistyped_verb_is_exit_code_2() -> None:
-    assert transfer(Path.cwd(), "comptue").returncode == 2
+    done = transfer(Path.cwd(), "comptue")
+    assert done.returncode == 2
+    assert "did you mean 'compute'?" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_study_lands_whole(computed: Path) -> None:
@@ -167,6 +170,9 @@ def test_a_disk_that_refuses_fails_jobs_and_loses_nothing(tmp_path: Path, comput
         (["--study", str(TINY), "--executor", "locl"], "did you mean 'local'?"),
         (["--study", str(TINY), "--device", "gpu"], "unknown device 'gpu'"),
         (["--study", str(TINY), "--warehouse", "no/such/place.duckdb"], "its directory does not exist"),
+        (["--worker", "two"], "--workers: expected a whole number, 1 or more, found 'two'"),
+        (["--wait", "-1"], "--wait: expected seconds, 0 or more, found '-1'"),
+        (["--studdy", "x"], "unknown argument '--studdy'; did you mean '--study'?"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_exit_code_2(arguments: list[str], expected: str, tmp_path: Path) -> None:

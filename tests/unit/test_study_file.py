@@ -79,6 +79,22 @@ MISTAKES = {
     "pretrain task without training data": (("{languages: [en, de], steps: 20", "{languages: [en], corpus: tasks, "
                                              "tasks: [arithmetic], steps: 20"), 6, "models[0].pretrain.tasks",
                                             "no training data"),
+    "a checkpoint's folder mistyped": (("models:\n", "models:\n  - {name: x, checkpoint: ./tests/unti}\n"), 4,
+                                       "models[0].checkpoint", "no such folder; did you mean 'tests/unit'?"),
+    "prompt of no task": (("study: tiny", "study: tiny\nprompts: {evaluate: {pairty: even-odd}}"), 3,
+                          "prompts.evaluate.pairty", "did you mean 'parity'?"),
+    "train prompt of a target": (("study: tiny", "study: tiny\nprompts: {train: {compare: larger}}"), 3,
+                                 "prompts.train.compare", "unknown task to tune on"),
+    "train prompt of no task": (("study: tiny", "study: tiny\nvariants: {v: {train_prompt: {pairty: x}}}"), 3,
+                                "variants.v.train_prompt.pairty", "did you mean 'parity'?"),
+    "truth for a number": (("{epochs: 1}", "{epochs: yes}"), 12, "lora.epochs", "expected a number, found True"),
+    "truth for a seed": (("seeds: [1]\nplacebo", "seeds: [0, yes]\nplacebo"), 10, "seeds[1]", "found True"),
+    "infinite rate": (("{epochs: 1}", "{learning_rate: .inf}"), 12, "lora.learning_rate", "finite"),
+    "seed without bounds": (("seeds: [1]\nplacebo", "seeds: [99999999999]\nplacebo"), 10, "seeds[0]", "less"),
+    "nothing to adapt": (("{epochs: 1}", "{target_modules: []}"), 12, "lora.target_modules", "empty"),
+    "required key mistyped": (("hidden_size", "hiden_size"), 5, "architecture.hiden_size", "'hidden_size'?"),
+    "half a pair": (("[proc]", "[{name: proc, pairs: [[en]]}]"), 16, "methods[0].pairs[0]", "a pair is expected"),
+    "neither of a union": (("  methods", "  pairs: twice\n  methods"), 16, "embeddings.pairs", "or expected a list"),
 }  # fmt: skip
 
 
@@ -116,6 +132,8 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
         (b"#" * 1_000_001, "larger than"),
         (b"a0: &a0 [1]\n" + b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n + 1, n + 1, n, n) for n in range(40)), "aliases"),
         (b"a: &a [*a]\n", "recursive"),
+        (b"? [a, b]\n: c\n", "yml:1: a key is expected to be text"),
+        (b"study: x\ndescription: \x01\n", "yml:2: character 0x1 is not allowed"),
     ],
 )
 def test_a_file_that_is_no_study(content: bytes, expected: str, tmp_path: Path) -> None:

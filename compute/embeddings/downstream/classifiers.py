@@ -22,7 +22,7 @@ Probabilities = NDArray[np.float64]
 class Classifier(BaseModel):
     """A classifier with its settings: the fields are what a study may set."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     draws: ClassVar[bool] = True
     """False: nothing is drawn, and it is run for one seed only."""

@@ -19,7 +19,7 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length
 class ClassifierEntry(BaseModel):
     """A classifier with its settings; a bare name means its defaults."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     label: Label | None = Field(None, description="what its rows are called, where it is listed more than once")
@@ -39,7 +39,7 @@ class ClassifierEntry(BaseModel):
 class Downstream(BaseModel):
     """One task on one collection, for every mapping of the study whose languages the collection has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     task: str = Field(description="cldc, clir or xnli")
     collection: str = Field(description="where its items come from")

@@ -79,7 +79,7 @@ def _mapped(vectors: Vectors, by: Matrix | None, mean: Matrix | None) -> Vectors
 class MappingMethod(BaseModel, ABC):
     """A method with its settings: the fields are what a study may set."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     supervision: ClassVar[Supervision] = "supervised"
     """An unsupervised method is planned once a pair, with `dictionary_size` 0, and given no seed pairs."""
