@@ -58,6 +58,9 @@ class MethodEntry(Section):
     variant: Name = Field("default", description="label of these settings, where the method is listed more than once")
     settings: dict[str, Any] = Field(default_factory=dict)
     pairs: Pairs | None = Field(None, description="pairs it is run on; left out: all of the study's")
+    preprocessing: Preprocessing | None = Field(
+        None, description="of this method alone, under no variant of the study; left out: the study's and its variants'"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -188,8 +191,11 @@ class Embeddings(Section):
 
     def preprocessings_of(self, method: MethodEntry) -> dict[str, Preprocessing]:
         """Preprocessing by label of a variant of the study, the study's own first, as 'default'. With a method listed
-        under a variant of its own the label is that, or `<of the method>+<of the study>`."""
+        under a variant of its own the label is that, or `<of the method>+<of the study>`. A method with a
+        preprocessing of its own has no other."""
         own = {"default": self.preprocessing} | {name: v.preprocessing for name, v in self.variants.items()}
+        if method.preprocessing is not None:
+            own = {"default": method.preprocessing}
         if method.variant == "default":
             return own
         return {method.variant if name == "default" else f"{method.variant}+{name}": how for name, how in own.items()}

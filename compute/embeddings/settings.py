@@ -223,7 +223,8 @@ PUBLISHED_DICTIONARIES = ("numerals", "xling-eval")
 """Dictionaries by name: generated with the numerals world, or those of Glavaš et al. (2019)."""
 
 DictionarySource = Annotated[
-    Literal["numerals", "xling-eval"] | DictionaryFiles, PlainValidator(lambda value: parse_dictionaries(value))
+    SerializeAsAny[Literal["numerals", "xling-eval"] | DictionaryFiles],
+    PlainValidator(lambda value: parse_dictionaries(value)),
 ]
 
 

@@ -24,9 +24,9 @@ _SECONDS = {"supervised": 0.03, "semi-supervised": 30.0, "unsupervised": 60.0}
 class Map(Plugin):
     """Artefact: `source/` and `target/`, the mapped vectors of both sides. Lands no rows of its own.
 
-    A supervised method draws nothing: it is planned once for each dictionary, and again for each seed only where the
-    seed decides the dictionary. The others are planned for each seed of the study; an unsupervised one with
-    `dictionary_size` 0, once for all sizes.
+    A method that draws is planned for each seed of the study; one that does not once for each dictionary, and again for
+    each seed only where the seed decides the dictionary. An unsupervised one is planned with `dictionary_size` 0, once
+    for all sizes.
     """
 
     name = "mapping"
@@ -134,7 +134,7 @@ class _Run(NamedTuple):
 def _runs(method: MappingMethod, entry: MethodEntry, pair: Pair, embeddings: Embeddings) -> Iterator[_Run]:
     sizes = (0,) if method.supervision == "unsupervised" else embeddings.dictionary_sizes
     # The study's seeds, or only the first where another would give the same.
-    draws = method.supervision != "supervised" or pair.dictionary(embeddings.seeds[0]).seeded
+    draws = method.draws or pair.dictionary(embeddings.seeds[0]).seeded
     seeds = embeddings.seeds if draws else embeddings.seeds[:1]
     for variant, preprocessing in embeddings.preprocessings_of(entry).items():
         for size in sizes:

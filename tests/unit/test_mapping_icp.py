@@ -82,7 +82,7 @@ def test_the_run_with_the_nearest_pairs_is_kept() -> None:
     problem = clustered(4, n=150, noise=0.3)
     x, z = (principal_components(torch.from_numpy(side.matrix), 3) for side in problem[:2])
     z[:, 0] *= -1  # so that the first run, which turns no sign, has the wrong ones
-    apart = [best_start(x, z, DESCENT, restarts, epochs=15, seed=0).apart for restarts in range(1, 9)]
+    apart = [best_start(x, z, DESCENT, 15, range(restarts)).apart for restarts in range(1, 9)]
     assert apart == sorted(apart, reverse=True)
     assert apart[-1] < apart[0]
 

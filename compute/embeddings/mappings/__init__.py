@@ -84,6 +84,9 @@ class MappingMethod(BaseModel, ABC):
     supervision: ClassVar[Supervision] = "supervised"
     """An unsupervised method is planned once a pair, with `dictionary_size` 0, and given no seed pairs."""
 
+    draws: ClassVar[bool] = False
+    """Whether `seed` changes anything: only then is the method planned for each seed of a study."""
+
     @abstractmethod
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
         """Learns the map from vectors that are already preprocessed.
@@ -98,6 +101,11 @@ class MappingMethod(BaseModel, ABC):
         Raises:
             ValueError: the two sides, or the seeds, cannot be learnt from; the message says why.
         """
+
+
+def restart_seeds(seed: int, restarts: int) -> range:
+    """The seeds of a run's restarts; runs of other seeds share none of them, so that they are other tries."""
+    return range(seed * restarts, (seed + 1) * restarts)
 
 
 def load_method(name: str) -> type[MappingMethod]:

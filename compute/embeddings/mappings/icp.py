@@ -27,7 +27,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, Supervision
+from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, Supervision, restart_seeds
 from compute.embeddings.vectors import Vectors
 
 
@@ -35,8 +35,9 @@ class IterativeClosestPoints(MappingMethod):
     """Maps the source side by a matrix; the target side stays."""
 
     supervision: ClassVar[Supervision] = "unsupervised"
+    draws: ClassVar[bool] = True
 
-    restarts: int = Field(default=100, ge=1, description="runs of the first stage, with seeds that follow each other")
+    restarts: int = Field(default=100, ge=1, description="runs of the first stage, with seeds that no other seed has")
     words: int = Field(default=5_000, ge=2, description="most frequent words of each side in the first two stages")
     fine_tuning_words: int = Field(default=7_500, ge=2, description="most frequent words of each side in the third")
     components: int = Field(default=25, ge=1, description="principal components in the first stage")
@@ -64,7 +65,7 @@ class IterativeClosestPoints(MappingMethod):
         x, z = (torch.tensor(side.matrix[:words], device=device) for side in (source, target))
         descent = Descent(self.batch, self.learning_rate, self.cycle_weight)
         small_x, small_z = (principal_components(side[: self.words], self.components) for side in (x, z))
-        start = best_start(small_x, small_z, descent, self.restarts, self.restart_epochs, seed)
+        start = best_start(small_x, small_z, descent, self.restart_epochs, restart_seeds(seed, self.restarts))
         random = torch.Generator().manual_seed(seed)
         training = Matching(x[: self.words], z[: self.words], descent, random)
         rows = start.pairs.mutual()

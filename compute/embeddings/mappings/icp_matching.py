@@ -100,17 +100,18 @@ class Start(NamedTuple):
     apart: float
 
 
-def best_start(x: torch.Tensor, z: torch.Tensor, descent: Descent, restarts: int, epochs: int, seed: int) -> Start:
-    """The run whose pairs are nearest, of `restarts` of `epochs` each on principal components x [n, p] and z [m, p].
+def best_start(x: torch.Tensor, z: torch.Tensor, descent: Descent, epochs: int, seeds: range) -> Start:
+    """The run whose pairs are nearest, of one for each seed, of `epochs` each, on principal components x [n, p] and
+    z [m, p]. The first run turns no signs.
 
     Raises:
         ValueError: in no run are the maps finite at the end.
     """
     best: Start | None = None
-    for restart in range(restarts):
-        random = torch.Generator().manual_seed(seed + restart)
+    for seed in seeds:
+        random = torch.Generator().manual_seed(seed)
         signs = torch.ones(x.shape[1])
-        if restart > 0:
+        if seed != seeds[0]:
             signs -= 2 * torch.randint(2, (x.shape[1],), generator=random)
         run = Matching(x * signs.to(x.device), z, descent, random)
         run.train(epochs)

@@ -34,7 +34,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, Supervision
+from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, Supervision, restart_seeds
 from compute.embeddings.mappings.muse_settings import AdversarialTraining
 from compute.embeddings.vectors import Vectors
 
@@ -67,12 +67,13 @@ class Muse(AdversarialTraining, MuseSupervised):
     """Adversarial training, then refinement. Maps the source side; the target side stays."""
 
     supervision: ClassVar[Supervision] = "unsupervised"
+    draws: ClassVar[bool] = True
 
     dictionary_words: int = Field(
         default=15_000, ge=1, description="most frequent words of each side that may enter an induced dictionary"
     )
     restarts: int = Field(
-        default=1, ge=1, description="runs, with seeds that follow each other; the best by the criterion is kept"
+        default=1, ge=1, description="runs, with seeds that no other seed has; the best by the criterion is kept"
     )
 
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
@@ -88,8 +89,8 @@ class Muse(AdversarialTraining, MuseSupervised):
         check_same_dimension(source, target)
         sides = Sides(source, target, self.dictionary_words, device)
         runs = []
-        for restart in range(self.restarts):
-            epochs = list(adversarial_epochs(sides, self, seed + restart))
+        for own_seed in restart_seeds(seed, self.restarts):
+            epochs = list(adversarial_epochs(sides, self, own_seed))
             if epochs:
                 start = best_of(epochs)
                 runs.append(best_of(list(refined(sides, start, self.refinements)) or [start]))

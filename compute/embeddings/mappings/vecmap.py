@@ -41,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, Supervision
+from compute.embeddings.mappings import Mapping, MappingMethod, Seeds, Supervision, restart_seeds
 from compute.embeddings.vectors import Matrix, Vectors
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class VecMapSemiSupervised(VecMapSupervised):
     """Self-learning that starts from the training pairs; both sides are mapped."""
 
     supervision: ClassVar[Supervision] = "semi-supervised"
+    draws: ClassVar[bool] = True
 
     vocabulary_cutoff: int = Field(
         default=20_000, ge=2, le=50_000, description="most frequent words of each side that take part in self-learning"
@@ -144,7 +145,7 @@ class VecMap(VecMapSemiSupervised):
         default=4_000, ge=2, le=50_000, description="most frequent words of each side in the first dictionary"
     )
     restarts: int = Field(
-        default=1, ge=1, description="runs, with seeds that follow each other; the highest objective is kept"
+        default=1, ge=1, description="runs, with seeds that no other seed has; the highest objective is kept"
     )
 
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
@@ -157,7 +158,8 @@ class VecMap(VecMapSemiSupervised):
 
         check_same_dimension(source, target)
         first = initial_pairs(source, target, self.initial_vocabulary, self.csls_neighbours, device)
-        runs = [self._learnt(source, target, first, device, seed + restart) for restart in range(self.restarts)]
+        seeds_of_runs = restart_seeds(seed, self.restarts)
+        runs = [self._learnt(source, target, first, device, own_seed) for own_seed in seeds_of_runs]
         pairs, _ = max(runs, key=lambda run: run[1])
         return symmetric_map(source.matrix[pairs[:, 0]], target.matrix[pairs[:, 1]], self.reweight)
 
