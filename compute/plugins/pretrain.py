@@ -47,7 +47,7 @@ def _tasks_text(settings: Pretraining, questions: Iterable[tuple[list[Question],
     documents = []
     for asked, prompt in questions:
         documents += ["\n".join(question.fields.values()) for question in asked]
-        labelled = [prompt.item(question) for question in asked[len(asked) - settings.examples :]]
+        labelled = [prompt.item(question) for question in asked[max(0, len(asked) - settings.examples) :]]
         documents += [item.context + item.choices[item.gold] for item in labelled]
     random.Random(f"pre-training {settings.seed}").shuffle(documents)
     return documents
@@ -57,7 +57,7 @@ class Pretrain(Plugin):
     """Artefact: a model in `save_pretrained` format. Rows of `raw.models` and `raw.training_log`."""
 
     name = "pretrain"
-    version = "2"
+    version = "3"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         for entry in study.models:

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from compute.language_models.pretraining import PretrainingError, pretrain
 from compute.language_models.settings import Architecture, Pretraining
+from compute.plugins.pretrain import _tasks_text
+from compute.tasks import load_task
 from compute.tasks.numerals import pretraining_text
 
 ARCHITECTURE = Architecture(family="llama", hidden_size=16, layers=1, heads=2, intermediate_size=32, max_tokens=64)
@@ -28,6 +30,14 @@ def test_pretraining_learns_and_repeats_itself(tmp_path: Path) -> None:
     assert one.log[-1].tokens == 6 * 256 and one.parameters > 384 * 16
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_a_task_with_fewer_questions_than_examples_gives_all_of_them() -> None:
+    asked = load_task("parity").questions("de", "train")[:8]
+    for examples, expected in ((0, 0), (3, 3), (8, 8), (12, 8), (100, 8)):
+        settings = Pretraining(corpus="tasks", tasks=("parity",), languages=("de",), steps=1, examples=examples)
+        documents = _tasks_text(settings, [(asked, load_task("parity").prompt())])
+        assert len([document for document in documents if document.endswith(("even", "odd"))]) == expected
 
 
 def test_pretraining_that_diverges_names_the_step(tmp_path: Path) -> None:
