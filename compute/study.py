@@ -164,10 +164,15 @@ class Study(Section):
             raise ValueError("the grid is empty: no models, no embeddings, no plugins")
         if "default" in self.variants:
             raise ValueError("a variant may not be called 'default': that is `lora` as it stands")
-        if self.lora.best_checkpoint and self.items.dev == 0:
-            raise ValueError("lora.best_checkpoint needs dev items, and items.dev is 0")
-        if self.lora.best_checkpoint and self.placebo.seeds:
-            raise ValueError("lora.best_checkpoint would select the placebo too: neither arm may be selected")
+        # A variant's settings are read later, so this looks at what is written.
+        written = {"lora": self.lora.best_checkpoint} | {
+            f"variants.{name}": changes.get("best_checkpoint") for name, changes in self.variants.items()
+        }
+        for place in (place for place, value in written.items() if value):
+            if self.items.dev == 0:
+                raise ValueError(f"{place}.best_checkpoint needs dev items, and items.dev is 0")
+            if self.placebo.seeds:
+                raise ValueError(f"{place}.best_checkpoint would select the placebo too: neither arm may be selected")
         return self
 
     @model_validator(mode="after")

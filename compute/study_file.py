@@ -91,7 +91,10 @@ def _references(study: Study) -> Iterator[Reference]:
                     yield ("prompts", "evaluate"), partial(_check_prompt, study, task, language, prompt)
                     if role == "sources":
                         yield (*place, "tasks", position), partial(_check_training, study, task, language)
+                        yield (*place, "tasks", position), partial(_check_selection, study, task, language)
                         yield from _training_prompts(study, task, language)
+                    else:
+                        yield (*place, "tasks", position), partial(_check_test, study, task, language)
 
 
 def _prompt_maps(study: Study) -> Iterator[Reference]:
@@ -125,6 +128,17 @@ def _training_prompts(study: Study, task: str, language: str) -> Iterator[Refere
 def _check_training(study: Study, task: str, language: str) -> None:
     if "train" not in study.task(task, language).splits:
         raise ValueError(f"task {task!r} has no training data: it can be a target only")
+
+
+def _check_selection(study: Study, task: str, language: str) -> None:
+    chosen = any(lora.best_checkpoint for lora in study.lora_settings.values())
+    if chosen and "dev" not in study.task(task, language).splits:
+        raise ValueError(f"task {task!r} has no dev data in {language!r}, by which best_checkpoint chooses")
+
+
+def _check_test(study: Study, task: str, language: str) -> None:
+    if "test" not in study.task(task, language).splits:
+        raise ValueError(f"task {task!r} has no test data in {language!r}: it can be a source only")
 
 
 def _check_prompt(study: Study, task: str, language: str, prompt: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ MISTAKES = {
     "unknown size of bli_map": (("study: tiny", "study: tiny\nbli_map: {dictionary_size: 200}"), None, "",
                                 "bli_map.dictionary_size is 200; expected one of embeddings.dictionary_sizes: 100"),
     "unknown plugin": (("study: tiny", "study: tiny\nplugins: {foo: {}}"), 3, "plugins", "unknown plugin 'foo'"),
+    "a variant that selects the placebo": (("study: tiny", "study: tiny\nvariants: {v: {best_checkpoint: true}}"), None,
+                                           "", "variants.v.best_checkpoint would select the placebo"),
     "unknown variant key": (("study: tiny", "study: tiny\nvariants: {low: {rnak: 2}}"), 3, "variants.low.rnak",
                             "did you mean 'rank'?"),
     "pair of an unlisted language": (("  methods", "  pairs: [[en, fr]]\n  methods"), None, "embeddings", "'fr'"),
@@ -111,6 +114,34 @@ def test_a_mistake_is_one_line_with_its_place(name: str, tmp_path: Path) -> None
     assert message.startswith(f"{path}:{line}: " if line else str(path))
     assert place in message
     assert hint in message
+
+
+TRAIN_ONLY = (
+    TINY[: TINY.index("sources:")]
+    + "tasks: {mine: {folder: FOLDER}}\nsources: {tasks: [mine], languages: [de]}\nseeds: [1]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "place", "hint"),
+    [
+        ("targets: {tasks: [mine], languages: [de]}\n", 10, "targets.tasks[0]", "no test data in 'de'"),
+        (
+            "targets: {tasks: [parity], languages: [de]}\nvariants: {v: {best_checkpoint: true}}\n", 8,
+            "sources.tasks[0]", "no dev data in 'de'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_split_that_is_asked_for_must_be_there(more: str, line: int, place: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "de").mkdir()
+    row = {"item_id": "1", "context": "a", "choices": ["b", "c"], "gold": 0}
+    (tmp_path / "de" / "train.jsonl").write_text(json.dumps(row))
+    path = tmp_path / "study.yml"
+    path.write_text(TRAIN_ONLY.replace("FOLDER", str(tmp_path)) + more)
+    with pytest.raises(UserError) as caught:
+        read_study(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}:{line}: ") and place in message and hint in message
 
 
 def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
