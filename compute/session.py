@@ -27,6 +27,9 @@ class Session:
 
     def __init__(self, study: Path, warehouse: Path, wait: float, say: Callable[[str], None]) -> None:
         self.study = read_study(study)
+        self.tasks = tuple(
+            self.study.task(*cell).facts for cell in {cell[0]: cell for cell in self.study.cells}.values()
+        )
         self.landing = Landing(LANDING)
         self.artifacts = ArtifactStore(ARTIFACTS)
         self.warehouse = Warehouse(warehouse, wait, say)
@@ -68,7 +71,7 @@ class Session:
             return self._load(self.plan())
 
     def _load(self, plan: Plan) -> int:
-        study = RegisteredStudy(plan.study.study, plan.study.model_dump_json(), "computed", plan.jobs)
+        study = RegisteredStudy(plan.study.study, plan.study.model_dump_json(), "computed", plan.jobs, self.tasks)
         loaded = self.warehouse.load(study, self.landing)
         self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
         for key in loaded.damaged:

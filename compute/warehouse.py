@@ -59,12 +59,15 @@ class RegisteredStudy:
         config: JSON: its file as validated, or what the importer was told.
         origin: `computed`, or the importer's name.
         jobs: all it asks for, by key.
+        tasks: what it says of its tasks, in columns of `raw.tasks`. A study may change its mind about one of its own,
+            such as which metric is the primary one, without anything to compute again.
     """
 
     name: str
     config: str
     origin: str
     jobs: Mapping[str, Job | RegisteredJob]
+    tasks: Sequence[Mapping[str, Any]] = ()
 
 
 class Warehouse:
@@ -236,6 +239,9 @@ def _load(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing
         if table not in BOOKKEEPING_TABLES:
             expected = {r["job_key"]: json.loads(r["rows"]).get(table) for r in records}
             rows += _load_table(connection, landing, table, {k: n for k, n in expected.items() if n is not None})
+    for facts in study.tasks:
+        changes = ", ".join(f"{column} = ${column}" for column in facts if column != "task")
+        connection.execute(f"update raw.tasks set {changes} where task = $task", dict(facts))
     _insert_files(connection, "jobs", [landing.shard("jobs", key) for key in new])
     failed = sorted((landing.failed_keys() & set(study.jobs)) - known)
     _insert_files(connection, "jobs", [landing.shard("failures", key) for key in failed])

@@ -81,13 +81,4 @@ class Items(Plugin):
                         "prompt": job.config["prompt"],
                     }
                 )
-        description = {
-            "task": task.name,
-            "kind": task.kind,
-            "primary_metric": task.primary_metric,
-            "chance": task.chance,
-            "licence": task.licence,
-            "source_url": task.source_url,
-            "sha256": job.config["sha256"],
-        }
-        return {"tasks": [description], "items": items}
+        return {"tasks": [{**task.facts, "sha256": job.config["sha256"]}], "items": items}

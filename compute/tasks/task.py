@@ -166,6 +166,18 @@ class Task(ABC):
             compute.errors.UserError: data that cannot be had or are damaged; the line names file and row.
         """
 
+    @property
+    def facts(self) -> dict[str, str | float]:
+        """What `raw.tasks` says of the task, the digest of its data apart."""
+        return {
+            "task": self.name,
+            "kind": self.kind,
+            "primary_metric": self.primary_metric,
+            "chance": self.chance,
+            "licence": self.licence,
+            "source_url": self.source_url,
+        }
+
     def prompt(self, name: str | None = None) -> Prompt:
         """The prompt of that id; the first if None.
 

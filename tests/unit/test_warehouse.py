@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from compute.errors import UserError
 from compute.landing import Landing
 from compute.plugin import Job, canonical_json
+from compute.tasks.numerals import COMPARE, PARITY
 from compute.warehouse import RegisteredStudy, Warehouse
 
 JOBS = [Job("p", "1", {"number": number}, label=f"job {number}") for number in range(3)]
@@ -85,6 +87,16 @@ def test_a_failure_is_recorded_and_then_replaced(plan: RegisteredStudy, landing:
     land(landing, JOBS[0])
     warehouse.load(plan, landing)
     assert ask(warehouse, "select state, error from raw.jobs") == [("landed", None)]
+
+
+def test_what_a_study_says_of_its_tasks_holds_without_computing_again(
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
+) -> None:
+    land(landing, JOBS[0])
+    warehouse.load(plan, landing)
+    now = RegisteredStudy("tiny", "{}", "computed", plan.jobs, (COMPARE.facts, replace(PARITY, chance=0.25).facts))
+    assert warehouse.load(now, landing).jobs == 0
+    assert ask(warehouse, "select task, primary_metric, chance from raw.tasks") == [("parity", "acc", 0.25)]
 
 
 def test_jobs_no_longer_asked_for_leave_the_study(
