@@ -16,8 +16,9 @@ def looks_binary(source: Source) -> bool:
     header = read_header(beginning)
     if header is None or not rest:
         return False
-    # A word may have spaces, and the last field may be cut off by the end of what was looked at.
-    fields = rest.partition(b"\n")[0].rstrip().split(b" ")[1:]
+    # A word may have spaces, and the last field may be cut off by the end of what was looked at. Numbers between tabs
+    # are text too, though none that can be read.
+    fields = rest.partition(b"\n")[0].rstrip().replace(b"\t", b" ").split(b" ")[1:]
     return sum(NUMBER.fullmatch(field) is not None for field in fields) < min(2, header[1])
 
 
@@ -27,6 +28,8 @@ def read_binary(source: Source, kept: Kept) -> None:
     header = read_header(start) if b"\n" in start else None
     if header is None or header[1] < 1:
         raise ValueError("expected a first line 'words dimension', as word2vec binary has")
+    if not looks_binary(source):
+        raise ValueError("text, which cannot be read with `format: binary`")
     (count, dimension), number = header, 0
     kept.counted = "word"
     source.read(start.index(b"\n") + 1)

@@ -20,8 +20,12 @@ def read_fasttext(path: Path, kept: Kept) -> tuple[Vectors, Reading]:
 
     try:
         model = load_facebook_vectors(str(path))
-        limit = len(model.index_to_key)
-        kept.add(model.index_to_key, np.asarray(model.vectors[:limit], dtype=np.float32), range(1, limit + 1))
-        return kept.result("fasttext")
     except (ValueError, EOFError, AssertionError, NotImplementedError, IndexError, struct.error) as error:
         raise ValueError(f"{path}: not a fastText model that gensim can read: {error}") from None
+    limit = len(model.index_to_key)
+    kept.counted = "word"
+    try:
+        kept.add(model.index_to_key, np.asarray(model.vectors[:limit], dtype=np.float32), range(1, limit + 1))
+        return kept.result("fasttext")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None

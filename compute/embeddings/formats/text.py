@@ -89,7 +89,7 @@ def _checked_dimension(block: _Lines, header: tuple[int, int] | None) -> int:
     Raises:
         ValueError: none, or another number than the header says.
     """
-    sizes = {}
+    sizes, aligned = {}, 0
     for number, line in enumerate(block.text.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES], start=block.first):
         fields = _stripped(line).split(b" ")
         numbers = 0
@@ -97,9 +97,10 @@ def _checked_dimension(block: _Lines, header: tuple[int, int] | None) -> int:
             numbers += 1
         if line.strip():
             sizes[number] = numbers
+            aligned += numbers > 0 and not fields[-1 - numbers]
     dimension = Counter(sizes.values()).most_common(1)[0][0]
     like_most = next(number for number, size in sizes.items() if size == dimension)
-    if dimension == 0:
+    if dimension == 0 or 2 * aligned > len(sizes):
         raise ValueError(f"line {like_most}: expected a word and its numbers, separated by single spaces")
     if header is not None and header[1] != dimension:
         raise ValueError(f"line 1 says {header[1]} dimensions, but line {like_most} has {dimension} numbers")

@@ -1,0 +1,41 @@
+"""Files taken for what they are not: told, rather than read as something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensim.models import FastText
+from gensim.models.fasttext import save_facebook_model
+
+from compute.embeddings.reading import read_vectors
+from compute.embeddings.settings import VectorFormat
+
+LINES = "".join(f"w{i} {i}.5 0.25 -1.0\n" for i in range(20))
+
+
+@pytest.mark.parametrize(
+    ("text", "file_format", "expected"),
+    [
+        (LINES.replace(" ", "  "), "auto", "line 1: expected a word and its numbers, separated by single spaces"),
+        ("20 3\n" + LINES.replace(" ", "  "), "auto", "line 2: expected a word and its numbers, separated by single"),
+        ("20 3\n" + LINES.replace(" ", "\t"), "auto", "line 2: expected a word and its numbers, separated by single"),
+        ("20 3\n" + LINES, "binary", "text, which cannot be read with `format: binary`"),
+    ],
+)
+def test_text_that_is_not_what_it_is_taken_for_is_refused(
+    tmp_path: Path, text: str, file_format: VectorFormat, expected: str
+) -> None:
+    path = tmp_path / "v.vec"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"v.vec: {expected}"):
+        read_vectors(path, file_format)
+
+
+def test_of_a_fasttext_model_the_word_that_is_not_finite_is_told(tmp_path: Path) -> None:
+    model = FastText([["one", "two", "two"]] * 5, vector_size=4, min_count=1, epochs=1, bucket=10)
+    model.wv.vectors_vocab[model.wv.key_to_index["one"]] = np.inf
+    save_facebook_model(model, str(tmp_path / "m.bin"))
+    with pytest.raises(ValueError, match=r"m\.bin: word 2: the vector of 'one' has NaN or infinity"):
+        read_vectors(tmp_path / "m.bin")
