@@ -7,6 +7,7 @@ job's commit mark: without it the other shards do not count. A failure leaves on
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import uuid
@@ -59,6 +60,13 @@ def to_frame(table_name: str, rows: Rows, job_key: str) -> pl.DataFrame:
     return frame.with_columns(pl.lit(job_key).alias(JOB_KEY.name))
 
 
+def parquet_bytes(frame: pl.DataFrame) -> memoryview:
+    """A frame as Parquet. Polars writes to a file by itself and calls a full disk a ComputeError; so it gets none."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getbuffer()
+
+
 class Landing:
     """Reads and writes shards below `root`."""
 
@@ -88,7 +96,7 @@ class Landing:
         temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
         try:
             with open(temporary, "wb") as file:
-                frame.write_parquet(file)
+                file.write(parquet_bytes(frame))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -98,10 +98,10 @@ class _Ledger:
 
     def settle(self, job: Job, outcome: Outcome) -> None:
         record = self._record(job)
-        self.open.pop(job.key, None)
         if not isinstance(outcome, JobError):
             try:
                 self.landing.write(job.key, outcome, record | {"state": "landed"})
+                self.open.pop(job.key, None)
                 self.report(Event("landed", self.batch.name, job.label, job_key=job.key))
                 return
             except JobError as error:
@@ -113,6 +113,7 @@ class _Ledger:
             self.landing.write_failure(job.key, record | {"state": "failed", "error": text})
         except OSError as error:
             text += f" (and the failure could not be recorded: {error.strerror or error})"
+        self.open.pop(job.key, None)
         self.report(Event("failed", self.batch.name, f"{job.label}: {text}", job_key=job.key))
 
     def close(self, error: JobError) -> None:

@@ -17,7 +17,7 @@ import duckdb
 import polars as pl
 
 from compute.errors import UserError
-from compute.landing import Landing
+from compute.landing import Landing, parquet_bytes
 from compute.plugin import Job, canonical_json
 from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
 
@@ -263,9 +263,13 @@ def _register(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> 
         schema=["study", "job_key", "plugin", "label", "config"],
         orient="row",
     )
-    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-        wanted.write_parquet(file.name)
-        _insert_files(connection, "study_jobs", [Path(file.name)])
+    try:
+        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+            file.write(parquet_bytes(wanted))
+            file.flush()
+            _insert_files(connection, "study_jobs", [Path(file.name)])
+    except OSError as error:
+        raise UserError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
 
 
 def _insert_files(connection: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 from compute.execute import Summary, execute
 from compute.landing import Landing
 from compute.plan import Plan
 from compute.plugin import Job
-from compute.runner import Batch, Event
+from compute.runner import Batch, Event, Workplace, run_batch
 from compute.study_file import read_study
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
@@ -20,8 +22,8 @@ STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
 class OneByOne:
     """An executor that runs batches in order and fails the jobs it is told to."""
 
-    def __init__(self, failing: frozenset[str] = frozenset()) -> None:
-        self.failing = failing
+    def __init__(self, failing: frozenset[str] = frozenset(), unheard: frozenset[str] = frozenset()) -> None:
+        self.failing, self.unheard = failing, unheard
         self.queue: deque[Batch] = deque()
         self.ran: list[str] = []
 
@@ -39,6 +41,8 @@ class OneByOne:
             batch = self.queue.popleft()
             self.ran.append(batch.name)
             for job in batch.jobs:
+                if job.label in self.unheard:
+                    continue
                 kind = "failed" if job.label in self.failing else "landed"
                 yield Event(kind, batch.name, job.label, job_key=job.key)
             yield Event("finished", batch.name)
@@ -73,6 +77,31 @@ def test_what_reads_a_failed_job_is_blocked_and_the_rest_runs(tmp_path: Path) ->
     assert [one.label for one in summary.blocked] == ["reader", "reader of reader", "needs broken"]
     assert len(summary.landed) == 2
     assert "p mixed" in ran
+
+
+def test_a_job_of_which_nothing_was_heard_is_not_done(tmp_path: Path) -> None:
+    """A run that ends with work left must not call itself complete."""
+    silent, sound = job("silent"), job("sound")
+    executor = OneByOne(unheard=frozenset({"silent"}))
+    plan = Plan(STUDY, {one.key: one for one in (silent, sound)}, {one.key: "" for one in (silent, sound)})
+    summary = execute(plan, executor, Landing(tmp_path), lambda event: None)  # type: ignore[arg-type]
+    assert not summary.complete
+
+
+def test_a_result_that_cannot_land_fails_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Says:
+        def run(self, jobs: list[Job], context: object) -> Iterator[tuple[Job, dict[str, list[object]]]]:
+            yield from ((one, {"isometry": []}) for one in jobs)
+
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("not an error of the system's")
+
+    monkeypatch.setattr("compute.runner.load_plugin", lambda name: Says())
+    monkeypatch.setattr(Landing, "write", refuse)
+    events: list[Event] = []
+    jobs = job("one"), job("two")
+    run_batch(Batch("b", jobs), Workplace(tmp_path, tmp_path), events.append)
+    assert {event.job_key for event in events if event.kind == "failed"} == {one.key for one in jobs}
 
 
 def test_a_batch_is_visited_once_with_all_its_jobs(tmp_path: Path) -> None:
