@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import os
 import tempfile
 from pathlib import Path
 
 import polars as pl
 
-from compute.embeddings.vectors import Vectors, load_vectors
+from compute.embeddings.vectors import Matrix, Vectors, load_vectors
 
 NO_BREAK_SPACE = "\u00a0"
 
 _ROWS_AT_ONCE = 8_192
 
 
-def write_word2vec_text(vectors: Vectors, path: Path, decimals: int = 6) -> None:
+def write_word2vec_text(vectors: Vectors, path: Path, decimals: int | None = None) -> None:
     """Writes word2vec text (gzipped where `path` ends in `.gz`) that `read_vectors` and gensim can read: a line "words
     dimension", then a word and its d numbers a line. The file appears whole or not at all.
+
+    Without `decimals` there are six, or as many more as give the largest value six digits: vectors may be short.
 
     The format has no quotes: a space inside a word is written as a no-break space, and comes back as one.
 
@@ -30,6 +33,8 @@ def write_word2vec_text(vectors: Vectors, path: Path, decimals: int = 6) -> None
     for word in vectors.words:
         if not word or "\n" in word or "\r" in word:
             raise ValueError(f"{path}: the word {word!r} cannot be written as word2vec text")
+    if decimals is None:
+        decimals = _enough_decimals(vectors.matrix)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -43,6 +48,11 @@ def write_word2vec_text(vectors: Vectors, path: Path, decimals: int = 6) -> None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _enough_decimals(matrix: Matrix) -> int:
+    largest = max(matrix.max(initial=0), -matrix.min(initial=0))
+    return 6 if largest == 0 else max(6, 5 - math.floor(math.log10(largest)))
 
 
 def _write(vectors: Vectors, file: gzip.GzipFile | io.BufferedIOBase, decimals: int) -> None:
