@@ -178,5 +178,5 @@ def _versions() -> str:
 
 def limit_threads(threads: int) -> None:
     """Keep numerical libraries of this process to `threads`; call before they are imported."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
-        os.environ[name] = str(threads)
+    for library in ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "NUMBA_NUM", "POLARS_MAX"):
+        os.environ[f"{library}_THREADS"] = str(threads)

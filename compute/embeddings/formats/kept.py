@@ -47,7 +47,8 @@ class Kept:
         self.counted = "line"
         """What the numbers of places count."""
         self._words: list[str] = []
-        self._matrices: list[Matrix] = []
+        self._matrix = np.empty((0, 0), dtype=np.float32)
+        """The vectors, and room for more. It grows in place where the system can: nothing is held twice."""
         self._seen: set[str] = set()
         self._repeated = 0
         self._malformed = 0
@@ -67,7 +68,26 @@ class Kept:
         """Keep those of `words` that are new, with their vectors [n, d]; `places` are the numbers of their lines."""
         if self._fold is not None:
             words = [self._fold(word) for word in words]
-        room, new = self.room, list[int]()
+        new = self._new(words)
+        matrix = matrix[: len(new)] if new == range(len(new)) else matrix[new]
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(matrix.sum())  # unless a term is not, or it overflows: a quick look
+        if not finite and len(rows := np.flatnonzero(~np.isfinite(matrix).all(axis=1))):
+            row = new[rows[0]]
+            raise ValueError(f"{self.counted} {places[row]}: the vector of {words[row]!r} has NaN or infinity")
+        held = len(self._words)
+        self._words += [words[row] for row in new]
+        if len(self._words) > len(self._matrix):
+            self._matrix.resize((len(self._words) * 5 // 4, matrix.shape[1]), refcheck=False)
+        self._matrix[held : len(self._words)] = matrix
+
+    def _new(self, words: Sequence[str]) -> Sequence[int]:
+        """Which of `words` are kept; they are seen from now on, and those that were before are counted."""
+        room, distinct = self.room, set(words)
+        if len(distinct) == len(words) <= room and self._seen.isdisjoint(distinct):
+            self._seen |= distinct
+            return range(len(words))
+        new = list[int]()
         for row, word in enumerate(words):
             if len(new) >= room:
                 break
@@ -75,14 +95,8 @@ class Kept:
                 self._repeated += 1
                 continue
             self._seen.add(word)
-            self._words.append(word)
             new.append(row)
-        matrix = matrix[: len(new)] if new == list(range(len(new))) else matrix[new]
-        # A sum is finite unless a term is not; float64 does not overflow.
-        if not np.isfinite(matrix.sum(dtype=np.float64)):
-            row = new[np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0]]
-            raise ValueError(f"{self.counted} {places[row]}: the vector of {words[row]!r} has NaN or infinity")
-        self._matrices.append(matrix)
+        return new
 
     def leave_out(self, place: int, why: str) -> None:
         """Count a malformed line."""
@@ -100,7 +114,8 @@ class Kept:
         """What was kept, of a file in that format. Raises ValueError if that is nothing."""
         if not self._words:
             raise ValueError("no words in it")
-        vectors = Vectors(self._words, np.concatenate(self._matrices))
+        self._matrix.resize((len(self._words), self._matrix.shape[1]), refcheck=False)
+        vectors = Vectors(self._words, self._matrix)
         return vectors, Reading(
             file_format, len(self._words), self._repeated, self._malformed, tuple(self._malformed_lines)
         )

@@ -1,20 +1,22 @@
 """word2vec and GloVe text: a line a word, with or without a first line "words dimension".
 
-Parsed by polars in blocks of whole lines. A block in which polars finds anything unusual is read again line by line,
-which is slower and says what is wrong with which line.
+Parsed in blocks of whole lines by compiled code, several blocks at once. A line in which it finds anything unusual is
+read again by Python, which is slower and says what is wrong with it.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 
 from compute.embeddings.formats.kept import Kept
+from compute.embeddings.formats.parsing import THREADS, count_lines, parse_lines
 from compute.embeddings.formats.stream import LONGEST_LINE, Source
 from compute.embeddings.vectors import Matrix
 
@@ -25,11 +27,23 @@ _SAMPLE_LINES = 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class _Lines(NamedTuple):
-    """Whole lines, and the number of the first."""
+class _Block(NamedTuple):
+    """Whole lines, each with a line feed, how many they are, and the number of the first."""
 
     first: int
+    lines: int
     text: bytes
+
+
+class _Parsed(NamedTuple):
+    """What is in some lines, of which `lines` are not blank: words, their vectors [n, d] and places, and the malformed
+    lines, each with its place and what is wrong."""
+
+    lines: int
+    words: list[str]
+    matrix: Matrix
+    places: Sequence[int]
+    malformed: list[tuple[int, str]]
 
 
 def read_text(source: Source, kept: Kept) -> None:
@@ -38,26 +52,28 @@ def read_text(source: Source, kept: Kept) -> None:
     block = next(blocks)
     header = read_header(block.text)
     if header is not None:
-        block = _Lines(2, block.text.partition(b"\n")[2])
+        block = _Block(2, block.lines - 1, block.text.partition(b"\n")[2])
     while not block.text or block.text.isspace():
-        nothing = _Lines(block.first, b"")
+        nothing = _Block(block.first, 0, b"")
         block = next(blocks, nothing)
         if block is nothing:
             raise ValueError(f"line {block.first}: expected a word and its numbers, found the end of the file")
     dimension = _checked_dimension(block, header)
-    lines = _read_block(block, dimension, kept)
-    for block in blocks:
-        if kept.full:
-            break
-        lines += _read_block(block, dimension, kept)
+    lines = 0
+    for parsed in _parsed(chain([block], blocks), dimension, kept):
+        lines += parsed.lines
+        if parsed.words:
+            kept.add(parsed.words, parsed.matrix, parsed.places)
+        for place, why in parsed.malformed:
+            kept.leave_out(place, why)
     kept.check_share(lines)
     if header is not None and not kept.full and lines != header[0]:
         cut_off = " (is it cut off?)" if lines < header[0] else ""
         raise ValueError(f"line 1 promises {header[0]} words, the file has {lines}{cut_off}")
 
 
-def _blocks(source: Source) -> Iterator[_Lines]:
-    """The text in blocks of whole lines."""
+def _blocks(source: Source) -> Iterator[_Block]:
+    """The text in blocks of whole lines, at least one."""
     if source.peek(3) == _BYTE_ORDER_MARK:
         source.read(3)
     number, rest = 1, b""
@@ -68,11 +84,29 @@ def _blocks(source: Source) -> Iterator[_Lines]:
             if len(rest) > LONGEST_LINE:
                 raise ValueError(f"line {number} is longer than {LONGEST_LINE >> 20} MiB: this is no word2vec text")
             continue
-        text, rest = rest + more[:end], more[end:]
-        yield _Lines(number, text)
-        number += text.count(b"\n")
+        text, rest = b"".join((rest, memoryview(more)[:end])), more[end:]
+        yield _Block(number, count := count_lines(text), text)
+        number += count
     if rest or number == 1:
-        yield _Lines(number, rest)
+        yield _Block(number, 1, rest + b"\n")
+
+
+def _parsed(blocks: Iterable[_Block], dimension: int, kept: Kept) -> Iterator[_Parsed]:
+    """The blocks parsed, in order, several at once; no more of them are taken than `kept` may have room for."""
+    ahead: deque[tuple[int, Future[_Parsed]]] = deque()
+    waiting = 0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for block in blocks:
+            ahead.append((block.lines, pool.submit(_parse, block, dimension)))
+            waiting += block.lines
+            while ahead and (len(ahead) > THREADS or waiting >= kept.room):
+                count, parsed = ahead.popleft()
+                waiting -= count
+                yield parsed.result()
+            if kept.full:
+                return
+        for _, parsed in ahead:
+            yield parsed.result()
 
 
 def read_header(text: bytes) -> tuple[int, int] | None:
@@ -83,7 +117,7 @@ def read_header(text: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _checked_dimension(block: _Lines, header: tuple[int, int] | None) -> int:
+def _checked_dimension(block: _Block, header: tuple[int, int] | None) -> int:
     """How many numbers most of the first lines end with.
 
     Raises:
@@ -107,58 +141,36 @@ def _checked_dimension(block: _Lines, header: tuple[int, int] | None) -> int:
     return dimension
 
 
-def _read_block(block: _Lines, dimension: int, kept: Kept) -> int:
-    """Add what is in a block; the number of its lines, malformed ones counted and blank ones not."""
-    if not block.text or block.text.isspace():
-        return 0
-    text = block.text
-    if text.endswith((b" ", b" \n")):
-        text = text.replace(b" \n", b"\n").removesuffix(b" ")  # as word2vec and fastText end their lines
-    parsed = _parsed_at_once(text, dimension)
-    if parsed is None:
-        return _read_line_by_line(block, dimension, kept)
-    words, matrix = parsed
-    kept.add(words, matrix, range(block.first, block.first + len(words)))
-    return len(words)
-
-
-def _parsed_at_once(text: bytes, dimension: int) -> tuple[list[str], Matrix] | None:
-    """Words and vectors [n, d] of a block in which every line is a word and d numbers, with d single spaces; None if
-    it may not be one."""
-    if text.startswith(_BYTE_ORDER_MARK):
-        return None  # part of a word here, and polars would drop it
-    schema: dict[str, type[pl.DataType]] = {"word": pl.String} | {f"x{i}": pl.Float32 for i in range(dimension)}
-    try:
-        table = pl.read_csv(text, has_header=False, separator=" ", quote_char=None, schema=schema)
-    except pl.exceptions.PolarsError:
-        return None
-    words, numbers = table.get_column("word"), table.drop("word")
-    if words.null_count() or any(column.null_count() for column in numbers.iter_columns()):
-        return None
-    return words.to_list(), numbers.to_numpy(order="c")
-
-
-def _read_line_by_line(block: _Lines, dimension: int, kept: Kept) -> int:
-    words: list[str] = []
-    rows: list[list[float]] = []
-    places: list[int] = []
-    lines = 0
-    for number, line in enumerate(block.text.split(b"\n"), start=block.first):
-        line = _stripped(line)
-        if not line:
-            continue
-        lines += 1
+def _parse(block: _Block, dimension: int) -> _Parsed:
+    """All lines of a block, the odd ones by Python, one by one."""
+    matrix = np.empty((block.lines, dimension), dtype=np.float32)
+    spans, odd = parse_lines(block.text, matrix)
+    if not odd:
         try:
-            word, row = _word_and_numbers(line, dimension)
+            words = [block.text[start:end].decode() for start, end in spans]
+        except UnicodeDecodeError:
+            pass
+        else:
+            return _Parsed(block.lines, words, matrix, range(block.first, block.first + block.lines), [])
+    words, rows, blank = list[str](), list[int](), 0
+    malformed = list[tuple[int, str]]()
+    for row, (start, end) in enumerate(spans):
+        try:
+            if end > 0:
+                word = _decoded(block.text[start:end])
+            elif line := _stripped(block.text[start:-end]):
+                word, numbers = _word_and_numbers(line, dimension)
+                with np.errstate(over="ignore"):  # infinity is refused later
+                    matrix[row] = numbers
+            else:
+                blank += 1
+                continue
         except ValueError as error:
-            kept.leave_out(number, str(error))
+            malformed.append((block.first + row, str(error)))
             continue
         words.append(word)
         rows.append(row)
-        places.append(number)
-    if words:
-        kept.add(words, np.array(rows, dtype=np.float32), places)
-    return lines
+    return _Parsed(block.lines - blank, words, matrix[rows], [block.first + row for row in rows], malformed)
 
 
 def _stripped(line: bytes) -> bytes:
@@ -179,7 +191,12 @@ def _word_and_numbers(line: bytes, dimension: int) -> tuple[str, list[float]]:
     before, _, last = encoded.rpartition(b" ")
     if before and NUMBER.fullmatch(last):
         raise ValueError(f"expected {dimension} numbers, found {dimension + 1} or more")
+    return _decoded(encoded), [float(field) for field in fields]
+
+
+def _decoded(word: bytes) -> str:
+    """Raises ValueError if it is not UTF-8."""
     try:
-        return encoded.decode("utf-8"), [float(field) for field in fields]
+        return word.decode()
     except UnicodeDecodeError:
         raise ValueError("the word is not UTF-8") from None
