@@ -66,10 +66,55 @@ def methods(answers: Answers, study: Study) -> Section:
                 sql=pairs.sql,
             )
         )
+    blocks += _flaws(answers)
     lead = (
         "MAP is the mean reciprocal rank of the right translation; 1 is perfect. A failure is a cosine MAP below 0.05.",
     )
     return Section("methods", title, lead, tuple(blocks))
+
+
+def _flaws(answers: Answers) -> list[Block]:
+    """What is wrong with the test dictionaries, and MAP with and without the rows it is wrong with."""
+    flaws, scores = answers["bli_flaws"], answers["bli_clean"]
+    title, kinds = "Flaws of the test dictionaries", ("n_leaked", "n_duplicate", "n_identical")
+    if not any(row[kind] for row in flaws.rows for kind in kinds):
+        return [Block(title, "No test pair was trained on, stands twice, or is one word twice.", sql=flaws.sql)]
+    counts = (
+        Column("pair", pair_name, numeric=False),
+        Column("training pairs", lambda row: sized(row["dictionary_size"])),
+        number("n_rows", "rows", printed.count),
+        number("n_leaked", "trained on", printed.count),
+        number("n_duplicate", "repeated", printed.count),
+        number("n_identical", "identical words", printed.count),
+        number("n_clean", "clean rows", printed.count),
+    )
+    means = (
+        Column("method, training pairs", _entry, numeric=False),
+        number("n_pairs", "pairs", printed.count),
+        number("map", "all rows", printed.share),
+        number("clean_map", "clean rows", printed.share),
+    )
+    blocks = []
+    for label, rows in slices(flaws.rows, "variant", "vectors"):
+        blocks.append(
+            Block(
+                titled(title, label),
+                "Test rows that are in the training dictionary too, that repeat an earlier row, or whose two words are "
+                "the same string; a row may be several.",
+                folded_tables=(table("Rows by pair of languages", counts, rows),),
+                sql=flaws.sql,
+            )
+        )
+    for label, rows in slices(scores.rows, "variant", "vectors"):
+        blocks.append(
+            Block(
+                titled("Mean MAP with and without flawed rows", label),
+                "Methods that learn from more pairs have fewer clean rows: only the two columns of a row compare.",
+                tables=tuple(table(name, means, members) for name, members in grouped(rows, "retrieval").items()),
+                sql=scores.sql,
+            )
+        )
+    return blocks
 
 
 def _scope_in_words(scope: str, rows: Sequence[Row]) -> str:
@@ -128,10 +173,7 @@ def downstream(answers: Answers, study: Study) -> Section:
         return Section("downstream", title, (why,))
     blocks = []
     for label, rows in slices(scores.rows, "variant", "vectors"):
-        tables = [
-            _score_table(f"{task}, {classifier}, {metric}", members)
-            for (task, classifier, metric), members in _by_measure(rows).items()
-        ]
+        tables = [_score_table(", ".join(measure), members) for measure, members in _by_measure(rows).items()]
         note = "Rows: method and its training pairs; columns: trained in the first language, tested in the second."
         blocks.append(Block(titled("Scores", label), note, tables=tuple(tables), sql=scores.sql))
     columns = (
@@ -162,10 +204,12 @@ def downstream(answers: Answers, study: Study) -> Section:
     return Section("downstream", title, (), tuple(blocks))
 
 
-def _by_measure(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+def _by_measure(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
+    """What is comparable: a task on one collection, by one classifier, in one metric."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["task"], row["classifier"] or "–", row["metric"]), []).append(row)
+        of_task = (row["task"], row["collection"]) if row["collection"] else (row["task"],)
+        groups.setdefault((*of_task, row["classifier"] or "–", row["metric"]), []).append(row)
     return groups
 
 

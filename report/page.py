@@ -34,6 +34,8 @@ QUESTIONS = (
     "bli_cells",
     "bli_method_pairs",
     "bli_pairs",
+    "bli_flaws",
+    "bli_clean",
     "downstream",
     "bli_downstream",
     "downstream_points",

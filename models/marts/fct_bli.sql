@@ -15,7 +15,10 @@ test_rows as (
         study_jobs.study,
         studies.origin,
         bli_ranks.*,
-        unnest(case when bli_ranks.is_excluded_when_clean then [false] else [false, true] end) as clean
+        unnest(case
+            when bli_ranks.is_leaked or bli_ranks.is_duplicate or bli_ranks.is_identical then [false]
+            else [false, true]
+        end) as clean
     from bli_ranks
     inner join study_jobs on bli_ranks.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study
@@ -39,7 +42,10 @@ words as (
         min(rank) as best_rank,
         sum(1 / rank) as sum_reciprocal_rank,
         count(*) as n_rows,
-        count(rank) as n_covered
+        count(rank) as n_covered,
+        count_if(is_leaked) as n_leaked,
+        count_if(is_duplicate) as n_duplicate,
+        count_if(is_identical) as n_identical
     from test_rows
     group by all
 ),
@@ -66,7 +72,10 @@ mapped as (
         cast(sum(n_rows) as bigint) as n_queries,
         count(*) as n_words,
         cast(sum(n_rows - n_covered) as bigint) as n_oov,
-        sum(n_covered) / sum(n_rows) as coverage
+        sum(n_covered) / sum(n_rows) as coverage,
+        cast(sum(n_leaked) as bigint) as n_leaked,
+        cast(sum(n_duplicate) as bigint) as n_duplicate,
+        cast(sum(n_identical) as bigint) as n_identical
     from words
     group by all
 ),

@@ -18,9 +18,9 @@ final as (
         query,
         gold,
         rank,
-        coalesce(is_leaked, false)
-        or coalesce(is_duplicate, false)
-        or coalesce(is_identical, false) as is_excluded_when_clean
+        coalesce(is_leaked, false) as is_leaked,
+        coalesce(is_duplicate, false) as is_duplicate,
+        coalesce(is_identical, false) as is_identical
     from bli_ranks
 )
 

@@ -66,7 +66,7 @@ def _everything(raw: RawRows) -> None:
     for method, size, quality in (("PROC", 100, 3), ("PROC", 300, 2), ("RCSLS", 300, 1), ("VECMAP", 0, 40)):
         for source_language, target_language in pairs:
             keys = {
-                "method": method, "variant": "default", "vectors": "tiny@1", "source_language": source_language,
+                "method": method, "variant": "default", "vectors": "small@1", "source_language": source_language,
                 "target_language": target_language, "dictionary_size": size, "seed": 0,
             }  # fmt: skip
             key = raw.job(EVERYTHING, "bli", **keys)
@@ -74,15 +74,17 @@ def _everything(raw: RawRows) -> None:
                 for row in range(5):
                     raw.add(
                         "bli_ranks", job_key=key, **keys, retrieval=retrieval, pair_number=row, concept_id=f"c{row}",
-                        query=f"q{row}", gold=f"g{row}", rank=quality + draw.randrange(3), is_leaked=False,
-                        is_duplicate=False, is_identical=False,
+                        query=f"q{row}", gold=f"g{row}", rank=quality + draw.randrange(3),
+                        is_leaked=row < 2, is_duplicate=row == 1, is_identical=False,
                     )  # fmt: skip
-            key = raw.job(EVERYTHING, "cldc", **keys)
-            for row in range(10):
-                raw.add(
-                    "downstream_items", job_key=key, **keys, task="cldc", classifier="cnn", item_id=f"d{row}",
-                    gold="x" if row % 2 else "y", prediction="x" if draw.random() < 1 / quality else "y",
-                )  # fmt: skip
+            for collection in ("news", "talks"):
+                key = raw.job(EVERYTHING, "cldc", **keys, collection=collection)
+                for row in range(10):
+                    raw.add(
+                        "downstream_items", job_key=key, **keys, task="cldc", collection=collection, classifier="cnn",
+                        item_id=f"d{row}", gold="x" if row % 2 else "y",
+                        prediction="x" if draw.random() < 1 / quality else "y",
+                    )  # fmt: skip
 
 
 def reported_rows() -> RawRows:

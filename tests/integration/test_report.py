@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from compute.errors import UserError
+from report import printed
 from report.afterword import afterword
 from report.page import SECTIONS, write_report
 from report.printed import signed
@@ -262,9 +263,35 @@ def test_methods_stand_as_papers_print_them(pages: dict[str, Page]) -> None:
     table = {line[0]: line[1:] for line in lines[1:4]}
     assert list(table) == ["RCSLS", "PROC", "VECMAP"]  # the best first
     assert table["RCSLS"][0] == "–" and table["VECMAP"][2].endswith(" (6)")  # failed on all pairs
-    assert "cldc, cnn, micro_f1" in page.text["downstream"]
     assert "Correlation with MAP" in page.text["downstream"]
     assert "no downstream task" in pages[EMBEDDINGS_ONLY].text["downstream"]
+
+
+def test_flaws_of_dictionaries_and_map_without_them(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    assert ["de → en", "100", "5", "2", "1", "0", "3"] in page.table_rows["methods"]
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        both = connection.execute(
+            "select avg(map) filter (not clean), avg(map) filter (clean) from marts.fct_bli "
+            "where study = ? and method = 'RCSLS' and retrieval = 'csls'",
+            [EVERYTHING],
+        ).fetchone()
+    assert both is not None
+    assert ["RCSLS, 300", "6", *map(printed.share, both)] in page.table_rows["methods"]
+    assert "No test pair was trained on" in pages[EMBEDDINGS_ONLY].text["methods"]
+
+
+def test_scores_on_two_collections_stand_in_two_tables(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        for collection in ("news", "talks"):
+            rows = connection.execute(
+                "select source_language || ' → ' || target_language, score from marts.fct_downstream "
+                "where study = ? and collection = ? and metric = 'micro_f1' and method = 'RCSLS' order by 1",
+                [EVERYTHING, collection],
+            ).fetchall()
+            assert f"cldc, {collection}, cnn, micro_f1" in page.text["downstream"]
+            assert ["RCSLS, 300", *(printed.share(score) for _, score in rows)] in page.table_rows["downstream"]
 
 
 def test_a_method_run_on_fewer_pairs_does_not_win_by_it(pages: dict[str, Page]) -> None:

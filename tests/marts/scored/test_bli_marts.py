@@ -48,6 +48,10 @@ def test_bli(warehouse: Path, ranks: dict[Key, list[Row]]) -> None:
         assert row["n_words"] == len({r["query"] for r in test})
         assert row["n_oov"] == len(test) - len(covered)
         assert row["coverage"] == pytest.approx(len(covered) / len(test))
+        flaws = ("is_leaked", "is_duplicate", "is_identical")
+        assert [row[f"n_{flaw.removeprefix('is_')}"] for flaw in flaws] == [
+            0 if row["clean"] else sum(r[flaw] for r in ranks[key]) for flaw in flaws
+        ]
         cosine = [
             r for r in ranks[(*key[:2], "cosine", *key[3:])]
             if not (row["clean"] and (r["is_leaked"] or r["is_duplicate"]))
