@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import re
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 from compute.catalog import CataloguedFile, fetch, find
 from compute.names import UnknownName
 
-TOKEN = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
-"""Letters, with single hyphens or apostrophes between them; numbers and punctuation are left out."""
+_LETTER = r"[^\W\d_]"
 
 SHORTEST_VERSE = 3
 """Tokens: shorter verses are dropped, there being next to no context in them."""
@@ -53,7 +54,22 @@ def lower_case(text: str, language: str) -> str:
 
 def tokens(text: str, language: str) -> list[str]:
     """The words of a text in lower case, in order."""
-    return TOKEN.findall(lower_case(text, language))
+    return words_in(lower_case(text, language))
+
+
+def words_in(text: str) -> list[str]:
+    """The words of a text in order: letters with their combining marks (a Hindi word is torn without), and single
+    hyphens or apostrophes between them; numbers and punctuation are left out."""
+    return _word().findall(text)
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """Made on first use: to look up 65,536 characters would slow down every start."""
+    # Joiners stand within words as marks do (Unicode Standard Annex 29, rule WB4).
+    marks = "".join(char for char in map(chr, range(0x10000)) if unicodedata.category(char).startswith("M"))
+    part = rf"{_LETTER}(?:{_LETTER}|[{marks}\u200c\u200d])*"
+    return re.compile(rf"{part}(?:[-'’]{part})*")
 
 
 def bible_file(language: str) -> CataloguedFile:

@@ -18,7 +18,7 @@ class ClassifyDocuments(DownstreamPlugin):
     given to the right one."""
 
     name = "cldc"
-    version = "1"
+    version = "2"
 
     def rows(
         self, pair: MappedPair, collection: Collection, classifier: Classifier, seed: int, device: str

@@ -18,7 +18,7 @@ class RetrieveDocuments(DownstreamPlugin):
     the best scored one as prediction (of equal ones the first; none if all are equal)."""
 
     name = "clir"
-    version = "1"
+    version = "2"
 
     def rows(
         self, pair: MappedPair, collection: Collection, classifier: Classifier, seed: int, device: str

@@ -46,7 +46,7 @@ class TrainVectors(Plugin):
     """
 
     name = "vectors"
-    version = "2"
+    version = "3"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.embeddings is None:

@@ -18,7 +18,7 @@ class InferRelations(DownstreamPlugin):
     given to the right one."""
 
     name = "xnli"
-    version = "1"
+    version = "2"
     seconds = 600.0
 
     def rows(

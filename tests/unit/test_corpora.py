@@ -11,6 +11,7 @@ import pytest
 from compute.catalog import CataloguedFile
 from compute.embeddings import corpora
 from compute.embeddings.corpora import BIBLES, LONGEST_SENTENCE, TextFile, bible_file, bible_verses, lower_case, tokens
+from compute.embeddings.downstream.texts import words_of
 from compute.names import UnknownName
 
 
@@ -19,6 +20,13 @@ def test_tokens_are_words_in_lower_case() -> None:
         "don't", "well-known", "räder", "aujourd’hui", "x", "y", "nd", "ёж",
     ]  # fmt: skip
     assert tokens("- ' 1 2", "en") == []
+
+
+def test_marks_and_joiners_do_not_tear_words() -> None:
+    assert tokens("पैंथर्स की रक्षा ने 308 अंक दिये।", "hi") == ["पैंथर्स", "की", "रक्षा", "ने", "अंक", "दिये"]
+    assert tokens("فَهِمَ می\u200cخواهم", "fa") == ["فَهِمَ", "می\u200cخواهم"]
+    assert tokens("un Ma\u0308dchen\u0308-x", "de") == ["un", "ma\u0308dchen\u0308-x"]
+    assert words_of("हिन्दी में", "hi", lower_case=False) == ["हिन्दी", "में"]
 
 
 def test_turkish_has_two_letters_i() -> None:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.embeddings.corpora import TOKEN, tokens
+from compute.embeddings.corpora import tokens, words_in
 from compute.embeddings.vectors import Matrix, Vectors, unit_rows
 
 
 def words_of(text: str, language: str, lower_case: bool) -> list[str]:
-    """The words of a text in order: letters, with single hyphens or apostrophes between them.
+    """The words of a text in order, as `compute.embeddings.corpora.words_in` tells them apart.
 
     Args:
         language: decides how letters are lower-cased.
         lower_case: as the vectors' words are.
     """
-    return tokens(text, language) if lower_case else TOKEN.findall(text)
+    return tokens(text, language) if lower_case else words_in(text)
 
 
 @dataclass(frozen=True)
