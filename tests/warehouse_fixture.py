@@ -64,15 +64,16 @@ class RawRows:
         """A language model."""
         self.add("models", model=model, family=family, parameters=parameters)
 
-    def job(self, study: str, plugin: str, ran: bool = True, **config: Any) -> str:
-        """A job that `study` asks for, landed unless it has not run; returns its key. Same configuration, same job."""
+    def job(self, study: str, plugin: str, ran: bool = True, state: str = "landed", **config: Any) -> str:
+        """A job that `study` asks for, landed unless it failed or has not run; returns its key. Same configuration,
+        same job."""
         key = _digest(plugin, config)
         if (study, key) not in self._asked:
             self._asked.add((study, key))
             self.add("study_jobs", study=study, job_key=key, plugin=plugin, config=config, label=f"{plugin} job")
         if ran and key not in self._jobs:
             self._jobs.add(key)
-            self.add("jobs", job_key=key, plugin=plugin, config=config, state="landed", attempts=1)
+            self.add("jobs", job_key=key, plugin=plugin, config=config, state=state, attempts=1)
         return key
 
     def scores(

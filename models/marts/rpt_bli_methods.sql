@@ -2,14 +2,60 @@ with bli_means as (
     select * from {{ ref('int_bli_means') }}
 ),
 
+failed_mappings as (
+    select * from {{ ref('stg_failed_mappings') }}
+),
+
 {%- set table_of = "study, variant, vector_set, retrieval" %}
+
+-- A run that ended in an error has no ranks, and is a failure all the same.
+runs as (
+    select
+        {{ table_of }},
+        method,
+        dictionary_size,
+        source_language,
+        target_language,
+        origin,
+        map,
+        coalesce(is_failure, map is null) as is_failure
+    from bli_means
+    union all
+    select distinct
+        study,
+        variant,
+        split_part(vectors, '@', 1) as vector_set,
+        unnest(['cosine', 'csls']) as retrieval,
+        method,
+        dictionary_size,
+        source_language,
+        target_language,
+        'computed' as origin,
+        cast(null as double) as map,
+        true as is_failure
+    from failed_mappings
+),
+
+attempted as (
+    select
+        {{ table_of }},
+        method,
+        dictionary_size,
+        source_language,
+        target_language,
+        any_value(origin) as origin,
+        any_value(map) as map,
+        bool_or(is_failure) as is_failure
+    from runs
+    group by all
+),
 
 -- A method without a dictionary competes at every size, and its own row stands beside the largest.
 compared as (
     select
         *,
         max(dictionary_size) over (partition by {{ table_of }}) as largest_size
-    from bli_means
+    from attempted
 ),
 
 sizes as (
@@ -31,7 +77,7 @@ entrants as (
         compared.dictionary_size,
         compared.source_language,
         compared.target_language,
-        coalesce(compared.is_failure, compared.map is null) as is_failure,
+        compared.is_failure,
         count(distinct row(compared.method, compared.dictionary_size)) over (
             partition by compared.study, compared.variant, compared.vector_set, compared.retrieval, sizes.size
         ) as n_entrants

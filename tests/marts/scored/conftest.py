@@ -15,6 +15,7 @@ from tests.marts.scored.rows import (
     TARGETS,
     Key,
     Row,
+    add_errors,
     add_grid,
     add_holes,
     add_import,
@@ -37,6 +38,7 @@ def raw() -> RawRows:
     add_holes(rows)
     add_import(rows)
     add_words(rows, rng)
+    add_errors(rows)
     return rows
 
 

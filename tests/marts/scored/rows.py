@@ -125,6 +125,27 @@ def add_words(raw: RawRows, rng: np.random.Generator) -> None:
                 )  # fmt: skip
 
 
+def add_errors(raw: RawRows) -> None:
+    """ICP ended in an error on one pair, and on another with one of two seeds; PROC did not."""
+    raw.study("errors")
+    for method, target, seed, ended in (
+        ("PROC", "de", 1, True), ("PROC", "fr", 1, True), ("ICP", "de", 1, True), ("ICP", "de", 2, False),
+        ("ICP", "fr", 1, False), ("ICP", "fr", 2, False), ("ICP", "ru", 1, True),
+    ):  # fmt: skip
+        keys: dict[str, Any] = {
+            "method": method, "variant": "default", "vectors": "own@f00", "source_language": "en",
+            "target_language": target, "dictionary_size": 500 if method == "PROC" else 0, "seed": seed,
+        }  # fmt: skip
+        raw.job("errors", "mapping", state="landed" if ended else "failed", **keys)
+        if ended:
+            key = raw.job("errors", "bli", **keys)
+            for retrieval in ("cosine", "csls"):
+                raw.add(
+                    "bli_ranks", job_key=key, **keys, retrieval=retrieval, pair_number=0, concept_id="c0", query="w",
+                    gold="g", rank=2.0, is_leaked=False, is_duplicate=False, is_identical=False,
+                )  # fmt: skip
+
+
 def _add_ranks(
     raw: RawRows, rng: np.random.Generator, method: str, size: int, scale: int, source: str, target: str
 ) -> None:

@@ -20,7 +20,8 @@ def ranks(raw: RawRows) -> dict[Key, list[Row]]:
     found = defaultdict(list)
     for row in raw.rows["bli_ranks"]:
         key = (row["method"], row["dictionary_size"], row["retrieval"], row["source_language"], row["target_language"])
-        found[key].append(row)
+        if row["vectors"] == "web@f00":
+            found[key].append(row)
     return found
 
 
@@ -75,6 +76,16 @@ def test_bli_methods(warehouse: Path, ranks: dict[Key, list[Row]]) -> None:
         expected = mean_or_none(_map(ranks[row["method"], size, retrieval, *pair]) for pair in kept)
         assert row["mean_map"] == pytest.approx(expected)
         assert row["vectors"] == "web"
+
+
+def test_a_mapping_that_ended_in_an_error_is_a_failure(warehouse: Path) -> None:
+    rows = query(warehouse, "select * from marts.rpt_bli_methods where study = 'errors' and scope = 'all'")
+    found = {(row["method"], row["retrieval"]): (row["n_pairs"], row["n_failures"], row["mean_map"]) for row in rows}
+    assert len(rows) == len(found) == 4
+    for retrieval in ("cosine", "csls"):
+        assert found["ICP", retrieval] == (3, 2, 0.5)
+        assert found["PROC", retrieval] == (2, 0, 0.5)
+    assert not query(warehouse, "select * from marts.rpt_bli_methods where study = 'errors' and scope = 'common'")
 
 
 def test_language_pairs_and_their_correlations(warehouse: Path, raw: RawRows, ranks: dict[Key, list[Row]]) -> None:
