@@ -100,39 +100,6 @@ def test_words_of_odd_white_space_are_whole_at_once_and_line_by_line(tmp_path: P
     np.testing.assert_array_equal(regular.matrix[:, 1], np.arange(len(ODD_SPACE), dtype=np.float32) + 0.25)
 
 
-FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
-DECIMALS = st.from_regex(r"[-+]?([0-9]{1,24}(\.[0-9]{0,24})?|\.[0-9]{1,24})([eE][-+]?[0-9]{1,2})?", fullmatch=True)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    numbers=st.lists(
-        st.one_of(
-            FLOATS.flatmap(lambda x: st.sampled_from([repr(x), f"{x:.5g}", f"{x:.6f}", f"{x:.17g}", f"{x:+.3e}"])),
-            DECIMALS,
-        ).filter(lambda text: abs(float(text)) < 3e38),
-        min_size=30,
-        max_size=30,
-    )
-)
-def test_numbers_are_pythons_rounded_to_float32(numbers: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
-    # as gensim reads them, too
-    text = "".join(f"w{i} {number}\n" for i, number in enumerate(numbers))
-    found = read(text_file(tmp_path_factory.mktemp("numbers"), text)).matrix[:, 0]
-    with np.errstate(under="ignore"):
-        expected = np.array([float(number) for number in numbers]).astype(np.float32)
-    np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
-
-
-def test_numbers_halfway_between_two_floats_are_rounded_as_python_does(tmp_path: Path) -> None:
-    below = np.random.default_rng(0).uniform(0.1, 1, 500).astype(np.float32)
-    halfway = (below.astype(np.float64) + np.nextafter(below, np.float32(2)).astype(np.float64)) / 2
-    numbers = [f"{x:.{digits}f}" for x in halfway for digits in (16, 17, 18)]  # more than 53 bits hold
-    text = "".join(f"w{i} {number}\n" for i, number in enumerate(numbers))
-    found = read(text_file(tmp_path, text)).matrix[:, 0]
-    np.testing.assert_array_equal(found, np.array([float(number) for number in numbers]).astype(np.float32))
-
-
 @pytest.mark.parametrize(
     "content",
     [

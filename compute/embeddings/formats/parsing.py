@@ -5,6 +5,7 @@ Only what cannot be got wrong is decided here; any other line is left for Python
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -33,7 +34,19 @@ of 2^-53 each."""
 _Text = numba.types.Array(numba.uint8, 1, "C", readonly=True)
 
 
-@numba.njit(numba.int64(_Text, numba.float32[:, ::1], numba.int64[:, ::1]), nogil=True, cache=True)
+def _compiled(signature: Any) -> Callable[[Any], Any]:
+    """Compiled once a machine, or once a process where neither this folder nor the user's cache can be written to."""
+
+    def compile_function(function: Any) -> Any:
+        try:
+            return numba.njit(signature, nogil=True, cache=True)(function)
+        except RuntimeError:
+            return numba.njit(signature, nogil=True)(function)
+
+    return compile_function
+
+
+@_compiled(numba.int64(_Text, numba.float32[:, ::1], numba.int64[:, ::1]))
 def _parse(text: Any, matrix: Any, spans: Any) -> Any:
     position = row = odd = 0
     while position < len(text):
@@ -116,7 +129,7 @@ def _parse(text: Any, matrix: Any, spans: Any) -> Any:
     return odd
 
 
-@numba.njit(numba.int64(_Text), nogil=True, cache=True)
+@_compiled(numba.int64(_Text))
 def _count(text: Any) -> Any:
     newlines = 0
     for byte in text:
