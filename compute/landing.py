@@ -120,9 +120,12 @@ class Landing:
         return {name.removesuffix(".parquet") for name in names if name.endswith(".parquet") and name[0] != "."}
 
     def records(self, job_keys: Iterable[str], table: str = "jobs") -> list[dict[str, Any]]:
-        """The `jobs` (or `failures`) records of some keys."""
+        """The `jobs` (or `failures`) records of some keys, without those whose file is damaged or gone."""
         paths = [self.shard(table, key) for key in job_keys]
-        return pl.read_parquet(paths).to_dicts() if paths else []
+        try:
+            return pl.read_parquet(paths).to_dicts() if paths else []
+        except (pl.exceptions.PolarsError, OSError):
+            return [row for path in paths for row in _rows_of(path)]
 
     def retract(self, job_key: str) -> None:
         """Withdraw a job whose shards are damaged: without its commit mark it runs again."""
@@ -132,6 +135,13 @@ class Landing:
         """Remove temporary files that a killed run left; call it while no run is writing."""
         for leftover in self.root.glob("*/.*.tmp"):
             leftover.unlink(missing_ok=True)
+
+
+def _rows_of(path: Path) -> list[dict[str, Any]]:
+    try:
+        return pl.read_parquet(path).to_dicts()
+    except (pl.exceptions.PolarsError, OSError):
+        return []
 
 
 def _record_frame(record: Mapping[str, Any], counts: Mapping[str, int]) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ from compute.landing import Landing
 from compute.names import UnknownName
 from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin
 
+_DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 _RECORDED_LIBRARIES = ("torch", "transformers", "peft", "gensim", "numpy", "polars")
 
 
@@ -144,9 +146,11 @@ class _Ledger:
 
 
 def _as_job_error(error: Exception, root: Path) -> JobError:
-    """A defect as one line; its traceback goes to `<landing>/errors.log`."""
+    """A defect as one line, unless the disk is to blame; its traceback goes to `<landing>/errors.log`."""
     if isinstance(error, JobError | UserError | UnknownName):
         return JobError(str(error))
+    if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
+        return JobError(f"{error.filename or 'the disk'}: cannot be written: {error.strerror}")
     try:
         with open(root / "errors.log", "a", encoding="utf-8") as log:
             log.write(f"{datetime.now(UTC).isoformat()}\n{traceback.format_exc()}\n")

@@ -288,13 +288,11 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, table: str, paths: Sequ
 
 def _readable_records(landing: Landing, keys: Iterable[str]) -> list[dict[str, Any]]:
     keys = list(keys)
-    try:
-        return landing.records(keys)
-    except (pl.exceptions.PolarsError, OSError):
-        bad = [key for key in keys if not _is_readable(landing.shard("jobs", key), 1)]
-        if not bad:
-            raise
-        raise _DamagedShardsError(bad) from None
+    records = landing.records(keys)
+    damaged = set(keys) - {record["job_key"] for record in records}
+    if damaged:
+        raise _DamagedShardsError(sorted(damaged))
+    return records
 
 
 def _count_rows(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:

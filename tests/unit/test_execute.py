@@ -104,6 +104,20 @@ def test_a_result_that_cannot_land_fails_its_job(tmp_path: Path, monkeypatch: py
     assert {event.job_key for event in events if event.kind == "failed"} == {one.key for one in jobs}
 
 
+def test_a_folder_that_refuses_is_no_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Writes:
+        def run(self, jobs: list[Job], context: object) -> Iterator[tuple[Job, dict[str, list[object]]]]:
+            raise OSError(30, "Read-only file system", "artifacts/.staged")
+
+    monkeypatch.setattr("compute.runner.load_plugin", lambda name: Writes())
+    events: list[Event] = []
+    run_batch(Batch("b", (job("one"),)), Workplace(tmp_path, tmp_path), events.append)
+    assert [event.text for event in events if event.kind == "failed"] == [
+        "one: artifacts/.staged: cannot be written: Read-only file system"
+    ]
+    assert not (tmp_path / "errors.log").exists()
+
+
 def test_a_batch_is_visited_once_with_all_its_jobs(tmp_path: Path) -> None:
     train = job("train", batch="visit")
     scores = [job(f"score {number}", train, batch="visit") for number in range(3)]

@@ -82,6 +82,20 @@ def test_nothing_is_pending_when_all_has_landed(tiny: Study, tmp_path: Path) -> 
     assert not plan_after_landing_all(tiny, tiny, tmp_path).pending
 
 
+def test_a_damaged_record_does_not_stop_a_plan(tiny: Study, tmp_path: Path) -> None:
+    """Records only say why a job runs: of one that a full disk or a crash has cut, nothing is said."""
+    landing = Landing(tmp_path / "landing")
+    first, second, third, *_ = study_jobs(tiny).values()
+    for job in (first, second):
+        land(job, landing)
+    landing.write_failure(third.key, {"job_key": third.key, "state": "failed", "error": "x", "attempts": 1})
+    for path in (landing.shard("jobs", first.key), landing.shard("failures", third.key)):
+        path.write_bytes(path.read_bytes()[:100])
+    plan = make_plan(tiny, landing, ArtifactStore(tmp_path / "artifacts"), set())
+    assert plan.pending[third.key] == "not computed yet"
+    assert [record["job_key"] for record in landing.records([first.key, second.key])] == [second.key]
+
+
 def test_a_lora_setting_recomputes_adapters_and_their_scores_only(tiny: Study, tmp_path: Path) -> None:
     after = changed(tiny, lora=tiny.lora.model_dump() | {"learning_rate": 0.5})
     plan = plan_after_landing_all(tiny, after, tmp_path)
