@@ -68,7 +68,8 @@ def methods(answers: Answers, study: Study) -> Section:
         )
     blocks += _flaws(answers)
     lead = (
-        "MAP is the mean reciprocal rank of the right translation; 1 is perfect. A failure is a cosine MAP below 0.05.",
+        "MAP is the mean reciprocal rank of the right translation; 1 is perfect. A failure is a cosine MAP below 0.05, "
+        "or a run that ended in an error and has none.",
     )
     return Section("methods", title, lead, tuple(blocks))
 
@@ -142,9 +143,11 @@ def _size_table(caption: str, rows: Sequence[Row]) -> Table:
 
 
 def _mean(row: Row | None) -> Cell:
-    if row is None or row["mean_map"] is None:
+    if row is None:
         return Cell("–", missing=True)
     failures = f" ({row['n_failures']})" if row["n_failures"] else ""
+    if row["mean_map"] is None:
+        return Cell(f"–{failures}", missing=True)
     return Cell(printed.share(row["mean_map"]) + failures)
 
 

@@ -128,7 +128,7 @@ final as (
         retrieval,
         scope,
         avg(map) as mean_map,
-        count(*) as n_pairs,
+        count(map) as n_pairs,
         count(*) filter (where is_failure) as n_failures
     from scoped
     group by all

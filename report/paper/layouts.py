@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from report import printed
 from report.paper.columns import as_printed, heading, is_number
-from report.paper.paper_table import PaperTable
+from report.paper.paper_table import ABSENT, PaperTable
 
 Row = Mapping[str, Any]
 
@@ -184,10 +184,10 @@ def _score(row: Row) -> str | None:
 
 
 def _mean_map(row: Row) -> str | None:
-    if row["mean_map"] is None:
-        return None
     failures = f" ({printed.count(row['n_failures'])})" if row["n_failures"] else ""
-    return printed.share(row["mean_map"]) + failures
+    if row["mean_map"] is None and not failures:
+        return None
+    return (ABSENT if row["mean_map"] is None else printed.share(row["mean_map"])) + failures
 
 
 def _bli_heading(column: str, value: Any) -> str:

@@ -159,6 +159,7 @@ def test_methods_stand_in_rows_and_sizes_in_columns_as_in_acl_2019() -> None:
         for method, scope, size, value, failures in (
             ("proc", "all", 1000, 0.3, 1), ("proc", "all", 5000, 0.4, 0), ("proc", "common", 1000, 0.5, 0),
             ("proc", "common", 5000, 0.6, 0), ("vecmap", "all", 0, 0.1234, 2), ("vecmap", "common", 0, None, 0),
+            ("icp", "all", 0, None, 3),
         )
     ]  # fmt: skip
     [table] = LAYOUTS["rpt_bli_methods"].tables(rows, {})
@@ -167,6 +168,7 @@ def test_methods_stand_in_rows_and_sizes_in_columns_as_in_acl_2019() -> None:
         ("method", "no dictionary", "1,000", "5,000", "no dictionary", "1,000", "5,000"),
     )
     assert table.body == (
+        ("icp", "– (3)", None, None, None, None, None),
         ("proc", None, "0.300 (1)", "0.400", None, "0.500", "0.600"),
         ("vecmap", "0.123 (2)", None, None, None, None, None),
     )

@@ -83,7 +83,7 @@ def test_a_mapping_that_ended_in_an_error_is_a_failure(warehouse: Path) -> None:
     found = {(row["method"], row["retrieval"]): (row["n_pairs"], row["n_failures"], row["mean_map"]) for row in rows}
     assert len(rows) == len(found) == 4
     for retrieval in ("cosine", "csls"):
-        assert found["ICP", retrieval] == (3, 2, 0.5)
+        assert found["ICP", retrieval] == (2, 2, 0.5)
         assert found["PROC", retrieval] == (2, 0, 0.5)
     assert not query(warehouse, "select * from marts.rpt_bli_methods where study = 'errors' and scope = 'common'")
 
