@@ -8,27 +8,45 @@ study_jobs as (
     select * from {{ ref('stg_study_jobs') }}
 ),
 
--- Mean over seeds. A row without a concept is one of its own.
-test_rows as (
+-- A row is told by its words and how often they stood before: its number need not mean the same row in each run, where
+-- a seed decides the test dictionary, or where rows were imported.
+occurrences as (
     select
         study_jobs.study,
-        bli_ranks.variant,
-        split_part(bli_ranks.vectors, '@', 1) as vector_set,
-        bli_ranks.retrieval,
-        bli_ranks.method,
-        bli_ranks.dictionary_size,
-        bli_ranks.source_language,
-        bli_ranks.target_language,
-        bli_ranks.pair_number,
-        coalesce(
-            bli_ranks.concept_id,
-            concat_ws('/', bli_ranks.source_language, bli_ranks.target_language, bli_ranks.pair_number)
-        ) as concept_id,
-        avg(1 / bli_ranks.rank) as reciprocal_rank
+        bli_ranks.*,
+        row_number() over (
+            partition by
+                study_jobs.study, bli_ranks.job_key, bli_ranks.retrieval, bli_ranks.query, bli_ranks.gold
+            order by bli_ranks.pair_number
+        ) as occurrence
     from bli_ranks
     inner join study_jobs on bli_ranks.job_key = study_jobs.job_key
     where bli_ranks.rank is not null
-    group by all
+),
+
+-- Mean over seeds. A row without a concept is one of its own.
+test_rows as (
+    select
+        study,
+        variant,
+        split_part(vectors, '@', 1) as vector_set,
+        retrieval,
+        method,
+        dictionary_size,
+        source_language,
+        target_language,
+        query,
+        gold,
+        occurrence,
+        min(coalesce(
+            concept_id, concat_ws('/', source_language, target_language, pair_number)
+        )) as concept_id,
+        avg(1 / rank) as reciprocal_rank,
+        count(*) as n_rows
+    from occurrences
+    group by
+        study, variant, vector_set, retrieval, method, dictionary_size, source_language, target_language, query, gold,
+        occurrence
 ),
 
 {%- set comparison = "study, variant, vector_set, retrieval, method, other_method, dictionary_size" %}
@@ -46,6 +64,7 @@ differences as (
         one.source_language,
         one.target_language,
         one.concept_id,
+        one.n_rows,
         one.reciprocal_rank - other.reciprocal_rank as difference
     from test_rows as one
     inner join test_rows as other
@@ -55,7 +74,9 @@ differences as (
         and one.retrieval = other.retrieval
         and one.source_language = other.source_language
         and one.target_language = other.target_language
-        and one.pair_number = other.pair_number
+        and one.query = other.query
+        and one.gold = other.gold
+        and one.occurrence = other.occurrence
         and one.method < other.method
         and (one.dictionary_size = other.dictionary_size or least(one.dictionary_size, other.dictionary_size) = 0)
 ),
@@ -66,7 +87,7 @@ on_pairs as (
         {{ comparison }},
         source_language,
         target_language,
-        count(*) as n_rows
+        sum(n_rows) as n_rows
     from differences
     group by all
 ),
@@ -84,7 +105,7 @@ final as (
         differences.{{ name }},
         {% endfor -%}
         differences.concept_id,
-        sum(differences.difference * weighted.weight) as difference
+        sum(differences.difference * differences.n_rows * weighted.weight) as difference
     from differences
     inner join weighted
         on differences.source_language = weighted.source_language

@@ -74,6 +74,30 @@ def test_pairs_of_methods(warehouse: Path, raw: RawRows) -> None:
     assert min(row["p_value"] for row in rows) < 0.01 < 0.1 < max(row["p_value"] for row in rows)
 
 
+def test_a_test_row_is_its_words_whatever_its_number(evaluate: Evaluate) -> None:
+    """Two seeds with test dictionaries of their own, which have some words in common, listed in any order."""
+    rng = np.random.default_rng(5)
+    of_seed = (("a", "b", "c", "c"), ("d", "a", "e", "c"))
+    rows: list[Row] = []
+    expected: dict[str, float] = defaultdict(float)
+    for method, sign in (("m", 1), ("n", -1)):
+        for seed, words in enumerate(of_seed):
+            for number, i in enumerate(rng.permutation(len(words))):
+                rank = float(rng.integers(1, 50)) if words[i] != "c" else 7.0 + 2 * sign
+                expected[f"c-{words[i]}"] += sign / rank / sum(map(len, of_seed))
+                rows.append(
+                    {
+                        "job_key": f"{method}{seed}", "variant": "v", "vectors": "w@1", "retrieval": "csls",
+                        "method": method, "dictionary_size": 100, "source_language": "de", "target_language": "en",
+                        "seed": seed, "pair_number": number, "concept_id": f"c-{words[i]}", "query": words[i],
+                        "gold": words[i].upper(), "rank": rank,
+                    }
+                )  # fmt: skip
+    jobs = [{"study": "s", "job_key": key} for key in sorted({row["job_key"] for row in rows})]
+    found = evaluate("int_concept_differences", stg_bli_ranks=rows, stg_study_jobs=jobs)
+    assert {row["concept_id"]: row["difference"] for row in found} == pytest.approx(expected)
+
+
 def test_p_of_method_pairs_holds_its_level(evaluate: Evaluate) -> None:
     """Two hundred studies of two methods that differ by noise alone, a few concepts by much more than the rest."""
     rng = np.random.default_rng(8)
