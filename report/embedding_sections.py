@@ -40,7 +40,7 @@ def bli(answers: Answers, study: Study) -> Section:
         drawing = charts.pair_matrix(rows, "MAP by source and target language")
         blocks.append(
             Block(
-                titled("Pairs of languages: MAP of PROC, largest dictionary, CSLS", label),
+                titled(f"Pairs of languages: MAP of {study.bli_map}", label),
                 panels=(Panel("", drawing, keeps_size=True),),
                 tables=ends,
                 folded_tables=(table("All pairs", pair_columns, rows),),
@@ -48,7 +48,7 @@ def bli(answers: Answers, study: Study) -> Section:
             )
         )
     if not pairs.rows:
-        blocks.append(Block("Pairs of languages", "Not shown: no pair was mapped by PROC."))
+        blocks.append(Block("Pairs of languages", f"Not shown: no pair was mapped by {study.bli_map}."))
     return Section("bli", title, (), tuple(blocks))
 
 
@@ -128,4 +128,4 @@ def _why_no_link(answers: Answers, study: Study) -> str:
         return study.why_no_transfer()
     if not answers["bli_methods"].rows and study.embedding_study == study.name:
         return study.why_no_embeddings()
-    return "No ordered pair of languages has both a mapping (PROC) and transfer within one task."
+    return f"No ordered pair of languages has both a mapping ({study.bli_map}) and transfer within one task."

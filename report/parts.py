@@ -108,6 +108,15 @@ class Study:
         """The threshold in words."""
         return f"a loss of at least {self.harm_threshold_pp:g} pp"
 
+    @property
+    def bli_map(self) -> str:
+        """Which lexicon induction stands for a pair of languages, in words."""
+        asked = self.config.get("bli_map") or {}
+        method, size = str(asked.get("method", "proc")).upper(), asked.get("dictionary_size")
+        learnt = "largest dictionary" if size is None else plural(size, "training pair")
+        retrieval = asked.get("retrieval", "csls")
+        return f"{method}, {learnt}, {'CSLS' if retrieval == 'csls' else retrieval}"
+
     def why_no_transfer(self) -> str:
         """Why there is nothing to show of the language-model half."""
         if self.origin == "computed" and not self.config.get("models"):

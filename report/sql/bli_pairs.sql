@@ -1,4 +1,4 @@
--- MAP of each ordered pair of languages: PROC, largest dictionary, CSLS.
+-- MAP of each ordered pair of languages, by the mapping that the study's `bli_map` names.
 select distinct
     embedding_variant,
     vectors,

@@ -267,6 +267,11 @@ def test_methods_stand_as_papers_print_them(pages: dict[str, Page]) -> None:
     assert "no downstream task" in pages[EMBEDDINGS_ONLY].text["downstream"]
 
 
+def test_the_mapping_of_a_pair_is_named_as_the_study_asks(pages: dict[str, Page]) -> None:
+    assert "MAP of PROC, largest dictionary, CSLS" in pages[EVERYTHING].text["bli"]
+    assert "MAP of PROC, 100 training pairs, cosine" in pages[EMBEDDINGS_ONLY].text["bli"]
+
+
 def test_flaws_of_dictionaries_and_map_without_them(pages: dict[str, Page], reported: Path) -> None:
     page = pages[EVERYTHING]
     assert ["de → en", "100", "5", "2", "1", "0", "3"] in page.table_rows["methods"]
