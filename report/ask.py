@@ -58,10 +58,18 @@ class Asker:
         self._literal = "'" + study.replace("'", "''") + "'"
 
     def ask(self, question: str) -> Answer:
-        """The answer to `sql/<question>.sql`, with the study's name in the place of `$study`."""
+        """The answer to `sql/<question>.sql`, with the study's name in the place of `$study`.
+
+        Raises:
+            UserError: the marts lack what is asked for: an earlier version built them.
+        """
         text = (_SQL / f"{question}.sql").read_text(encoding="utf-8").strip()
         sql = text.replace("$study", self._literal) + ";"
-        cursor = self._connection.execute(sql)
+        try:
+            cursor = self._connection.execute(sql)
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            what = str(error).strip().partition("\n")[0]
+            raise UserError(f"the marts are of another version than the report ({what}); run `make build`") from None
         columns = tuple(column[0] for column in cursor.description or ())
         return Answer(sql, columns, tuple(dict(zip(columns, row, strict=True)) for row in cursor.fetchall()))
 

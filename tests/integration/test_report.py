@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -330,6 +331,14 @@ def test_marts_that_are_not_built(reported_unbuilt: Path, tmp_path: Path) -> Non
     with pytest.raises(UserError, match="run `make build` first"):
         write_report(reported_unbuilt, EVIL, tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_marts_of_another_version(reported: Path, tmp_path: Path) -> None:
+    warehouse = Path(shutil.copy(reported, tmp_path / "warehouse.duckdb"))
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("alter table marts.rpt_bli_methods drop column n_failures")
+    with pytest.raises(UserError, match=r"another version than the report \(.*n_failures.*run `make build`"):
+        write_report(warehouse, EVIL, tmp_path / "report.html")
 
 
 def test_a_study_that_is_not_there(reported: Path, tmp_path: Path) -> None:
