@@ -101,6 +101,8 @@ class Context:
     artifacts: ArtifactStore
     report_progress: Any = field(default=lambda text, fraction: None, repr=False)
     """`report_progress(text, fraction)`: fraction of the batch done, 0 to 1."""
+    note: Any = field(default=lambda text: None, repr=False)
+    """`note(text)`: a line that the user is told for certain; of progress only what is on the screen is seen."""
 
 
 class Plugin(ABC):

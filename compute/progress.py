@@ -53,6 +53,8 @@ class Progress(AbstractContextManager["Progress"]):
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
             self.running[event.batch] = (event.text, event.fraction)
+        elif event.kind == "noted":
+            self.console.print(event.text, markup=False, soft_wrap=True)
         elif event.kind == "finished":
             self.running.pop(event.batch, None)
         else:

@@ -53,8 +53,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class Event:
-    """What a worker reports: `progress` (text, fraction of the batch), a job `landed` or `failed` (text: why),
-    or `finished` with the batch."""
+    """What a worker reports: `progress` (text, fraction of the batch), something `noted` (text), a job `landed` or
+    `failed` (text: why), or `finished` with the batch."""
 
     kind: str
     batch: str
@@ -73,6 +73,7 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
         device=workplace.device,
         artifacts=ArtifactStore(workplace.artifacts),
         report_progress=lambda text, fraction: report(Event("progress", batch.name, text, fraction)),
+        note=lambda text: report(Event("noted", batch.name, text)),
     )
     ledger = _Ledger(batch, workplace, report)
     report(Event("progress", batch.name, "starting"))

@@ -79,14 +79,20 @@ class TrainVectors(Plugin):
                     yield job, JobError(str(error))
                     continue
                 if notes.get("malformed"):
-                    lines = f"{notes['malformed']} malformed lines left out, the first: {notes['malformed_lines'][0]}"
-                    context.report_progress(f"{job.label}: {lines}", 1.0)
+                    context.note(f"{job.label}: {_malformed(notes)}")
                 with context.artifacts.commit([job.key]) as folders:
                     save_vectors(vectors, folders[job.key])
                     if notes:
                         text = json.dumps(notes, ensure_ascii=False, indent=1)
                         (folders[job.key] / READING_FILE).write_text(text, encoding="utf-8")
             yield job, {}
+
+
+def _malformed(notes: dict[str, Any]) -> str:
+    """How many lines of a file were left out, and the first of them."""
+    first, others = notes["malformed_lines"], notes["malformed"] - len(notes["malformed_lines"])
+    told = "; ".join(first) + (f"; and {others:,} more" if others else "")
+    return f"{notes['malformed']:,} malformed, left out: {told}"
 
 
 def _hints(settings: VectorSet) -> dict[str, str]:

@@ -172,7 +172,10 @@ def test_what_was_met_while_reading_is_kept(world: Path) -> None:
     (world / "v.en.vec").write_text("\n".join(lines) + "\n")
     options = {"vectors": {"mine": {"path": "v.{language}.vec", "vocabulary": 250, "fold_case": True}}}
     job = plan(write_study(world, **OWN_FILES | options))[0]
-    run([job], world)
+    told: list[str] = []
+    context = Context("cpu", ArtifactStore(world / "artifacts"), note=told.append)
+    list(load_plugin("vectors").run([job], context))
+    assert told == [f"{job.label}: 1 malformed, left out: line 6: expected a word and 8 numbers, found 2 fields"]
     kept = load_vectors(world / "artifacts" / job.key)
     assert len(kept) == 250 and isinstance(kept.matrix, np.memmap)
     notes = json.loads((world / "artifacts" / job.key / "reading.json").read_text())

@@ -16,9 +16,10 @@ Three stages:
    the mutual ones nearest (Procrustes).
 3. Fine-tuning on the `fine_tuning_words` most frequent words, on mutual nearest pairs only.
 
-For the components, words are centred and scaled so that the mean square is 1; otherwise vectors are used as given.
-A need not be orthogonal. Defaults are those of the authors' code, in which the signs are drawn by a randomised PCA,
-and the second stage starts from A = B = I: with few words, and so few mini-batches an epoch, it would not arrive.
+For the components, the mean word is subtracted, and all are scaled so that the mean square is 1; otherwise vectors are
+used as given. A need not be orthogonal. Defaults are those of the authors' code. There each word is standardised over
+its own dimensions before its components are taken about the origin, the signs are drawn by a randomised PCA, and the
+second stage starts from A = B = I: with few words, and so few mini-batches an epoch, it would not arrive.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ class IterativeClosestPoints(MappingMethod):
     training_epochs: int = Field(default=50, ge=1, description="epochs of the second stage")
     fine_tuning_epochs: int = Field(default=50, ge=0, description="epochs of the third stage")
     batch: int = Field(default=128, ge=1, description="pairs of each direction in a mini-batch")
-    learning_rate: float = Field(default=0.01, gt=0, description="of Adam, whose moments start anew each epoch")
+    learning_rate: float = Field(
+        default=0.01,
+        gt=0,
+        description="of Adam, whose moments start anew each epoch; halved every 100 epochs of a stage",
+    )
     cycle_weight: float = Field(default=0.01, ge=0, description="λ, the weight of the way there and back")
 
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
