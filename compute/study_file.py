@@ -127,7 +127,7 @@ def _training_prompts(study: Study, task: str, language: str) -> Iterator[Refere
 
 def _check_training(study: Study, task: str, language: str) -> None:
     if "train" not in study.task(task, language).splits:
-        raise ValueError(f"task {task!r} has no training data: it can be a target only")
+        raise ValueError(f"task {task!r} has no training data in {language!r}: there it can be a target only")
 
 
 def _check_selection(study: Study, task: str, language: str) -> None:
