@@ -72,14 +72,18 @@ class Map(Plugin):
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         sides = _Sides(context)
+        told: set[str] = set()
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
             if not context.artifacts.has(job.key):
                 try:
-                    _map(job, sides, context)
+                    few = _map(job, sides, context)
                 except (ValueError, UserError, JobError) as error:
                     yield job, JobError(str(error))
                     continue
+                if few is not None and few not in told:
+                    context.note(few)
+                    told.add(few)
             yield job, {}
 
 
@@ -103,14 +107,24 @@ class _Sides:
         return self._vectors
 
 
-def _map(job: Job, sides: _Sides, context: Context) -> None:
+def _map(job: Job, sides: _Sides, context: Context) -> str | None:
+    """Maps and keeps the vectors of a job; a line where words without a vector leave too few pairs for a map."""
     source, target = sides.of(job)
     method = load_method(job.config["method"])(**job.config["settings"])
-    mapping = method.fit(source, target, _seed_rows(job, source, target), context.device, job.config["seed"])
+    seeds = _seed_rows(job, source, target)
+    mapping = method.fit(source, target, seeds, context.device, job.config["seed"])
     mapped = mapping.apply(source, target)
     with context.artifacts.commit([job.key]) as folders:
         for side, vectors in zip(("source", "target"), mapped, strict=True):
             save_vectors(vectors, folders[job.key] / side)
+    asked, dimension = job.config["dictionary_size"], min(source.dimension, target.dimension)
+    if len(seeds) >= min(asked, dimension):
+        return None
+    return (
+        f"{job.config['vectors'].split('@')[0]} {job.config['source_language']}-{job.config['target_language']}: of "
+        f"{asked:,} training pairs {len(seeds):,} have two known words, fewer than the vectors have dimensions, "
+        f"{dimension}"
+    )
 
 
 def _seed_rows(job: Job, source: Vectors, target: Vectors) -> Seeds:
