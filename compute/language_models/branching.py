@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from compute.language_models.memory import to_device
+
 BRANCHING = frozenset(
     {
         "falcon", "gemma2", "gemma3", "gemma3_text", "gpt_neox", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3",
@@ -88,7 +90,7 @@ def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int)
     longest = max(len(row.tokens) for row in batch)
 
     def padded(values: Iterable[list[int]], fill: int) -> Tensor:
-        return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in values], device=device)
+        return to_device(torch.tensor([[*row, *[fill] * (longest - len(row))] for row in values]), device)
 
     ids = padded((row.tokens for row in batch), 0)
     arguments: dict[str, Any] = {"input_ids": ids.repeat(groups, 1), "use_cache": False}

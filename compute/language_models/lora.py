@@ -255,9 +255,11 @@ class LoraStack:
 
     def adapter(self, index: int) -> Adapter:
         """A copy of one adapter as it is now."""
+        # One copy a part: each makes the host wait for the device.
+        rows = [(part, part.masters[index].cpu()) for part in self._parts.values()]
         arrays = {
-            (slot.layer, slot.array): part.masters[index, slot.start : slot.stop].view(slot.shape).cpu().clone()
-            for part in self._parts.values()
+            (slot.layer, slot.array): row[slot.start : slot.stop].view(slot.shape).clone()
+            for part, row in rows
             for slot in part.slots
         }
         matrices = {name: (arrays[name, "a"], arrays[name, "b"]) for name in self.layers}

@@ -1,4 +1,4 @@
-"""Batches by tokens and by logits, halved when the GPU's memory is not enough for one."""
+"""Batches by tokens and by logits, halved when the GPU's memory is not enough for one; and what goes there and back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,17 @@ def _fits(run: Callable[[list[int]], None], batch: list[int]) -> bool:
         pass  # what the error's traceback holds is freed once this block is left
     else:
         return True
+    release_memory()
+    return False
+
+
+def release_memory() -> None:
+    """Give back to the GPU, if there is one, what nothing refers to any more."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return False
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor there; to a GPU from pinned memory, so that the copy is queued like other work and nobody waits."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+
+from compute.language_models.logits import logits_at
+from compute.language_models.memory import to_device
 
 _LAUNCH_FLOP = {"cpu": 3e7, "cuda": 1e11}
 """What a device computes in the time that one linear layer's share of a forward and backward pass takes to start."""
@@ -131,35 +133,11 @@ def _lines(lengths: Tensor) -> tuple[Tensor, Tensor]:
     return line, torch.arange(len(line)) - (lengths.cumsum(0) - lengths)[line]
 
 
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor there; to a GPU from pinned memory, so that the copy is queued like other work and nobody waits."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
 def answer_losses(model: PreTrainedModel, batch: MicroBatch) -> Tensor:
     """Negative log-likelihood of each row's answer, in nats: float32 [groups, rows]."""
-    with _at(model, batch.places):
-        logits = model(input_ids=batch.tokens, use_cache=False).logits[0]
+    logits = logits_at(model, batch.places, input_ids=batch.tokens, use_cache=False)
     losses = nn.functional.cross_entropy(logits.float(), batch.targets.to(logits.device), reduction="none")
     rows = len(batch.tokens)
     # A table without two values in a cell is summed in a fixed order; adding up by row would not be, on a GPU.
     table = losses.new_zeros(rows * batch.longest_answer).index_put((batch.cells.to(losses.device),), losses)
     return table.view(batch.groups, rows // batch.groups, -1).sum(2)
-
-
-@contextmanager
-def _at(model: PreTrainedModel, places: Tensor) -> Iterator[None]:
-    """Within the block the model makes logits for these places of the batch, flattened, only: [1, places, vocabulary].
-
-    With long contexts, short answers and a large vocabulary, most of all logits would be made for nothing.
-    """
-
-    def pick(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        hidden = inputs[0].flatten(0, 1)
-        return (hidden.index_select(0, places.to(hidden.device))[None],)
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(pick)  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        handle.remove()

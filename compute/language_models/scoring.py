@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,8 +11,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compute.language_models.branching import Row, can_branch, forward_arguments, rows
 from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, answer_text, encode_items
+from compute.language_models.logits import logits_at
 from compute.language_models.lora import LoraStack
-from compute.language_models.memory import Load, default_limits, run_in_batches
+from compute.language_models.memory import Load, default_limits, run_in_batches, to_device
 from compute.tasks.task import Item
 
 _SOFTMAX_ROWS = 256
@@ -151,14 +151,9 @@ def _target_logprobs(model: PreTrainedModel, batch: Sequence[Row], groups: int) 
     arguments = forward_arguments(model, batch, groups)
     n = arguments["input_ids"].shape[1]
     predicting = [row.predicting() for row in batch]
-    wanted = torch.zeros(len(batch) * n, dtype=torch.bool)
-    wanted[[i * n + after for i, afters in enumerate(predicting) for after in afters]] = True
-    wanted = wanted.view(len(batch), n).to(model.device).repeat(groups, 1)
-    # A model's own code may not know how to make logits for some tokens only.
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        logits = model(**arguments, logits_to_keep=wanted).logits
-    else:
-        logits = model(**arguments).logits[wanted]
+    places = torch.tensor([i * n + after for i, afters in enumerate(predicting) for after in afters])
+    in_groups = (torch.arange(groups)[:, None] * (len(batch) * n) + places).flatten()
+    logits = logits_at(model, to_device(in_groups, model.device), **arguments)
 
     at, start = [], 0
     for row, afters in zip(batch, predicting, strict=True):
@@ -171,10 +166,11 @@ def _target_logprobs(model: PreTrainedModel, batch: Sequence[Row], groups: int) 
 
 def _picked_logprobs(logits: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
     """float64 [groups, targets]: log-probability of each token, from logits [groups, rows, vocabulary] at rows `at`."""
-    values = torch.empty(logits.shape[0], len(at), dtype=torch.float64, device=logits.device)
+    at, order = at.sort(stable=True)
+    row, token, place = (to_device(index, logits.device) for index in (at, tokens[order], order.argsort()))
+    values = []
     for start in range(0, logits.shape[1], _SOFTMAX_ROWS):
         part = logits[:, start : start + _SOFTMAX_ROWS].float().log_softmax(-1)
-        here = ((at >= start) & (at < start + _SOFTMAX_ROWS)).nonzero()[:, 0]
-        index, token = (at[here] - start).to(logits.device), tokens[here].to(logits.device)
-        values[:, here.to(logits.device)] = part[:, index, token].double()
-    return values
+        here = slice(*torch.searchsorted(at, torch.tensor([start, start + _SOFTMAX_ROWS])).tolist())
+        values.append(part[:, row[here] - start, token[here]].double())
+    return torch.cat(values, 1)[:, place]

@@ -21,9 +21,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compute.language_models import Progress
 from compute.language_models.encoding import PLAIN, Encoding, encode_items
+from compute.language_models.memory import release_memory
 from compute.language_models.micro_batches import Row
 from compute.language_models.settings import Lora
-from compute.language_models.training_loop import PreparedSource, StackTooLargeError, StackTraining, release_memory
+from compute.language_models.training_loop import PreparedSource, StackTooLargeError, StackTraining
 from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
 from compute.tasks.task import Item
 
@@ -105,7 +106,7 @@ def train_stack(
             excess = error.with_traceback(None)  # which holds on to the tensors of what was tried
         if excess is None:
             continue
-        release_memory(torch.device(device))
+        release_memory()
         if len(stack) == 1:
             results[stack[0].source.key] = excess.failure(stack[0].source.key)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from compute.language_models import Progress
 from compute.language_models.adapters import Adapter, initial_adapter
 from compute.language_models.dropout import row_keys, token_keys
 from compute.language_models.lora import LoraStack
-from compute.language_models.micro_batches import Row, answer_losses, collate, pass_overhead, plan, to_device
+from compute.language_models.memory import release_memory, to_device
+from compute.language_models.micro_batches import Row, answer_losses, collate, pass_overhead, plan
 from compute.language_models.optimiser import StackedAdamW, share_of_peak
 from compute.language_models.settings import Lora
 from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
@@ -200,7 +200,7 @@ class StackTraining:
             # Outside of the handler: the exception holds on to the failed pass.
             parts = []
             self.stack.zero_gradients()
-            release_memory(self.device)
+            release_memory()
             if largest == 1:
                 raise StackTooLargeError(
                     self.device, step, max((r for g in rows for r in g), key=lambda row: row.length)
@@ -282,10 +282,3 @@ class StackTraining:
             run.log[-1] = replace(run.log[-1], eval_loss=loss)
             if self.settings.best_checkpoint and (run.best is None or loss < run.best[0]):
                 run.best = (loss, self.stack.adapter(k))
-
-
-def release_memory(device: torch.device) -> None:
-    """Give back to the GPU what nothing refers to any more."""
-    if device.type == "cuda":
-        gc.collect()
-        torch.cuda.empty_cache()

@@ -98,6 +98,25 @@ def test_a_context_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shapes == [(1, len(encoded.context) + own)]
 
 
+def test_a_model_that_takes_no_mask_of_the_logits_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of transformers 5.17, and of a checkpoint's own code that has no such argument at all."""
+    model, tokenizer = tiny_model()
+    items = tiny_items("test")[::8]
+    expected = [naive(model, tokenizer, item) for item in items]
+    forward = model.forward
+
+    def strict(input_ids: Any, attention_mask: Any = None, position_ids: Any = None, use_cache: bool = True) -> Any:
+        return forward(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=use_cache
+        )
+
+    monkeypatch.setattr(model, "forward", strict)
+    for output in (model.get_output_embeddings(), None):
+        monkeypatch.setattr(model, "get_output_embeddings", lambda output=output: output)
+        for scores, item in zip(expected, score_items(model, tokenizer, items), strict=True):
+            assert item.logprobs == pytest.approx(scores, abs=TOLERANCE)
+
+
 def test_memory_that_is_not_enough_halves_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = tiny_model()
     items = tiny_items("test")[:40]
