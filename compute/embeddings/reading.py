@@ -38,7 +38,7 @@ def read_vectors(
 
     Returns:
         The vectors, float32 [words, d], and what was met on the way. A word is all that stands before the last d
-        numbers of its line, whatever white space is in it.
+        numbers of its line, whatever white space is in it; if it ends with a space and a number, its line is malformed.
 
     Raises:
         OSError: no such file, or it cannot be read.
@@ -75,7 +75,7 @@ def read_stream(
             if beginning.startswith(magic):
                 raise ValueError(f"not word vectors but {what}")
         if beginning.startswith(fasttext.MAGIC) or file_format == "fasttext":
-            raise ValueError("a fastText model is read from a file only: download it, and give its `path`")
+            raise ValueError("a fastText model is read from a file only, unzipped: give the `path` of one")
         if file_format == "binary" or (file_format == "auto" and looks_binary(source)):
             read_binary(source, kept)
             return kept.result("binary")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from gensim.models import FastText
 from gensim.models.fasttext import save_facebook_model
 
+from compute.embeddings.formats.fasttext import MAGIC
 from compute.embeddings.reading import read_vectors
 from compute.embeddings.settings import VectorFormat
 
@@ -31,6 +33,12 @@ def test_text_that_is_not_what_it_is_taken_for_is_refused(
     path.write_text(text)
     with pytest.raises(ValueError, match=f"v.vec: {expected}"):
         read_vectors(path, file_format)
+
+
+def test_a_zipped_fasttext_model_is_to_be_unzipped(tmp_path: Path) -> None:
+    (tmp_path / "m.bin.gz").write_bytes(gzip.compress(MAGIC + bytes(20)))
+    with pytest.raises(ValueError, match=r"m\.bin\.gz: a fastText model is read from a file only, unzipped"):
+        read_vectors(tmp_path / "m.bin.gz")
 
 
 def test_of_a_fasttext_model_the_word_that_is_not_finite_is_told(tmp_path: Path) -> None:
