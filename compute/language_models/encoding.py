@@ -102,23 +102,23 @@ def encode_items(
             ids, choices = [first], [whole[1:] if whole[:1] == [first] else whole for whole in wholes]
         if not all(choices):
             empty = item.choices[choices.index([])]
-            raise ValueError(f"item {item.item_id}: choice {empty!r} has no tokens of its own")
-        encoded.append(_fit(item.item_id, ids, choices, limit, encoding))
+            raise ValueError(f"{item.label}: choice {empty!r} has no tokens of its own")
+        encoded.append(_fit(item, ids, choices, limit, encoding))
     return encoded
 
 
 def _fit(
-    item_id: str, context: list[int], choices: list[list[int]], limit: int | None, encoding: Encoding
+    item: Item, context: list[int], choices: list[list[int]], limit: int | None, encoding: Encoding
 ) -> EncodedItem:
     """The item, its context cut if it must and may be."""
     longest, shortest = max(map(len, choices)), min(map(len, choices))
     if limit is None or len(context) + longest <= limit + 1:
         return EncodedItem(context, choices)
     if longest > limit:
-        raise ValueError(f"item {item_id}: a choice of {longest} tokens, and the model takes {limit}")
+        raise ValueError(f"{item.label}: a choice of {longest} tokens, and the model takes {limit}")
     if not encoding.truncate:
         raise ValueError(
-            f"item {item_id}: {len(context)} tokens of context and {longest} of its longest choice, and the model "
+            f"{item.label}: {len(context)} tokens of context and {longest} of its longest choice, and the model "
             f"takes {limit}; with `truncate: true` the context's beginning is cut off"
         )
     cut = len(context) + longest - limit - 1
@@ -148,7 +148,7 @@ def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], e
                 message, chat_template=template, tokenize=False, add_generation_prompt=True
             )
         except TemplateError as error:
-            raise ValueError(f"item {item.item_id}: the tokenizer's chat template refuses it: {error}") from error
+            raise ValueError(f"{item.label}: the tokenizer's chat template refuses it: {error}") from error
         texts.append(str(text))
     return texts
 

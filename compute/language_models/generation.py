@@ -85,7 +85,7 @@ def generate_items(
         for item, row, cut in zip(items, rows, truncated, strict=True):
             if cut and not encoding.truncate:
                 raise ValueError(
-                    f"item {item.item_id}: {len(row)} tokens of context and up to {max_new_tokens} generated, and the "
+                    f"{item.label}: {len(row)} tokens of context and up to {max_new_tokens} generated, and the "
                     f"model takes {limit}; with `truncate: true` the context's beginning is cut off"
                 )
         rows = [row[cut:] for row, cut in zip(rows, truncated, strict=True)]
@@ -101,8 +101,7 @@ def generate_items(
     kind = "cpu" if torch.device(device).type == "cpu" else "cuda"
     limits = Limits(tokens=batch_tokens or _CACHED_TOKENS[kind], logits=len(rows))
     loads = [
-        Load(tokens=len(row) + max_new_tokens, logits=1, name=f"item {item.item_id}")
-        for row, item in zip(rows, items, strict=True)
+        Load(tokens=len(row) + max_new_tokens, logits=1, name=item.label) for row, item in zip(rows, items, strict=True)
     ]
     run_in_batches(loads, limits, generate_batch)
     return results

@@ -97,7 +97,7 @@ def _score(
     for context, (first_item, choices) in _prompts(encoded, columns).items():
         for row in rows(context, choices, can_branch(model)):
             all_rows.append(row)
-            loads.append(Load(len(row.tokens), len(row.predicting()), f"item {items[first_item].item_id}"))
+            loads.append(Load(len(row.tokens), len(row.predicting()), items[first_item].label))
     done: list[tuple[list[int], Tensor]] = []
 
     def score_batch(batch: list[int]) -> None:

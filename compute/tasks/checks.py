@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from compute.errors import UserError
@@ -11,6 +12,11 @@ from compute.tasks.task import Kind, Question, Split
 
 Located = tuple[Question, Place]
 """A question and the row it was read from."""
+
+
+def placed(located: Iterable[Located]) -> Iterator[Question]:
+    """The questions, each knowing its row."""
+    return (replace(question, place=str(place)) for question, place in located)
 
 
 def check_questions(kind: Kind, splits: Mapping[Split, Sequence[Located]]) -> None:

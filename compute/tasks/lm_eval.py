@@ -30,7 +30,7 @@ import yaml
 
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.tasks.checks import Located, check_questions
+from compute.tasks.checks import Located, check_questions, placed
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place
 from compute.tasks.task import Generation, Prompt, Question, Split, Task
@@ -258,7 +258,7 @@ def _questions(name: str, path: Path) -> tuple[Question, ...]:
         choices = task.OUTPUT_TYPE == "multiple_choice"
         located = list(_rendered(name, task, _choices if choices else _answer))
     check_questions("choice" if choices else "generation", {"test": located})
-    return fair_order(question for question, _ in located)
+    return fair_order(placed(located))
 
 
 @contextmanager

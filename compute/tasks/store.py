@@ -33,6 +33,7 @@ def save_questions(folder: Path, questions: Mapping[Split, Sequence[Question]]) 
                     "fields": dict(question.fields),
                     "choices": question.choices,
                     "gold": question.gold,
+                    "place": question.place,
                 }
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
@@ -57,6 +58,7 @@ def load_questions(folder: Path, split: Split) -> list[Question]:
                         record["fields"],
                         tuple(record["choices"]),
                         record["gold"],
+                        record.get("place"),
                     )
                 )
     except OSError as error:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from string import Formatter
 from typing import Literal
 
@@ -34,6 +34,7 @@ class Question:
         fields: its texts by name, for a prompt's template.
         choices: the answers to choose from; of a generation task the one right answer.
         gold: index of the right choice, from 0.
+        place: file and row it was read from, for what is said of it; None where it was made. No part of its identity.
     """
 
     item_id: str
@@ -41,6 +42,7 @@ class Question:
     fields: Mapping[str, str]
     choices: tuple[str, ...]
     gold: int
+    place: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Item:
         context: the rendered prompt, without the answer.
         choices: the answers to choose from, each with its own leading space if it needs one.
         gold: index of the right choice, from 0.
+        place: as the question's.
     """
 
     item_id: str
@@ -60,6 +63,12 @@ class Item:
     context: str
     choices: tuple[str, ...]
     gold: int
+    place: str | None = field(default=None, compare=False)
+
+    @property
+    def label(self) -> str:
+        """What an error calls it: its id, and where it stands."""
+        return f"item {self.item_id}" + (f" ({self.place})" if self.place else "")
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,7 @@ class Prompt:
             self.template.format(**fields),
             tuple(self.delimiter + answer for answer in answers),
             question.gold,
+            question.place,
         )
 
 
@@ -204,5 +214,6 @@ class Task(ABC):
         digest = hashlib.sha256()
         for split in self.splits:
             for question in self.questions(language, split):
-                digest.update(json.dumps([split, asdict(question)], ensure_ascii=False).encode())
+                content = {name: value for name, value in asdict(question).items() if name != "place"}
+                digest.update(json.dumps([split, content], ensure_ascii=False).encode())
         return digest.hexdigest()

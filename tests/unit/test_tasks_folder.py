@@ -14,6 +14,7 @@ from compute.errors import UserError
 from compute.names import UnknownName
 from compute.tasks import open_task
 from compute.tasks.folder import FolderTask, FolderTaskSettings
+from compute.tasks.store import load_questions, save_questions
 
 GOOD = {"item_id": "1", "context": "zwei plus zwei ist", "choices": ["drei", "vier"], "gold": 1}
 
@@ -169,6 +170,14 @@ def test_a_byte_order_mark_and_foreign_line_ends_are_no_mistake(write: Write) ->
     text = json.dumps(item(2, context="a\u2028b"), ensure_ascii=False)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + text.encode())
     assert {one.fields["context"] for one in task(folder).questions("de", "test")} == {GOOD["context"], "a\u2028b"}
+
+
+def test_an_item_knows_its_row_after_the_way_through_the_store(write: Write, tmp_path: Path) -> None:
+    folder = write("de/test.jsonl", GOOD, item(2))
+    found = task(folder)
+    save_questions(tmp_path, {"test": found.questions("de", "test")})
+    labels = {found.prompt().item(question).label for question in load_questions(tmp_path, "test")}
+    assert labels == {f"item {row} ({folder}/de/test.jsonl, row {row})" for row in (1, 2)}
 
 
 @pytest.mark.parametrize(("one", "other"), [("train", "test"), ("train", "dev"), ("dev", "test")])
