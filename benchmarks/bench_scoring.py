@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,11 @@ def main() -> None:
         arguments.folder = Path(folder)
         facts = prepare(arguments)
         load = os.getloadavg()[0]
-        names = ["ours", *(f"lm-eval {size}" for size in arguments.batch_sizes)]
+        names = ["ours"]
+        if find_spec("lm_eval") is None:
+            print("lm-eval is not installed: ours alone", file=sys.stderr)
+        else:
+            names += [f"lm-eval {size}" for size in arguments.batch_sizes]
         results = {name: run_contender(arguments, name) for name in names}
     print(
         f"{facts['parameters'] / 1e6:.1f} M parameters, vocabulary {facts['vocabulary']}, {arguments.dtype}, "
@@ -287,12 +292,15 @@ def print_table(kind: str, text: str, facts: dict[str, Any], results: dict[str, 
             f"{result['bytes'] / 2**30:.2f} | {difference:.1e} |"
         )
     others = {name: result for name, result in results.items() if name != "ours"}
-    best = min(others, key=lambda name: others[name]["seconds"])
     flops = own["read"] * facts["flops_a_token"] + own["predicted"] * facts["flops_a_prediction"]
+    if others:
+        best = min(others, key=lambda name: others[name]["seconds"])
+        print(
+            f"\nOurs against {best}: {others[best]['seconds'] / own['seconds']:.1f} times the items a second "
+            f"({min(r['cpu_seconds'] for r in others.values()) / own['cpu_seconds']:.1f} times by CPU time)."
+        )
     print(
-        f"\nOurs against {best}: {others[best]['seconds'] / own['seconds']:.1f} times the items a second "
-        f"({min(r['cpu_seconds'] for r in others.values()) / own['cpu_seconds']:.1f} times by CPU time); "
-        f"{100 * flops / own['seconds'] / facts['matmul_rate']:.0f} % of the measured matmul rate "
+        f"\nOurs: {100 * flops / own['seconds'] / facts['matmul_rate']:.0f} % of the measured matmul rate "
         f"({facts['matmul_rate'] / 1e9:.0f} GFLOP/s), counting matrix products of tokens that must be read."
     )
 

@@ -78,11 +78,23 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
     ledger = _Ledger(batch, workplace, report)
     report(Event("progress", batch.name, "starting"))
     try:
+        if workplace.device != "cpu":
+            _prepare_gpu()
         for job, outcome in load_plugin(batch.jobs[0].plugin).run(batch.jobs, context):
             ledger.settle(job, outcome)
         ledger.close(JobError("the plugin ended without a result for this job"))
     except Exception as error:  # a plugin's defect must not stop the other batches
         ledger.close(_as_job_error(error, workplace.landing))
+
+
+def _prepare_gpu() -> None:
+    """Whole float32 products, whatever the environment says (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, which images of others
+    set, would have 10 bits of them, and ranks by it would not be exact); and memory's peak counted from here."""
+    import torch
+
+    torch.set_float32_matmul_precision("highest")
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def fail_batch(batch: Batch, error: JobError, workplace: Workplace, report: Callable[[Event], None]) -> None:

@@ -28,6 +28,7 @@ from transformers.utils.logging import disable_progress_bar, get_verbosity, set_
 
 from compute.errors import UserError
 from compute.language_models.encoding import require_chat_template
+from compute.language_models.memory import release_memory
 from compute.language_models.revisions import check_folder, is_folder
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
@@ -287,6 +288,7 @@ def free_memory(device: str | torch.device) -> int | None:
     """Bytes that are free on a device; None where it cannot be told."""
     device = torch.device(device)
     if device.type == "cuda":
+        release_memory()  # what torch keeps of an earlier batch's model and training counts as taken
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

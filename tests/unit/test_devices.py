@@ -10,7 +10,7 @@ import pytest
 from compute.devices import default_workers, visible_gpus
 from compute.executors.local import LocalExecutor
 from compute.plugin import Job
-from compute.runner import Batch, Workplace
+from compute.runner import Batch, Workplace, run_batch
 
 
 def test_workers_are_as_many_as_visible_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +37,16 @@ def test_each_worker_sees_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 seen.add((worker.place, mine.partition(b"=")[2].decode()))
     assert seen == {(0, "4"), (1, "7"), (2, "4")}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,7"
+
+
+def test_products_on_a_gpu_are_of_whole_float32_whatever_the_environment_says(tmp_path: Path) -> None:
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        batch = Batch("a", (Job("nowhere", "1", {}, label="a"),))
+        run_batch(batch, Workplace(tmp_path / "l", tmp_path / "a", "cuda"), lambda event: None)
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -169,6 +169,15 @@ def test_code_that_comes_with_a_model_is_run_only_if_asked(folder: Path, monkeyp
     assert list(folder.parent.rglob("ran"))
 
 
+def test_what_torch_keeps_of_an_earlier_model_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker loads one batch's model after another's; the driver knows nothing of torch's own store."""
+    kept = {"bytes": 900}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: kept.update(bytes=0))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000 - kept["bytes"], 1000))
+    assert loading.free_memory("cuda") == 1000
+
+
 def test_a_model_too_large_is_refused_before_it_is_loaded(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = (original / "model.safetensors").stat().st_size
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *args, **kwargs: pytest.fail("loaded"))
