@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from report import printed
 from report.ask import Row
-from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, SHAPES, Chart, data, draw
+from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, Chart, data, draw, looks
 
 ROOMY_COLUMNS, CLOSE_COLUMNS = 20, 34
 """Up to so many columns a grid's cells are wide enough for their values, in large or in small print."""
@@ -229,11 +229,11 @@ def ranking(rows: Sequence[Row], label: str) -> Markup:
         sort=[row["entity"] for row in rows],
         axis=alt.Axis(ticks=False, domain=False, grid=True),
     )
-    looks = [role for role, *_ in _ROLES]
+    roles = [role for role, *_ in _ROLES]
     colour = alt.Color(
-        "role:N", scale=alt.Scale(domain=present, range=[_ROLE_COLOURS[looks.index(r)] for r in present])
+        "role:N", scale=alt.Scale(domain=present, range=[_ROLE_COLOURS[roles.index(r)] for r in present])
     )
-    shape = alt.Shape("role:N", scale=alt.Scale(domain=present, range=[_ROLE_SHAPES[looks.index(r)] for r in present]))
+    shape = alt.Shape("role:N", scale=alt.Scale(domain=present, range=[_ROLE_SHAPES[roles.index(r)] for r in present]))
     base = alt.Chart(data(points))
     chart = alt.layer(
         zero_line("x"),
@@ -256,12 +256,10 @@ def on_off(rows: Sequence[Row], tasks: Sequence[str], x_range: list[float], y_ra
     """Each source of one model: mean effect on its own task (x) and on others (y); filled: on the Pareto front."""
     labelled = len(rows) <= LABELLED_POINTS
     points = [row | {"text": row["source_language"] if labelled or row["is_pareto"] else ""} for row in rows]
-    looks = {task: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, task in enumerate(tasks)}
     present = [task for task in tasks if any(row["source_task"] == task for row in rows)]
     x = alt.X("on_task_pp:Q", title="own task, other languages (pp)", scale=alt.Scale(domain=x_range, nice=False))
     y = alt.Y("off_task_pp:Q", title="other tasks (pp)", scale=alt.Scale(domain=y_range, nice=False))
-    colour = alt.Color("source_task:N", scale=alt.Scale(domain=present, range=[looks[task][0] for task in present]))
-    shape = alt.Shape("source_task:N", scale=alt.Scale(domain=present, range=[looks[task][1] for task in present]))
+    colour, shape = looks("source_task", tasks, present)
     base = alt.Chart(data(points)).encode(x, y)
     chart = alt.layer(
         zero_line("x"),

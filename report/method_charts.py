@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from report.ask import Row
 from report.charts import SMALL_PLOT, axis_range, zero_line
-from report.theme import COLOURS, SHAPES, data, draw
+from report.theme import data, draw, looks
 
 
 def bli_against_downstream(rows: Sequence[Row], label: str) -> Markup:
@@ -17,12 +17,10 @@ def bli_against_downstream(rows: Sequence[Row], label: str) -> Markup:
     methods = sorted({row["method"] for row in rows})
     x_range = axis_range([row["map_residual"] for row in rows])
     y_range = axis_range([row["score_residual"] for row in rows])
-    looks = range(len(methods))
     points = alt.Chart(data(list(rows))).encode(
         alt.X("map_residual:Q", title="MAP, less the pair's mean", scale=alt.Scale(domain=x_range, nice=False)),
         alt.Y("score_residual:Q", title="score, less the pair's mean", scale=alt.Scale(domain=y_range, nice=False)),
-        alt.Color("method:N", scale=alt.Scale(domain=methods, range=[COLOURS[i % len(COLOURS)] for i in looks])),
-        alt.Shape("method:N", scale=alt.Scale(domain=methods, range=[SHAPES[i % len(SHAPES)] for i in looks])),
+        *looks("method", methods, methods),
     )
     chart = alt.layer(
         zero_line("x"),

@@ -6,6 +6,7 @@ sign or a printed value: nothing is lost in greyscale or to a colour-blind reade
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -18,7 +19,12 @@ LOSS, NEUTRAL, GAIN = "#8c3b04", "#f5f4f1", "#3a86c8"
 """Ends and middle of the diverging scale; the loss end is the darker one, so greyscale keeps the order."""
 SEQUENCE = ("#f5f4f1", "#0b4f6c")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9", "#000000", "#e69f00")
-SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down", "triangle-right", "triangle-left")
+_STAR = "M0,-1L.23,-.31L.95,-.31L.36,.12L.59,.81L0,.38L-.59,.81L-.36,.12L-.95,-.31L-.23,-.31Z"
+SHAPES = (
+    *("circle", "diamond", "triangle-up", "square", "cross", "triangle-down", "triangle-right", "triangle-left"),
+    _STAR,
+)
+"""One more than colours: 72 names look different."""
 
 _CONFIG: dict[str, Any] = {
     "aria": False,
@@ -51,6 +57,15 @@ _CONFIG: dict[str, Any] = {
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 _VEGA_LITE = alt.SCHEMA_VERSION.removeprefix("v").rsplit(".", 1)[0]
+
+
+def looks(column: str, names: Sequence[str], present: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
+    """Colour and shape of the names in a column, each told by its place in `names`, so that it looks the same in every
+    chart of a page; the legend has those `present` in this one."""
+    places = [names.index(name) for name in present]
+    colours = alt.Scale(domain=list(present), range=[COLOURS[place % len(COLOURS)] for place in places])
+    shapes = alt.Scale(domain=list(present), range=[SHAPES[place % len(SHAPES)] for place in places])
+    return alt.Color(f"{column}:N", scale=colours), alt.Shape(f"{column}:N", scale=shapes)
 
 
 def data(rows: list[dict[str, Any]]) -> alt.InlineData:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from report.ask import Row
 from report.charts import LABELLED_POINTS, LINK_PLOT, axis_range, zero_line
-from report.theme import COLOURS, INK, SHAPES, data, draw
+from report.theme import COLOURS, INK, data, draw, looks
 
 
 def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
@@ -18,7 +18,6 @@ def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
     points = [
         row | {"harmed": 100 * row["harm_share"], "text": row["source_language"] if labelled else ""} for row in rows
     ]
-    looks = {task: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, task in enumerate(tasks)}
     present = [task for task in tasks if any(row["source_task"] == task for row in rows)]
     x_range = axis_range([row["mean_gain_pp"] for row in rows])
     most = max(5.0, *(point["harmed"] for point in points))
@@ -30,8 +29,7 @@ def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
     chart = alt.layer(
         zero_line("x"),
         base.mark_point(filled=True, size=70, opacity=1).encode(
-            alt.Color("source_task:N", scale=alt.Scale(domain=present, range=[looks[task][0] for task in present])),
-            alt.Shape("source_task:N", scale=alt.Scale(domain=present, range=[looks[task][1] for task in present])),
+            *looks("source_task", tasks, present),
         ),
         base.mark_text(dx=8, align="left", baseline="middle", fontSize=10).encode(text="text:N"),
         width=LINK_PLOT[0],
