@@ -31,6 +31,25 @@ def default_workers(device: str) -> int:
     return len(visible_gpus()) if device == "cuda" else min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
 
 
+def device_works(device: str) -> bool:
+    """Whether this process can still compute there.
+
+    After an assertion or an illegal access on a GPU every later call fails until the process ends; running out of
+    memory, or a call with wrong arguments, leaves it as it was.
+    """
+    if device == "cpu":
+        return True
+    import torch
+
+    if not torch.cuda.is_initialized():
+        return True
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
+
+
 def visible_gpus() -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; empty where there is none."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -9,3 +9,7 @@ class UserError(Exception):
 
 class JobError(Exception):
     """One job cannot be done; the others go on. The text lands in `jobs.error`."""
+
+
+class DeviceLost(Exception):
+    """The GPU does nothing more in this process (an assertion or illegal access there); in a fresh one it may."""

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from compute.artifacts import ArtifactStore
-from compute.errors import JobError, UserError
+from compute.devices import device_works
+from compute.errors import DeviceLost, JobError, UserError
 from compute.landing import Landing
 from compute.names import UnknownName
 from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin
@@ -54,7 +55,7 @@ class Batch:
 @dataclass(frozen=True)
 class Event:
     """What a worker reports: `progress` (text, fraction of the batch), something `noted` (text), a job `landed` or
-    `failed` (text: why), or `finished` with the batch."""
+    `failed` (text: why), or `finished` with the batch; to its executor alone, that its device is `lost` (text: why)."""
 
     kind: str
     batch: str
@@ -66,8 +67,11 @@ class Event:
 def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None]) -> None:
     """Run every job of a batch, landing each as its plugin yields it.
 
-    No exception leaves: a JobError fails the job it came with, anything else fails the jobs still open (with the
-    traceback in the log), and each failure is landed and reported.
+    A JobError fails the job it came with, any other exception fails the jobs still open (with the traceback in the
+    log), and each failure is landed and reported.
+
+    Raises:
+        DeviceLost: nothing more can be computed in this process; the jobs still open are the caller's to fail.
     """
     context = Context(
         device=workplace.device,
@@ -81,10 +85,17 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
         if workplace.device != "cpu":
             _prepare_gpu()
         for job, outcome in load_plugin(batch.jobs[0].plugin).run(batch.jobs, context):
+            if isinstance(outcome, JobError) and not device_works(workplace.device):
+                raise DeviceLost(str(outcome))
             ledger.settle(job, outcome)
         ledger.close(JobError("the plugin ended without a result for this job"))
+    except DeviceLost:
+        raise
     except Exception as error:  # a plugin's defect must not stop the other batches
-        ledger.close(_as_job_error(error, workplace.landing))
+        failure = _as_job_error(error, workplace.landing)
+        if not device_works(workplace.device):
+            raise DeviceLost(str(failure)) from error
+        ledger.close(failure)
 
 
 def _prepare_gpu() -> None:

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Self
 
 from compute.devices import visible_gpus
-from compute.errors import JobError
+from compute.errors import DeviceLost, JobError
 from compute.runner import Batch, Event, Workplace, fail_batch, limit_threads, run_batch
 
 _SECONDS_TO_END = 5.0
@@ -31,6 +31,8 @@ class _Worker:
     """The worker's own number from 0: it decides which GPU it sees."""
     batch: Batch | None = None
     settled: set[str] | None = None
+    lost: str = ""
+    """Why it said that it would end."""
 
 
 class LocalExecutor:
@@ -102,6 +104,9 @@ class LocalExecutor:
         except (EOFError, OSError):
             yield from self._bury(worker)
             return
+        if event.kind == "lost":
+            worker.lost = event.text  # the end of the connection follows
+            return
         if event.job_key:
             worker.settled.add(event.job_key)
         if event.kind == "finished":
@@ -117,7 +122,9 @@ class LocalExecutor:
         batch = worker.batch
         left = Batch(batch.name, tuple(job for job in batch.jobs if job.key not in worker.settled), batch.attempts)
         events: list[Event] = []
-        fail_batch(left, JobError(_cause_of_death(worker.process.exitcode)), self.workplace, events.append)
+        cause = f"the GPU failed, and the worker process with it: {worker.lost}" if worker.lost else ""
+        error = JobError(cause or _cause_of_death(worker.process.exitcode))
+        fail_batch(left, error, self.workplace, events.append)
         yield from events
 
 
@@ -152,7 +159,12 @@ def _serve(connection: Connection, workplace: Workplace) -> None:
     _die_with(os.getppid())
     with suppress(EOFError, OSError):
         while True:
-            run_batch(connection.recv(), workplace, connection.send)
+            batch: Batch = connection.recv()
+            try:
+                run_batch(batch, workplace, connection.send)
+            except DeviceLost as error:
+                connection.send(Event("lost", batch.name, str(error)))
+                os._exit(1)  # at once: what would tidy up on the GPU fails too, or hangs
 
 
 def _die_with(parent: int) -> None:
