@@ -51,7 +51,7 @@ def initial_adapter(model: PreTrainedModel, settings: Lora, seed: int) -> Adapte
     Each layer's A depends on the seed and the layer's name only.
 
     Raises:
-        UnknownName: `target_modules` that match no linear layer of the model.
+        ValueError: `target_modules` that match no linear layer of the model; a model without such layers.
     """
     matrices, magnitudes = {}, {}
     for name, layer in _target_layers(model, settings).items():
@@ -69,6 +69,8 @@ def _target_layers(model: PreTrainedModel, settings: Lora) -> dict[str, nn.Linea
     """The layers named, as PEFT matches names, the output layer left out."""
     output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not output}
+    if not linear:
+        raise ValueError(f"a {model.config.model_type!r} model has no linear layers that LoRA could be put on")
     if settings.target_modules == "all-linear":
         return linear
     wanted = tuple(settings.target_modules)

@@ -18,8 +18,9 @@ class Encoding:
     """How texts become tokens.
 
     Attributes:
-        chat_template: a context is put as a user's message in the tokenizer's chat template, which then asks for the
-            assistant's answer; answers follow it without the delimiter that parts them from a plain context.
+        chat_template: an item's messages, or else its context as a user's message, are put in the tokenizer's chat
+            template, which then asks for the assistant's answer; answers follow it without the delimiter that parts
+            them from a plain context.
         truncate: a context too long for the model loses its beginning; else it is an error.
     """
 
@@ -84,9 +85,9 @@ def encode_items(
     contexts = render_contexts(tokenizer, items, encoding)
     kept = [context.rstrip() for context in contexts]
     pairs = [
-        (context, answer_text(choice) if encoding.chat_template else choice)
+        (context, choice)
         for item, context in zip(items, contexts, strict=True)
-        for choice in item.choices
+        for choice in (item.replies if encoding.chat_template else item.choices)
     ]
     context_ids = tokenize(tokenizer, kept)
     whole_ids = iter(tokenize(tokenizer, [context + choice for context, choice in pairs], [c == "" for c, _ in pairs]))
@@ -127,9 +128,10 @@ def _fit(
 
 
 def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], encoding: Encoding) -> list[str]:
-    """The items' contexts as text: as they are, or each a user's message in the tokenizer's chat template.
+    """The items' contexts as text: as they are, or in the tokenizer's chat template.
 
-    A template that writes today's date, as Llama 3.2's does, writes the same one every day.
+    A template that writes today's date, as Llama 3.2's does, writes the same one every day. One that refuses a system's
+    message, as Gemma 2's does, gets the others only, as in lm-evaluation-harness.
 
     Raises:
         ValueError: a chat template is asked for and the tokenizer has none, or it refuses the message.
@@ -142,15 +144,31 @@ def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], e
         template = _CLOCK + template
     texts = []
     for item in items:
-        message = [{"role": "user", "content": item.context}]
+        messages = [{"role": role, "content": text} for role, text in item.chat or (("user", item.context),)]
+        begun = messages[-1]["role"] == "assistant"
         try:
-            text = tokenizer.apply_chat_template(
-                message, chat_template=template, tokenize=False, add_generation_prompt=True
-            )
+            try:
+                text = _rendered(tokenizer, template, messages, begun)
+            except TemplateError:
+                if messages[0]["role"] != "system":
+                    raise
+                text = _rendered(tokenizer, template, messages[1:], begun)
         except TemplateError as error:
             raise ValueError(f"{item.label}: the tokenizer's chat template refuses it: {error}") from error
-        texts.append(str(text))
+        texts.append(text)
     return texts
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase, template: str, messages: list[dict[str, str]], begun: bool) -> str:
+    """The chat up to the answer; `begun`: the last message is the answer's beginning."""
+    text = tokenizer.apply_chat_template(
+        messages,
+        chat_template=template,
+        tokenize=False,
+        add_generation_prompt=not begun,
+        continue_final_message=begun,
+    )
+    return str(text)
 
 
 def require_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -160,11 +178,6 @@ def require_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
             "a chat template is asked for and the tokenizer has none; set `chat_template: false`, or take the "
             "model's instruction-tuned version"
         )
-
-
-def answer_text(choice: str) -> str:
-    """A choice without the one white space, if any, that parts it from its context."""
-    return choice[1:] if choice[:1].isspace() else choice
 
 
 def tokenize(

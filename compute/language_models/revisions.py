@@ -56,9 +56,12 @@ def pin(checkpoint: str, revision: str) -> Revision:
     was downloaded before.
 
     Raises:
-        UserError: no such folder or model; a branch that nobody can resolve. The line says what to do.
+        UserError: no such folder or model; a branch that nobody can resolve; a revision of a folder. The line says
+            what to do.
     """
     if is_folder(checkpoint):
+        if revision != "main":
+            raise UserError(f"model {checkpoint}: a folder has no revision {revision!r}; leave `revision` out")
         folder = Path(checkpoint).expanduser().absolute()
         check_folder(checkpoint)
         return Revision(str(folder), None, _folder_digest(folder))

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compute.language_models.branching import Row, can_branch, forward_arguments, rows
-from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, answer_text, encode_items
+from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, encode_items
 from compute.language_models.logits import logits_at
 from compute.language_models.lora import LoraStack
 from compute.language_models.memory import Load, default_limits, run_in_batches, to_device
@@ -24,7 +24,7 @@ _SOFTMAX_ROWS = 256
 class ItemScore:
     """An item's choices, in order: log-likelihood given the context (nats), and lengths to normalise by.
 
-    Characters and bytes (UTF-8) are counted without the white space that parts a choice from its context, as in
+    Characters and bytes (UTF-8) are counted without the delimiter that parts a choice from its context, as in
     lm-evaluation-harness. `truncated_tokens` were cut off the context's beginning.
     """
 
@@ -110,17 +110,16 @@ def _score(
     for predicted_columns, values in done:
         logprobs.index_add_(1, torch.tensor(predicted_columns), values.cpu())
 
-    texts = [[answer_text(choice) for choice in item.choices] for item in items]
     return [
         [
             ItemScore(
                 values[columns[i] : columns[i + 1]],
                 [len(choice) for choice in encoded[i].choices],
-                [len(text) for text in texts[i]],
-                [len(text.encode()) for text in texts[i]],
+                [len(answer) for answer in item.answers],
+                [len(answer.encode()) for answer in item.answers],
                 encoded[i].truncated,
             )
-            for i in range(len(items))
+            for i, item in enumerate(items)
         ]
         for values in logprobs.tolist()
     ]

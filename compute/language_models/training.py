@@ -76,18 +76,11 @@ def train_stack(
         encoding: how texts become tokens.
 
     Returns:
-        A result a source, in order: one adapter's NaN does not stop the others.
+        A result a source, in order: one that cannot be trained, for its items or for a NaN, does not stop the others.
 
     Raises:
-        ValueError: a source without items; a placebo beside `best_checkpoint`; target modules the model lacks.
+        ValueError: target modules the model lacks.
     """
-    for source in sources:
-        if not source.items:
-            raise ValueError(f"source {source.key}: no items to train on")
-        if source.shuffled_labels and settings.best_checkpoint:
-            raise ValueError(f"source {source.key}: a placebo is compared without checkpoint selection")
-        if settings.best_checkpoint and not source.eval_items:
-            raise ValueError(f"source {source.key}: best_checkpoint needs evaluation items")
     results: dict[str, TrainedAdapter | TrainingFailure] = {}
     prepared = []
     for source in sources:
@@ -122,6 +115,12 @@ def _prepare(
     settings: Lora,
     encoding: Encoding,
 ) -> PreparedSource:
+    if not source.items:
+        raise ValueError("no items to train on")
+    if source.shuffled_labels and settings.best_checkpoint:
+        raise ValueError("a placebo is compared without checkpoint selection")
+    if settings.best_checkpoint and not source.eval_items:
+        raise ValueError("best_checkpoint needs dev items, and it has none")
     items = shuffle_labels(source.items, source.seed) if source.shuffled_labels else source.items
     batches = [
         indices[i : i + settings.batch_size]

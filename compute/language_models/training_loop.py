@@ -260,7 +260,10 @@ class StackTraining:
 
     @torch.no_grad()
     def _evaluate(self, ending: Sequence[int], step: int) -> None:
-        """Adds `eval_loss` to the last log row of the adapters whose epoch ends, and keeps the best if asked to."""
+        """Adds `eval_loss` to the last log row of the adapters whose epoch ends, and keeps the best if asked to.
+
+        One whose loss is not a number fails.
+        """
         if not ending:
             return
         self.stack.active = ending
@@ -279,6 +282,12 @@ class StackTraining:
                 tokens = sum(run.prepared.eval_rows[i].answer for i in batch)
                 total += len(batch) * sum(by_item[i] for i in batch) / tokens
             loss = total / len(order)
+            if not math.isfinite(loss):
+                broken = [i for i in range(len(order)) if not math.isfinite(by_item[i])] or [0]
+                item_id, key = run.prepared.eval_rows[broken[0]].item_id, run.prepared.source.key
+                reason = f"source {key}: the evaluation loss is {loss} at step {step} of {run.steps}, item {item_id}"
+                run.failure = TrainingFailure(key, step, item_id, reason, run.log)
+                continue
             run.log[-1] = replace(run.log[-1], eval_loss=loss)
             if self.settings.best_checkpoint and (run.best is None or loss < run.best[0]):
                 run.best = (loss, self.stack.adapter(k))

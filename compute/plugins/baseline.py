@@ -17,7 +17,7 @@ class Baseline(Plugin):
     """Rows of `raw.item_scores` whose source, control and seed are NULL."""
 
     name = "baseline"
-    version = "2"
+    version = "3"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.targets is None:

@@ -23,7 +23,7 @@ class Items(Plugin):
     """
 
     name = "items"
-    version = "2"
+    version = "3"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         for name, language in study.cells:

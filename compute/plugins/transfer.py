@@ -26,7 +26,7 @@ class Transfer(Plugin):
     """Artefact: an adapter in PEFT's format. Rows of `raw.training_log` (training), `raw.item_scores` (scoring)."""
 
     name = "transfer"
-    version = "2"
+    version = "3"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.sources is None:
@@ -164,9 +164,12 @@ class _Visit:
                 failed[job.key] = JobError(str(error))
         if not sources:
             return failed
-        results = train_stack(
-            base.model, base.tokenizer, sources, settings, self.context.device, progress, encoding=base.encoding
-        )
+        try:
+            results = train_stack(
+                base.model, base.tokenizer, sources, settings, self.context.device, progress, encoding=base.encoding
+            )
+        except ValueError as error:
+            return failed | {source.key: JobError(str(error)) for source in sources}
         failed |= {
             r.key: JobError(r.reason.removeprefix(f"source {r.key}: "))
             for r in results

@@ -2,7 +2,8 @@
 task file of one's own, `lm_eval:tasks/mine.yaml`.
 
 Contexts, choices and gold are written by the harness itself, few-shot examples and descriptions included as its task
-file has them, so scores equal the harness's own. Tasks can be had that choose among continuations of one context, or
+file has them, so scores equal the harness's own: with a chat template, those of `--apply_chat_template`, examples as
+turns of their own. Tasks can be had that choose among continuations of one context, or
 generate greedily and are scored by exact match (see `compute.tasks.lm_eval_answers`). Others are scored in ways that
 the warehouse's raw rows cannot repeat, and are refused by name.
 
@@ -286,15 +287,32 @@ def harness_task(path: Path) -> Any:
 def _rendered(
     name: str, task: Any, answers: Callable[[Place, Any, Any], tuple[tuple[str, ...], int]]
 ) -> Iterator[Located]:
-    """Each document as the harness puts it, in its order: few-shot examples are drawn one document after another."""
+    """Each document as the harness puts it, in its order."""
     if task.multiple_input:
         raise UserError(f"task {name} cannot be a target: each choice has a context of its own")
+    contexts, chats = list(_contexts(task)), list(_contexts(task, apply_chat_template=True))
     for number, document in enumerate(task.eval_docs):
         place = Place(Path(name), number + 1)
-        context = task.fewshot_context(
-            document, num_fewshot=task.config.num_fewshot or 0, gen_prefix=task.doc_to_prefix(document)
+        chat = tuple((message["role"], message["content"]) for message in chats[number])
+        choices, gold = answers(place, task, document)
+        yield Question(str(number), None, {"context": contexts[number]}, choices, gold, chat=chat), place
+
+
+def _contexts(task: Any, **form: Any) -> Iterator[Any]:
+    """What precedes each document's answer: a text or, with `apply_chat_template`, the messages of a chat.
+
+    Few-shot examples are drawn one document after another, the same in both forms.
+    """
+    task.set_fewshot_seed(seed=_FEWSHOT_SEED)
+    for document in task.eval_docs:
+        yield task.fewshot_context(
+            document,
+            num_fewshot=task.config.num_fewshot or 0,
+            gen_prefix=task.doc_to_prefix(document),
+            chat_template=lambda messages, add_generation_prompt: messages,
+            fewshot_as_multiturn=True,
+            **form,
         )
-        yield Question(str(number), None, {"context": context}, *answers(place, task, document)), place
 
 
 def _choices(place: Place, task: Any, document: Any) -> tuple[tuple[str, ...], int]:

@@ -34,6 +34,7 @@ def save_questions(folder: Path, questions: Mapping[Split, Sequence[Question]]) 
                     "choices": question.choices,
                     "gold": question.gold,
                     "place": question.place,
+                    "chat": question.chat,
                 }
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
@@ -58,7 +59,8 @@ def load_questions(folder: Path, split: Split) -> list[Question]:
                         record["fields"],
                         tuple(record["choices"]),
                         record["gold"],
-                        record.get("place"),
+                        record["place"],
+                        tuple((role, text) for role, text in record["chat"]),
                     )
                 )
     except OSError as error:

@@ -35,6 +35,8 @@ class Question:
         choices: the answers to choose from; of a generation task the one right answer.
         gold: index of the right choice, from 0.
         place: file and row it was read from, for what is said of it; None where it was made. No part of its identity.
+        chat: (role, text) of the messages by which it is put to a model with a chat template. Empty: the prompt is the
+            user's one message.
     """
 
     item_id: str
@@ -43,6 +45,7 @@ class Question:
     choices: tuple[str, ...]
     gold: int
     place: str | None = field(default=None, compare=False)
+    chat: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,11 @@ class Item:
         item_id: as the question's.
         parallel_id: as the question's.
         context: the rendered prompt, without the answer.
-        choices: the answers to choose from, each with its own leading space if it needs one.
+        choices: the answers to choose from, each with the delimiter before it.
         gold: index of the right choice, from 0.
         place: as the question's.
+        delimiter: what parts the choices from the context: no part of an answer's length, nor of an answer in a chat.
+        chat: as the question's. A last message of the assistant's is one that the choices go on with.
     """
 
     item_id: str
@@ -64,11 +69,24 @@ class Item:
     choices: tuple[str, ...]
     gold: int
     place: str | None = field(default=None, compare=False)
+    delimiter: str = " "
+    chat: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
         """What an error calls it: its id, and where it stands."""
         return f"item {self.item_id}" + (f" ({self.place})" if self.place else "")
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The choices' own texts."""
+        return tuple(choice.removeprefix(self.delimiter) for choice in self.choices)
+
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """The choices as they follow in a chat: without the delimiter, but where the assistant's message is begun."""
+        role, text = self.chat[-1] if self.chat else ("user", "")
+        return self.choices if role == "assistant" and not text[-1:].isspace() else self.answers
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,8 @@ class Prompt:
             tuple(self.delimiter + answer for answer in answers),
             question.gold,
             question.place,
+            self.delimiter,
+            question.chat,
         )
 
 

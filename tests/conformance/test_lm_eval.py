@@ -19,6 +19,7 @@ from compute.language_models.encoding import Encoding
 from compute.language_models.generation import generate_items
 from compute.language_models.loading import describe_loaded, describe_model, load_model
 from compute.language_models.scoring import score_items
+from compute.tasks.lm_eval import load_lm_eval
 from compute.tasks.task import Item
 
 pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
@@ -163,3 +164,63 @@ def test_bfloat16_is_near_float32(loaded: Loaded) -> None:
     exact = score_items(loaded.model, loaded.tokenizer, items)
     for one, other in zip(exact, score_items(rough, tokenizer, items), strict=True):
         assert other.logprobs == pytest.approx(one.logprobs, abs=0.1)
+
+
+ITS_OWN_WAY: dict[str, dict[str, Any]] = {
+    "answers with a space of their own": {"target_delimiter": ""},
+    "a delimiter of two signs": {"target_delimiter": "\n\n"},
+    "a description and examples": {"description": "Answer well.\n", "num_fewshot": 2, "fewshot_split": "test"},
+    "an answer that is begun": {"gen_prefix": "It is"},
+}
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+@pytest.mark.parametrize("refuses_system", [False, True])
+def test_same_numbers_for_a_task_file_of_the_harness(
+    chat: bool, refuses_system: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put by us as target `lm_eval:<file>` and by the harness itself; with templates that know a system or do not."""
+    import datasets
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    torch.set_num_threads(1)
+    model, tokenizer = load_model(save_tiny("llama", tmp_path / "model"))
+    if refuses_system:
+        refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        tokenizer.chat_template = refusal + str(tokenizer.chat_template)
+    harness = HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", batch_size=1)
+    rows = [
+        {"context": context, "choices": [f" {choice}" for choice in choices], "gold": i % 2}
+        for i, (context, choices) in enumerate(AFTER_A_SPACE[:4])
+    ]
+    data = tmp_path / "data.jsonl"
+    data.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    for number, settings in enumerate(ITS_OWN_WAY.values()):
+        whole = {
+            "task": f"own{number}", "dataset_path": "json", "test_split": "test", "doc_to_text": "context",
+            "dataset_kwargs": {"data_files": {"test": str(data)}, "cache_dir": str(tmp_path / "cache")},
+            "output_type": "multiple_choice", "doc_to_choice": "choices", "doc_to_target": "gold",
+            "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+        }  # fmt: skip
+        path = tmp_path / f"own{number}.yaml"
+        path.write_text(yaml.safe_dump(whole | settings))
+        manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+        samples = simple_evaluate(
+            harness, tasks=[f"own{number}"], task_manager=manager, apply_chat_template=chat, log_samples=True,
+            bootstrap_iters=0,
+        )["samples"][f"own{number}"]  # fmt: skip
+        theirs = {str(sample["doc_id"]): sample for sample in samples}
+        items = load_lm_eval(str(path), "en").items("en", "test")
+        ours = score_items(model, tokenizer, items, encoding=Encoding(chat_template=chat))
+        assert len(items) == len(theirs) == 4
+        for item, score in zip(items, ours, strict=True):
+            sample = theirs[item.item_id]
+            expected = [float(response[0][0]) for response in sample["resps"]]
+            assert score.logprobs == pytest.approx(expected, abs=TOLERANCE), (settings, item)
+            per_character = np.array(score.logprobs) / score.char_counts
+            assert (np.argmax(score.logprobs) == item.gold, np.argmax(per_character) == item.gold) == (
+                sample["acc"], sample["acc_norm"],
+            )  # fmt: skip

@@ -50,6 +50,11 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
         pin(str(tmp_path / "nowhere"), "main")
 
 
+def test_a_folder_has_no_revisions(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a folder has no revision 'v1'; leave `revision` out"):
+        pin(str(checkpoint(tmp_path / "one")), "v1")
+
+
 def test_a_commit_needs_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", no_network)
     assert pin("some/model", COMMIT).identity == COMMIT

@@ -13,10 +13,10 @@ from tiny_model import tiny_items, tiny_model
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from compute.language_models import branching
-from compute.language_models.encoding import Encoding, answer_text, encode_items
+from compute.language_models.encoding import Encoding, encode_items
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Family
-from compute.tasks.task import Item
+from compute.tasks.task import Item, Prompt, Question
 
 shared_model = cache(tiny_model)
 
@@ -166,7 +166,20 @@ def test_lengths_leave_out_the_parting_space() -> None:
     assert score.char_counts == [2, 2]
     assert score.byte_counts == [3, 2]
     assert score.token_counts == [len(tokenizer(" ж1")["input_ids"]) - 1, len(tokenizer(" 22")["input_ids"]) - 1]
-    assert [answer_text(text) for text in (" a", "\na", "a b", "", "  a")] == ["a", "a", "a b", "", " a"]
+
+
+@pytest.mark.parametrize(("delimiter", "answers"), [("", (" ж1", "22")), ("\n\n", ("ж1", " 22")), ("= ", ("ж1", "22"))])
+def test_an_answer_is_what_follows_the_delimiter(delimiter: str, answers: tuple[str, ...]) -> None:
+    """As in lm-evaluation-harness: lengths are those of the answers as given, and a chat has no delimiter."""
+    model, tokenizer = tiny_model()
+    tokenizer.chat_template = "{{ messages[0]['content'] }}"
+    prompt = Prompt("p", "{q}", delimiter=delimiter)
+    item = prompt.item(Question("a", None, {"q": "x ="}, answers, 0))
+    (score,) = score_items(model, tokenizer, [item])
+    assert score.char_counts == [len(answer) for answer in answers]
+    assert score.byte_counts == [len(answer.encode()) for answer in answers]
+    (encoded,) = encode_items(model, tokenizer, [item], Encoding(chat_template=True))
+    assert [tokenizer.decode(choice) for choice in encoded.choices] == [*answers]
 
 
 def test_context_that_ends_in_spaces_gives_them_to_the_choice() -> None:

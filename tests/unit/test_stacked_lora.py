@@ -13,6 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_model import tiny_items, tiny_model
 from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from compute.language_models.dropout import drop, row_keys, token_keys
 from compute.language_models.loading import LoadingError, load_model
@@ -155,6 +156,13 @@ def test_scores_do_not_depend_on_the_company() -> None:
             (alone,) = score_adapters(model, tokenizer, items, stack, batch_tokens=150)
         for mine, theirs in zip(alone, scores, strict=True):
             assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+
+
+def test_a_model_without_linear_layers_is_refused() -> None:
+    """GPT-2's are of a class of their own, which keeps its weight transposed."""
+    model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=10, n_positions=8))
+    with pytest.raises(ValueError, match="a 'gpt2' model has no linear layers"):
+        initial_adapter(model, Lora(), 0)
 
 
 def test_wrong_adapters_are_refused(tmp_path: Path) -> None:

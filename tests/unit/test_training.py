@@ -314,16 +314,38 @@ def test_dropout_is_seeded_and_on_in_training_only() -> None:
     assert _distance(one.adapter, two.adapter) == 0 < _distance(plain.adapter, one.adapter)
 
 
-def test_sources_that_cannot_be_trained_are_refused() -> None:
+def test_a_source_that_cannot_be_trained_fails_alone() -> None:
     model, tokenizer = tiny_model()
     selecting = SETTINGS.model_copy(update={"best_checkpoint": True})
     items = tiny_items()[:4]
-    with pytest.raises(ValueError, match="source a: no items"):
-        train_stack(model, tokenizer, [TrainingSource("a", [])], SETTINGS)
-    with pytest.raises(ValueError, match="source a: a placebo"):
-        train_stack(model, tokenizer, [TrainingSource("a", items, items, shuffled_labels=True)], selecting)
-    with pytest.raises(ValueError, match="source a: best_checkpoint needs"):
-        train_stack(model, tokenizer, [TrainingSource("a", items)], selecting)
+    sources = [
+        TrainingSource("a", []),
+        TrainingSource("b", items, items, shuffled_labels=True),
+        TrainingSource("c", items),
+        TrainingSource("d", items, items),
+    ]
+    *failures, trained = train_stack(model, tokenizer, sources, selecting)
+    assert [failure.reason for failure in failures if isinstance(failure, TrainingFailure)] == [
+        "source a: no items to train on",
+        "source b: a placebo is compared without checkpoint selection",
+        "source c: best_checkpoint needs dev items, and it has none",
+    ]
+    assert isinstance(trained, TrainedAdapter)
+
+
+def test_an_evaluation_loss_that_is_no_number_fails_its_adapter() -> None:
+    model, tokenizer = tiny_model()
+    items = tiny_items()[:8]
+    broken = Item("broken", None, "☃ =", (" 1", " 2"), 0)
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone(), requires_grad=False)  # as above
+    for token in set(tokenizer("☃")["input_ids"]) - set(tokenizer("x")["input_ids"]):
+        model.get_input_embeddings().weight[token] = float("nan")
+    sources = [TrainingSource("a", items, [*items, broken], 1), TrainingSource("b", items, items, 1)]
+    failure, trained = train_stack(model, tokenizer, sources, SETTINGS)
+    assert isinstance(failure, TrainingFailure) and isinstance(trained, TrainedAdapter)
+    steps = math.ceil(len(items) / SETTINGS.batch_size)
+    assert (failure.step, failure.item_id) == (steps, "broken")
+    assert f"the evaluation loss is nan at step {steps} of " in failure.reason
 
 
 @pytest.mark.parametrize(
