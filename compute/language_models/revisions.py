@@ -12,7 +12,7 @@ from pathlib import Path
 from compute.errors import UserError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_READ_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py")
+_READ_FILES = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.jinja", "*.txt", "*.py")
 """Files of a folder that can change what a model answers."""
 
 

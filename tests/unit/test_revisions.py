@@ -41,8 +41,10 @@ def test_a_folder_is_its_content(tmp_path: Path) -> None:
     assert pin(str(one), "main") == before, "and reading it again, from the cache, changes nothing"
     (one / "README.md").write_text("no part of the model")
     assert pin(str(one), "main").identity == before.identity
-    (one / "model.safetensors").write_bytes(b"weighty")
+    (one / "words.tiktoken").write_text("AA== 0")
     assert pin(str(one), "main").identity != before.identity
+    (other / "model.safetensors").write_bytes(b"weighty")
+    assert pin(str(other), "main").identity != before.identity
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
