@@ -31,6 +31,12 @@ def default_workers(device: str) -> int:
     return len(visible_gpus()) if device == "cuda" else min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
 
 
+def threads_a_worker(device: str, workers: int) -> int:
+    """One on a CPU, where the cores have a worker each and results shall not depend on how many there are; beside a GPU
+    the cores are shared out, as mappings in NumPy, DLV and the reading of vectors run on them."""
+    return max(1, len(os.sched_getaffinity(0)) // workers) if device == "cuda" else 1
+
+
 def device_works(device: str) -> bool:
     """Whether this process can still compute there.
 

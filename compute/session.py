@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compute.artifacts import ArtifactStore
-from compute.devices import default_workers, resolve_device
+from compute.devices import default_workers, resolve_device, threads_a_worker
 from compute.execute import Summary, execute
 from compute.executors import load_executor
 from compute.landing import Landing
@@ -53,7 +53,8 @@ class Session:
             summary = Summary()
             try:
                 if plan.pending:
-                    workplace = Workplace(LANDING.absolute(), ARTIFACTS.absolute(), device)
+                    threads = threads_a_worker(device, workers)
+                    workplace = Workplace(LANDING.absolute(), ARTIFACTS.absolute(), device, threads)
                     with executor_class(workplace, workers) as running, Progress(plan) as progress:
                         summary = execute(plan, running, self.landing, progress)
             finally:

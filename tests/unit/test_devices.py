@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from compute.devices import default_workers, visible_gpus
+from compute.devices import default_workers, threads_a_worker, visible_gpus
 from compute.executors.local import LocalExecutor
 from compute.plugin import Job
 from compute.runner import Batch, Workplace, run_batch
+from compute.session import Session
 
 
 def test_workers_are_as_many_as_visible_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +20,27 @@ def test_workers_are_as_many_as_visible_gpus(monkeypatch: pytest.MonkeyPatch) ->
     assert default_workers("cuda") == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert visible_gpus() == []
+
+
+def test_beside_a_gpu_the_cores_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the session tells its executor; on a CPU a worker keeps to one core, so that sums are the same anywhere."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(16)))
+    monkeypatch.setattr("compute.session.resolve_device", lambda name: name)
+    monkeypatch.chdir(tmp_path)
+    told = []
+
+    class Told(LocalExecutor):
+        def __init__(self, workplace: Workplace, workers: int) -> None:
+            told.append((workplace.device, workers, workplace.threads))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("compute.session.load_executor", lambda name: Told)
+    session = Session(Path(__file__).parents[1] / "studies" / "tiny.yml", tmp_path / "w.duckdb", 0, lambda line: None)
+    for device, workers in (("cuda", 3), ("cuda", 32), ("cpu", 3)):
+        with pytest.raises(KeyboardInterrupt):
+            session.compute("local", device, workers)
+    assert told == [("cuda", 3, 5), ("cuda", 32, 1), ("cpu", 3, 1)]
+    assert threads_a_worker("cuda", 1) == 16
 
 
 def test_each_worker_sees_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
