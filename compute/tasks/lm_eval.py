@@ -8,7 +8,8 @@ generate greedily and are scored by exact match (see `compute.tasks.lm_eval_answ
 the warehouse's raw rows cannot repeat, and are refused by name.
 
 A task is looked up in its YAML alone; the harness is imported, and the data are loaded, when questions are asked for.
-Data on the hub are named in a task's digest, with their revision where the task pins one; local files are digested.
+Data on the hub are named in a task's digest, with their revision where the task pins one; local files are digested
+(`compute.tasks.lm_eval_files`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import yaml
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.tasks.checks import Located, check_questions, placed
+from compute.tasks.lm_eval_files import BUILDERS, local_data
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place
 from compute.tasks.task import Generation, Prompt, Question, Split, Task
@@ -44,9 +46,6 @@ _LONGEST_ANSWER = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completi
 
 _FILE = (".yaml", ".yml")
 
-_BUILDERS = ("json", "csv", "parquet", "text", "arrow")
-"""`dataset_path`s that are formats of local files, not data sets of the hub."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class LmEvalTask(Task):
@@ -55,10 +54,12 @@ class LmEvalTask(Task):
     Attributes:
         path: of its YAML.
         config: the YAML with what it includes; functions by name.
+        folders: those in which the functions of the YAML, and of what it includes, are looked for.
     """
 
     path: Path
     config: Mapping[str, Any]
+    folders: tuple[Path, ...]
 
     def questions(self, language: str, split: Split) -> list[Question]:
         """See `Task.questions`."""
@@ -66,10 +67,13 @@ class LmEvalTask(Task):
         return list(_questions(self.name, self.path)) if split == "test" else []
 
     def digest(self, language: str) -> str:
-        """See `Task.digest`. Over the harness's version, the YAML, functions beside it and local data files."""
+        """See `Task.digest`. Over the harness's version, the YAML with what it includes, the Python files beside
+        either, and local data files."""
         self._check_language(language)
         digest = hashlib.sha256(json.dumps([version("lm_eval"), self.config], sort_keys=True, default=str).encode())
-        for path in [*sorted(self.path.parent.glob("*.py")), *_local_data(self.config)]:
+        code = [("", path) for folder in self.folders for path in sorted(folder.glob("*.py"))]
+        for name, path in [*code, *local_data(self.config)]:
+            digest.update(name.encode())
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
@@ -94,7 +98,7 @@ def load_lm_eval(name: str, language: str | None) -> LmEvalTask:
     """
     own = _harness() / "tasks"
     path = Path(name).expanduser() if name.endswith(_FILE) else _among(own, name)
-    config = _config(path)
+    config, folders = _config(path)
     if not isinstance(config.get("task"), str):
         raise UserError(f"{path}: expected `task:` and a name; a group's tasks are named one by one")
     _refuse(name, config)
@@ -115,6 +119,7 @@ def load_lm_eval(name: str, language: str | None) -> LmEvalTask:
         primary_metric="exact_match" if generates else accuracy,
         path=path,
         config=config,
+        folders=folders,
     )
 
 
@@ -166,21 +171,30 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("!function", lambda loader, node: f"!function {node.value}")
 
 
-def _config(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """A task's settings, those of the files it includes beneath its own. Raises UserError."""
+_FUNCTION = re.compile(r"!function\s+([\w.]+)\.\w+")
+
+
+def _config(path: Path, within: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """A task's settings, those of the files it includes beneath its own; and the folders in which the harness looks for
+    the functions that any of them names. Raises UserError."""
     if path in within:
         raise UserError(f"{path}: includes itself")
     try:
-        own = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        own = yaml.load(text, Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(own, dict):
         raise UserError(f"{path}: expected a mapping, found {type(own).__name__}")
     includes = own.pop("include", None) or []
+    folder = path.resolve().parent
+    folders = [folder, *(folder.joinpath(*name.split(".")[:-1]) for name in _FUNCTION.findall(text))]
     merged: dict[str, Any] = {}
     for include in [includes] if isinstance(includes, str) else includes:
-        merged |= _config((path.parent / include).resolve(), (*within, path))
-    return merged | own
+        settings, beside = _config((folder / include).resolve(), (*within, path))
+        merged |= settings
+        folders += beside
+    return merged | own, tuple(dict.fromkeys(folders))
 
 
 def _output_type(config: Mapping[str, Any]) -> str:
@@ -231,25 +245,9 @@ def _chance(name: str, path: Path, config: Mapping[str, Any]) -> float:
 
 def _source_url(config: Mapping[str, Any]) -> str:
     dataset = str(config.get("dataset_path"))
-    if dataset in _BUILDERS or Path(dataset).exists():
+    if dataset in BUILDERS or Path(dataset).exists():
         return "https://github.com/EleutherAI/lm-evaluation-harness"
     return f"https://huggingface.co/datasets/{dataset}"
-
-
-def _local_data(config: Mapping[str, Any]) -> Iterator[Path]:
-    """The data files that a task names by path, in a fixed order."""
-    root = Path(str(config.get("dataset_path")))
-    if root.is_dir():
-        yield from sorted(path for path in root.rglob("*") if path.is_file())
-    pending = [(config.get("dataset_kwargs") or {}).get("data_files")]
-    while pending:
-        part = pending.pop(0)
-        if isinstance(part, str) and Path(part).is_file():
-            yield Path(part)
-        elif isinstance(part, list):
-            pending += part
-        elif isinstance(part, dict):
-            pending += [part[key] for key in sorted(part)]
 
 
 @lru_cache(maxsize=64)

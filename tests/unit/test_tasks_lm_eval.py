@@ -156,6 +156,62 @@ def test_the_digest_follows_the_task_file_and_local_data(tmp_path: Path) -> None
     assert len({first, second, load_lm_eval(str(file), "ar").digest("ar")}) == 3
 
 
+def test_the_digest_follows_the_functions_of_what_is_included(tmp_path: Path) -> None:
+    file = write_task(tmp_path / "tasks", doc_to_choice=["A", "B"], doc_to_target=0)
+    shared = tmp_path / "shared" / "code"
+    shared.mkdir(parents=True)
+    (shared.parent / "base.yaml").write_text("include: ../tasks/_base.yaml\nprocess_docs: !function code.utils.keep\n")
+    file.write_text("include: ../shared/base.yaml\ntask: plus_one\n")
+    digests = []
+    for place in (shared / "utils.py", shared.parent / "beside.py", shared / "helper.py"):
+        place.write_text("def keep(documents):\n    return documents\n")
+        digests.append(load_lm_eval(str(file), "ar").digest("ar"))
+        place.write_text("def keep(documents):\n    return documents.select(range(3))\n")
+        digests.append(load_lm_eval(str(file), "ar").digest("ar"))
+    assert len(set(digests)) == 6
+    assert len(load_lm_eval(str(file), "ar").questions("ar", "test")) == 3  # it is what the harness runs
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"data_files": "*.jsonl"},
+        {"data_files": {"test": ["te*.jsonl"], "train": "**/train*.jsonl"}},
+        {"data_files": [{"split": "test", "path": ["te*.jsonl"]}, {"split": "train", "path": "tr*.jsonl"}]},
+        {"data_files": {"test": "test.jsonl", "train": ["train.jsonl"]}, "data_dir": "."},
+        {"data_dir": "."},
+    ],
+    ids=["pattern", "mapping", "list", "names", "folder"],
+)
+def test_the_digest_follows_data_files_however_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.jsonl").write_text("{}\n")
+    (tmp_path / "train.jsonl").write_text("{}\n")
+    file = write_task(tmp_path / "tasks", doc_to_choice=["A", "B"], doc_to_target=0, dataset_kwargs=settings)
+    digests = {load_lm_eval(str(file), "ar").digest("ar")}
+    for name in ("train.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text('{"a": 1}\n')
+        digests.add(load_lm_eval(str(file), "ar").digest("ar"))
+    assert len(digests) == 3
+    (tmp_path / "unrelated.txt").write_text("changes nothing" if "data_files" in settings else "is data too")
+    digests.add(load_lm_eval(str(file), "ar").digest("ar"))
+    assert len(digests) == (3 if "data_files" in settings else 4)
+
+
+def test_a_file_that_moves_from_one_pattern_to_another_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ("a_1.jsonl", "a_2.jsonl", "b_3.jsonl")
+    for name in names:
+        (tmp_path / name).write_text(f'{{"name": "{name}"}}\n')
+    kwargs = {"data_files": {"test": "a_*.jsonl", "train": "b_*.jsonl"}}
+    file = write_task(tmp_path / "tasks", doc_to_choice=["A", "B"], doc_to_target=0, dataset_kwargs=kwargs)
+    before = load_lm_eval(str(file), "ar").digest("ar")
+    (tmp_path / "a_2.jsonl").rename(tmp_path / "b_2.jsonl")
+    assert load_lm_eval(str(file), "ar").digest("ar") != before
+
+
 def test_looking_a_task_up_neither_imports_the_harness_nor_loads_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
