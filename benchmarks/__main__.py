@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other."""
+"""`make bench`: every benchmark, one after the other; but `bench_pairs`, which without a GPU takes hours."""
 
 from __future__ import annotations
 

@@ -69,17 +69,16 @@ DECAY = 0.35
 def make(world: World, words: int, dimension: int, train: int, test: int, folder: Path) -> None:
     """Writes `source.npy` and `target.npy` (unit rows of one space), `train.npy` and `pairs.npy`."""
     rng = np.random.default_rng(0)
-    scale = (np.arange(1, dimension + 1) ** -DECAY).astype(np.float32)
-    topics = _unit(rng.standard_normal((max(1, words // WORDS_A_TOPIC), dimension), dtype=np.float32) * scale)
+    topics = drawn(rng, max(1, words // WORDS_A_TOPIC), dimension)
 
     def fresh() -> np.ndarray:
-        own = _unit(rng.standard_normal((words, dimension), dtype=np.float32) * scale)
-        return _unit(world.topic**0.5 * topics[rng.integers(0, len(topics), words)] + (1 - world.topic) ** 0.5 * own)
+        own = drawn(rng, words, dimension)
+        return blended(topics[rng.integers(0, len(topics), words)], np.float32(world.topic**0.5), own)
 
     source, other = fresh(), fresh()
     cosine = rng.normal(world.cosine, world.spread, size=(words, 1)).clip(0.05, 0.98).astype(np.float32)
     cosine[rng.random(words) < LONE_SHARE] = 0
-    target = _unit(cosine * source + np.sqrt(1 - cosine**2) * other)
+    target = blended(source, cosine, other)
     translated = rng.permutation(np.flatnonzero(cosine[:, 0])[: 4 * (train + test)])[: train + test]
     pairs = np.stack([translated, translated], axis=1)
     np.save(folder / "train.npy", pairs[:train])
@@ -88,8 +87,20 @@ def make(world: World, words: int, dimension: int, train: int, test: int, folder
     np.save(folder / "target.npy", target)
 
 
-def _unit(matrix: np.ndarray) -> np.ndarray:
+def unit(matrix: np.ndarray) -> np.ndarray:
+    """Rows of Euclidean length 1."""
     return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+def drawn(rng: np.random.Generator, words: int, dimension: int) -> np.ndarray:
+    """float32 [words, dimension]: unit rows of the power-law spectrum."""
+    scale = (np.arange(1, dimension + 1) ** -DECAY).astype(np.float32)
+    return unit(rng.standard_normal((words, dimension), dtype=np.float32) * scale)
+
+
+def blended(of: np.ndarray, cosine: np.ndarray | np.float32, other: np.ndarray) -> np.ndarray:
+    """Unit rows whose cosine with those of `of` is about `cosine` ([n, 1] or one for all); the rest is `other`."""
+    return unit(cosine * of + np.sqrt(1 - cosine**2) * other)
 
 
 class Loaded(NamedTuple):
@@ -142,7 +153,7 @@ def scripts_cosine(data: Loaded) -> Callable[[], np.ndarray]:
 
     def run() -> np.ndarray:
         u, _, vt = np.linalg.svd(data.source[data.train[:, 0]].T @ data.target[data.train[:, 1]])
-        mapped, target = _unit(data.source @ (u @ vt)), _unit(data.target)
+        mapped, target = unit(data.source @ (u @ vt)), unit(data.target)
         ranks = np.empty(len(data.pairs))
         for i, (query, gold) in enumerate(data.pairs):
             order = np.argsort(np.dot(mapped[query], target.T))[::-1]
@@ -222,9 +233,9 @@ def paper_proc_b(data: Loaded) -> Callable[[], np.ndarray]:
 
     def run() -> np.ndarray:
         x, y = data.source[data.train[:, 0]], data.target[data.train[:, 1]]
-        source, target = _unit(data.source), _unit(data.target)
-        to_target = nearest(_unit(data.source @ solved(x, y)), target)
-        to_source = nearest(_unit(data.target @ solved(y, x)), source)
+        source, target = unit(data.source), unit(data.target)
+        to_target = nearest(unit(data.source @ solved(x, y)), target)
+        to_source = nearest(unit(data.target @ solved(y, x)), source)
         mutual = [(i, int(j)) for i, j in enumerate(to_target) if to_source[j] == i]
         mutual.sort(key=sum)
         rows = np.array([*data.train.tolist(), *mutual[: DICTIONARY_LIMIT - len(data.train)]])
