@@ -4,8 +4,9 @@
     python -m benchmarks.bench_scoring --device cuda --shape llama-3.2-1b --dtype bfloat16
 
 The model and the text are random, prompts have 100 to 300 tokens. Each contender runs in a process of its own, from
-texts to log-likelihoods, loading left out; the harness at several batch sizes, of which the best counts. Prints
-Markdown tables, as in benchmarks/README.md.
+texts to log-likelihoods, loading left out; the harness at several batch sizes, of which the best counts. Where lm-eval
+is not installed, its stand-in takes its place (`benchmarks.by_harness`). With `--result FILE` findings are kept after
+each contender, so that parts may be run one at a time. Prints Markdown tables, as in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
-import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from benchmarks.by_harness import LM_EVAL, STAND_IN, TITLES, installed_harness, open_scorer
+from benchmarks.results import Results
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -45,6 +45,7 @@ BATCH_SIZES = {"cpu": (1, 4, 8, 16), "cuda": (16, 32, 64, 128)}
 ITEMS = {"cpu": 64, "cuda": 1024}
 PROMPT_TOKENS, CHOICE_TOKENS = (100, 300), (2, 8)
 CHOICES = {"many": "several tokens a choice", "one": "one token a choice"}
+OURS = "ours"
 
 _Question = dict[str, Any]
 
@@ -59,30 +60,56 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the quickest counts")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--batch-sizes", type=int, nargs="+", help="the harness's")
+    parser.add_argument("--parts", choices=(OURS, LM_EVAL, STAND_IN), nargs="+", help="ours, and the harness's or its")
+    parser.add_argument("--result", type=Path, help="JSON file that findings are kept in, and taken from")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.items = arguments.items or ITEMS[arguments.device]
     arguments.batch_sizes = arguments.batch_sizes or BATCH_SIZES[arguments.device]
+    arguments.parts = arguments.parts or [OURS, installed_harness()]
     if arguments.contender:
         contend(arguments)
         return
+    if LM_EVAL in arguments.parts and installed_harness() == STAND_IN:
+        sys.exit("part lm-eval: lm-eval is not installed; take stand-in")
     with tempfile.TemporaryDirectory(prefix="bench-scoring-") as folder:
         arguments.folder = Path(folder)
-        facts = prepare(arguments)
-        load = os.getloadavg()[0]
-        names = ["ours"]
-        if find_spec("lm_eval") is None:
-            print("lm-eval is not installed: ours alone", file=sys.stderr)
-        else:
-            names += [f"lm-eval {size}" for size in arguments.batch_sizes]
-        results = {name: run_contender(arguments, name) for name in names}
+        results, broken = compare(arguments)
+    if not results.found:
+        sys.exit("nothing was measured")
+    facts = results.facts
     print(
-        f"{facts['parameters'] / 1e6:.1f} M parameters, vocabulary {facts['vocabulary']}, {arguments.dtype}, "
-        f"{facts['device']}, {arguments.threads} threads, load before {load:.1f}; {arguments.items} items of each kind"
+        f"{arguments.shape}, {facts['parameters'] / 1e6:.1f} M parameters, vocabulary {facts['vocabulary']}, "
+        f"{arguments.dtype}, {facts['machine']}, load before {facts['load']:.1f}; {arguments.items} items of each "
+        f"kind, best of {arguments.repeats}; matrix products at {facts['matmul_rate'] / 1e12:.3g} TFLOP/s"
     )
     for kind, text in CHOICES.items():
-        print_table(kind, text, facts, {name: result[kind] for name, result in results.items()})
+        print_table(text, facts, facts["work"][kind], {name: found[kind] for name, found in results.found.items()})
+    if broken:
+        sys.exit(f"{broken} contenders broke")
+
+
+def compare(arguments: argparse.Namespace) -> tuple[Results, int]:
+    """Runs the contenders asked for, one after the other; all findings, and how many contenders broke."""
+    import torch
+    import transformers
+
+    names = ("device", "shape", "dtype", "items", "repeats", "threads")
+    settings = {name: getattr(arguments, name) for name in names}
+    results = Results(
+        arguments.result, settings | {"torch": torch.__version__, "transformers": transformers.__version__}
+    )
+    results.facts = prepare(arguments) | {"load": os.getloadavg()[0]}
+    broken = 0
+    for part in arguments.parts:
+        for name in [OURS] if part == OURS else [f"{part} {size}" for size in arguments.batch_sizes]:
+            found = run_contender(arguments, name)
+            if found is None:
+                broken += 1
+            else:
+                results.add(name, found)
+    return results, broken
 
 
 def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -91,72 +118,54 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     from transformers import LlamaConfig
     from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-    from compute.language_models.tokenizer import train_tokenizer
+    from benchmarks.machine import describe, matmul_rate
+    from benchmarks.made_up import MadeUpTexts
 
+    torch.set_num_threads(arguments.threads)
     shape = SHAPES[arguments.shape]
-    draw = random.Random(0)
-    syllables = [consonant + vowel for consonant in "bcdfghjklmnpqrstvwz" for vowel in "aeiou"]
-    words = sorted({"".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(30000)})
-    documents = [" ".join(draw.sample(words, 50)) for _ in range(1500)]
-    tokenizer = train_tokenizer(documents, min(shape["vocab_size"], 32000), 2048)
-    lengths = [len(ids) - 1 for ids in tokenizer([f" {word}" for word in words])["input_ids"]]
-
-    def text(most_tokens: int) -> str:
-        chosen: list[str] = []
-        while True:
-            i = draw.randrange(len(words))
-            most_tokens -= lengths[i]
-            if most_tokens < 0 and chosen:
-                return " ".join(chosen)
-            chosen.append(words[i])
-
-    single = [word for word, length in zip(words, lengths, strict=True) if length == 1]
+    texts = MadeUpTexts(min(shape["vocab_size"], 32000), 2048)
+    draw, work = texts.draw, {}
     for kind in CHOICES:
-        questions = []
+        questions: list[_Question] = []
+        read = predicted = 0
         for i in range(arguments.items):
-            choices = draw.sample(single, 4)
+            lengths = [1 if kind == "one" else draw.randint(*CHOICE_TOKENS) for _ in range(4)]
+            context_tokens = draw.randint(*PROMPT_TOKENS)
+            choices = [f" {word}" for word in draw.sample(texts.single, 4)]
             if kind == "many":
-                choices = [text(draw.randint(*CHOICE_TOKENS)) for _ in range(4)]
-            questions.append({"id": str(i), "context": text(draw.randint(*PROMPT_TOKENS)), "choices": choices})
+                choices = [texts.text(length) for length in lengths]
+            questions.append({"id": str(i), "context": texts.text(context_tokens)[1:], "choices": choices})
+            # Each context, and the token that begins it, once; of a choice all but the last token.
+            read += 1 + context_tokens + sum(lengths) - 4
+            predicted += 1 + sum(lengths) - 4
         (arguments.folder / f"{kind}.json").write_text(json.dumps(questions))
+        work[kind] = {"read": read, "predicted": predicted}
 
     torch.manual_seed(0)
     config = LlamaConfig(**shape, max_position_embeddings=2048, tie_word_embeddings=True)
-    dtype = getattr(torch, arguments.dtype)
-    model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    with torch.device(arguments.device):
+        model: Any = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, arguments.dtype))
     model.save_pretrained(arguments.folder)
-    tokenizer.save_pretrained(arguments.folder)
+    texts.tokenizer.save_pretrained(arguments.folder)
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    del model
     embedding = shape["vocab_size"] * shape["hidden_size"]
-    return {
+    facts = {
         "parameters": parameters,
         "vocabulary": shape["vocab_size"],
         "flops_a_token": 2 * (parameters - embedding),
         "flops_a_prediction": 2 * embedding,
-        "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU",
-        "matmul_rate": matmul_rate(arguments.device, dtype, arguments.threads),
+        "work": work,
+        "machine": describe(arguments.device),
+        "matmul_rate": matmul_rate(arguments.device, arguments.dtype),
     }
+    if arguments.device == "cuda":
+        torch.cuda.empty_cache()
+    return facts
 
 
-def matmul_rate(device: str, dtype: Any, threads: int) -> float:
-    """Floating-point operations a second of large square matrix products, the best of many."""
-    import torch
-
-    torch.set_num_threads(threads)
-    n = 8192 if device == "cuda" else 1024
-    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
-    best = float("inf")
-    for _ in range(20):
-        started = time.perf_counter()
-        a @ b
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return 2 * n**3 / best
-
-
-def run_contender(arguments: argparse.Namespace, name: str) -> dict[str, dict[str, Any]]:
-    """A contender's results by kind of choices, from a process of its own."""
+def run_contender(arguments: argparse.Namespace, name: str) -> dict[str, dict[str, Any]] | None:
+    """A contender's results by kind of choices, from a process of its own; None where it broke."""
     command = [
         sys.executable, "-m", "benchmarks.bench_scoring", "--contender", name, "--folder", str(arguments.folder),
         "--device", arguments.device, "--dtype", arguments.dtype, "--threads", str(arguments.threads),
@@ -164,8 +173,12 @@ def run_contender(arguments: argparse.Namespace, name: str) -> dict[str, dict[st
     ]  # fmt: skip
     quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": str(arguments.threads > 1).lower()}
     print(f"{name} ...", file=sys.stderr, flush=True)
-    output = subprocess.run(command, env=os.environ | quiet, stdout=subprocess.PIPE, check=True).stdout
-    results: dict[str, dict[str, Any]] = json.loads(output.splitlines()[-1])
+    process = subprocess.run(command, env=os.environ | quiet, stdout=subprocess.PIPE, check=False)
+    if process.returncode:
+        return None
+    results: dict[str, dict[str, Any]] = json.loads(process.stdout.splitlines()[-1])
+    for kind, found in results.items():
+        print(f"{name}, {kind}: {found['items'] / found['seconds']:.2f} items/s", file=sys.stderr, flush=True)
     return results
 
 
@@ -173,9 +186,11 @@ def contend(arguments: argparse.Namespace) -> None:
     """One contender: prints its results as JSON, by kind of choices."""
     import torch
 
+    from benchmarks.machine import PeakMemory, wait
+
     torch.set_num_threads(arguments.threads)
     name, _, batch_size = arguments.contender.partition(" ")
-    score = ours(arguments) if name == "ours" else harness(arguments, int(batch_size))
+    score = ours(arguments) if name == OURS else theirs(arguments, name, int(batch_size))
     results = {}
     for kind in CHOICES:
         questions: list[_Question] = json.loads((arguments.folder / f"{kind}.json").read_text())
@@ -185,11 +200,12 @@ def contend(arguments: argparse.Namespace) -> None:
         for _ in range(arguments.repeats):
             started, cpu_started = time.perf_counter(), time.process_time()
             logprobs = score(questions)
+            wait(arguments.device)
             seconds = min(seconds, time.perf_counter() - started)
             cpu_seconds = min(cpu_seconds, time.process_time() - cpu_started)
         results[kind] = {
             "items": len(questions), "seconds": seconds, "cpu_seconds": cpu_seconds, "bytes": memory.grown(),
-            "logprobs": logprobs, **(tokens_needed(arguments, questions) if name == "ours" else {}),
+            "logprobs": logprobs,
         }  # fmt: skip
     print(json.dumps(results))
 
@@ -204,105 +220,63 @@ def ours(arguments: argparse.Namespace) -> Callable[[Sequence[_Question]], list[
 
     def score(questions: Sequence[_Question]) -> list[list[float]]:
         items = [
-            Item(question["id"], None, question["context"], tuple(f" {choice}" for choice in question["choices"]), 0)
-            for question in questions
+            Item(question["id"], None, question["context"], tuple(question["choices"]), 0) for question in questions
         ]
         return [scored.logprobs for scored in score_items(model, tokenizer, items, device=arguments.device)]
 
     return score
 
 
-def harness(arguments: argparse.Namespace, batch_size: int) -> Callable[[Sequence[_Question]], list[list[float]]]:
-    """lm-evaluation-harness's scorer, loaded."""
-    from lm_eval.api.instance import Instance
-    from lm_eval.models.huggingface import HFLM
-
-    model = HFLM(
-        pretrained=str(arguments.folder), device=arguments.device, dtype=arguments.dtype, batch_size=batch_size
-    )
+def theirs(
+    arguments: argparse.Namespace, name: str, batch_size: int
+) -> Callable[[Sequence[_Question]], list[list[float]]]:
+    """The scorer of lm-evaluation-harness, or its stand-in, loaded."""
+    scorer = open_scorer(name, arguments.folder, arguments.device, arguments.dtype, batch_size)
 
     def score(questions: Sequence[_Question]) -> list[list[float]]:
-        requests = [
-            Instance("loglikelihood", {}, (question["context"], f" {choice}"), i)
-            for question in questions
-            for i, choice in enumerate(question["choices"])
-        ]
-        answers = iter(model.loglikelihood(requests, disable_tqdm=True))
+        answers = iter(
+            scorer([(question["context"], choice) for question in questions for choice in question["choices"]])
+        )
         return [[next(answers)[0] for _ in question["choices"]] for question in questions]
 
     return score
 
 
-def tokens_needed(arguments: argparse.Namespace, questions: Sequence[_Question]) -> dict[str, int]:
-    """Tokens that must be read, each context once, and places where something is predicted."""
-    from transformers import AutoTokenizer
+def print_table(text: str, facts: dict[str, Any], work: dict[str, int], results: dict[str, dict[str, Any]]) -> None:
+    """One kind of choices: every contender, then ours against the best of the others.
 
-    tokenizer = AutoTokenizer.from_pretrained(arguments.folder)
-    read = predicted = 0
-    for question in questions:
-        context = len(tokenizer(question["context"])["input_ids"])
-        rest = [
-            len(tokenizer(f"{question['context']} {choice}")["input_ids"]) - context - 1
-            for choice in question["choices"]
-        ]
-        read += context + sum(rest)
-        predicted += 1 + sum(rest)
-    return {"read": read, "predicted": predicted}
-
-
-class PeakMemory:
-    """Bytes that a process needs beyond those it has now: of the GPU, else of the machine."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        if device == "cuda":
-            import torch
-
-            torch.cuda.reset_peak_memory_stats()
-            self.before = torch.cuda.memory_allocated()
-        else:
-            # Starts the kernel's record of the peak anew.
-            Path("/proc/self/clear_refs").write_text("5")
-            self.before = self._status("VmRSS")
-
-    def grown(self) -> int:
-        """The peak since then, less what there was."""
-        if self.device == "cuda":
-            import torch
-
-            return int(torch.cuda.max_memory_allocated()) - self.before
-        return self._status("VmHWM") - self.before
-
-    def _status(self, name: str) -> int:
-        found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        return 1024 * (int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-def print_table(kind: str, text: str, facts: dict[str, Any], results: dict[str, dict[str, Any]]) -> None:
-    """One kind of choices: every contender, then ours against the best of the others."""
-    own = results["ours"]
+    The share of the matmul rate counts matrix products of tokens that must be read, each context once.
+    """
+    flops = work["read"] * facts["flops_a_token"] + work["predicted"] * facts["flops_a_prediction"]
+    own = results.get(OURS)
     print(f"\n{text[0].upper()}{text[1:]}:\n")
-    print("| contender | items/s | items/CPU s | GiB beyond the model | largest difference to ours |")
-    print("|---|---|---|---|---|")
+    print("| contender | items/s | items/CPU s | GiB beyond the model | of matmul rate | largest difference to ours |")
+    print("|---|---|---|---|---|---|")
     for name, result in results.items():
-        pairs = zip(own["logprobs"], result["logprobs"], strict=True)
-        difference = max(abs(x - y) for one, other in pairs for x, y in zip(one, other, strict=True))
+        part, _, size = name.partition(" ")
+        title = f"{TITLES[part]}, batch {size}" if size else name
         print(
-            f"| {name} | {result['items'] / result['seconds']:.2f} | {result['items'] / result['cpu_seconds']:.2f} | "
-            f"{result['bytes'] / 2**30:.2f} | {difference:.1e} |"
+            f"| {title} | {result['items'] / result['seconds']:.2f} | {result['items'] / result['cpu_seconds']:.2f} | "
+            f"{result['bytes'] / 2**30:.2f} | {flops / result['seconds'] / facts['matmul_rate']:.1%} | "
+            f"{largest_difference(own, result)} |"
         )
-    others = {name: result for name, result in results.items() if name != "ours"}
-    flops = own["read"] * facts["flops_a_token"] + own["predicted"] * facts["flops_a_prediction"]
-    if others:
-        best = min(others, key=lambda name: others[name]["seconds"])
-        print(
-            f"\nOurs against {best}: {others[best]['seconds'] / own['seconds']:.1f} times the items a second "
-            f"({min(r['cpu_seconds'] for r in others.values()) / own['cpu_seconds']:.1f} times by CPU time)."
-        )
-    print(
-        f"\nOurs: {100 * flops / own['seconds'] / facts['matmul_rate']:.0f} % of the measured matmul rate "
-        f"({facts['matmul_rate'] / 1e9:.0f} GFLOP/s), counting matrix products of tokens that must be read."
-    )
+    for part in (LM_EVAL, STAND_IN):
+        others = {name: result for name, result in results.items() if name.startswith(part)}
+        if own and others:
+            best = min(others, key=lambda name: others[name]["seconds"])
+            print(
+                f"\nOurs against {TITLES[part]} at its best: {others[best]['seconds'] / own['seconds']:.1f} times the "
+                f"items a second ({min(r['cpu_seconds'] for r in others.values()) / own['cpu_seconds']:.1f} times by "
+                "CPU time)."
+            )
+
+
+def largest_difference(own: dict[str, Any] | None, other: dict[str, Any]) -> str:
+    """Of two log-probabilities; nothing where there are none to compare with."""
+    if own is None or own is other:
+        return ""
+    pairs = zip(own["logprobs"], other["logprobs"], strict=True)
+    return f"{max(abs(x - y) for one, two in pairs for x, y in zip(one, two, strict=True)):.1e}"
 
 
 if __name__ == "__main__":

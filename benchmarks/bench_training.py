@@ -4,10 +4,14 @@
     python -m benchmarks.bench_training --device cuda --shape qwen2.5-0.5b --dtype bfloat16 --items 270 --epochs 3
 
 The published way (arXiv 2511.13368) is Hugging Face's `Trainer` with PEFT, one source at a time and padded to a fixed
-length; and, for a cell, merging the adapter to disk, lm-evaluation-harness on all targets, and deleting. Sources are
-the topic task in eight languages. Both sides start with the same matrices and see the items in the same order; the
-losses of every step, and the log-probabilities of every answer, must agree. Each way is measured in a process of its
-own. Prints Markdown tables, as in benchmarks/README.md.
+length; and, for a cell, merging the adapter to disk, lm-evaluation-harness on all targets, and deleting. Where lm-eval
+is not installed, a stand-in scores (`benchmarks.by_harness`). Sources are the topic task in eight languages; where its
+files cannot be had, made-up texts of its lengths in tokens (`benchmarks.made_up_topic`).
+
+Both sides start with the same matrices and see the items in the same order; the losses of every step, and the
+log-probabilities of every answer, must agree. Each way is measured in a process of its own, after a step or two that
+start what starts once. With `--result FILE` findings are kept after each, so that parts may be run one at a time.
+Prints Markdown tables, as in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -15,26 +19,36 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers.utils import logging
 
-from benchmarks.by_trainer import published_cells, published_training, rows_of
-from benchmarks.training_setup import SHAPES, Bench
-from compute.landing import Landing
-from compute.language_models.loading import load_model
-from compute.language_models.lora import LoraStack, initial_adapter, load_adapter, save_adapter
+from benchmarks import by_harness
+from benchmarks.by_trainer import published_cells, published_training
+from benchmarks.landing_without_polars import open_landing
+from benchmarks.machine import PeakMemory, describe, matmul_rate, wait
+from benchmarks.results import Results
+from benchmarks.training_setup import LANGUAGES, SHAPES, Bench
+from compute.language_models.lora import LoraStack, load_adapter, save_adapter
 from compute.language_models.scoring import score_items
 from compute.language_models.training import TrainedAdapter, train_stack
 
-TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
-"""Of a step's loss and of an answer's log-probability, in nats."""
+TOLERANCE = {"float32": (1e-3, 1e-3), "bfloat16": (0.1, 1.0)}
+"""Of a step's loss, and of an answer's log-probability, in nats. In bfloat16 the harness takes its log-softmax in that
+dtype too, whose steps are 0.06 at a token's 12 nats and 0.25 at an answer's 60; and the merged weights are rounded."""
+
+PARTS = ("published", "unpadded", "stacks", "cells", "published-cells", "stand-in-cells")
+STACKS = (1, 2, 4, 8)
 
 
 def _our_training(bench: Bench, sources: int) -> dict[str, Any]:
@@ -59,7 +73,7 @@ def _train_and_save(bench: Bench, model: Any, tokenizer: Any, sources: int) -> l
 
 def _our_cells(bench: Bench, sources: int) -> dict[str, Any]:
     model, tokenizer = bench.load()
-    targets, landing = bench.targets(), Landing(bench.folder / "landing")
+    targets, landing = bench.targets(), open_landing(bench.folder / "landing")
     values: list[list[list[float]]] = []
     for result in _train_and_save(bench, model, tokenizer, sources):
         values.append([])
@@ -77,62 +91,53 @@ def _our_cells(bench: Bench, sources: int) -> dict[str, Any]:
                 ]  # fmt: skip
                 landing.write(f"{result.key}-{language}", {"item_scores": rows}, {"state": "landed"})
                 values[-1] += [score.logprobs for score in scores]
-    return {"logprobs": values}
+    return {"logprobs": values, "landed_as": type(landing).__name__}
 
 
 # Measuring.
 
+WAYS: dict[str, Callable[[Bench, int], dict[str, Any]]] = {
+    "published": lambda bench, sources: published_training(bench, sources, bench.padding),
+    "unpadded": lambda bench, sources: published_training(bench, sources, 0),
+    "stacks": _our_training,
+    "cells": _our_cells,
+    "published-cells": lambda bench, sources: published_cells(bench, sources, by_harness.LM_EVAL),
+    "stand-in-cells": lambda bench, sources: published_cells(bench, sources, by_harness.STAND_IN),
+}
+"""How each part runs on that many sources."""
 
-def measure(bench: Bench, way: str, sources: int) -> dict[str, Any]:
+
+def measure(bench: Bench, part: str, sources: int) -> dict[str, Any]:
     """Runs one way in this process: its results, seconds, memory and the machine's rate at that time."""
     logging.set_verbosity_error()
-    run = {
-        "published": lambda: published_training(bench, sources, bench.padding),
-        "unpadded": lambda: published_training(bench, sources, 0),
-        "ours": lambda: _our_training(bench, sources),
-        "published cells": lambda: published_cells(bench, sources),
-        "our cells": lambda: _our_cells(bench, sources),
-    }[way]
-    if way == "published cells":
-        import lm_eval  # noqa: F401  # like the other imports, before the clock starts
-    bench.matmul_rate()  # the driver and its libraries start
+    run = WAYS[part]
+    run(bench.least, 1)  # the driver, libraries and imports start
+    for left in ("adapters", "landing", "tasks"):
+        shutil.rmtree(bench.folder / left, ignore_errors=True)
+    memory = PeakMemory(bench.device)
     start, cpu_start = time.perf_counter(), time.process_time()
-    found = run()
-    bench.wait()
-    found |= {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu_start, "gib": bench.peak_gib()}
-    return found | {"rate": bench.matmul_rate()}
+    found = run(bench, sources)
+    wait(bench.device)
+    found |= {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu_start}
+    found |= {"sources": sources, "gib": memory.peak() / 2**30}
+    return found | {"rate": matmul_rate(bench.device, bench.dtype)}
 
 
-def _in_its_own_process(bench: Bench, way: str, sources: int) -> dict[str, Any]:
-    print(f"{way}, {sources} sources ...", file=sys.stderr, flush=True)
-    result = bench.folder / "result.json"
+def _in_its_own_process(bench: Bench, part: str, sources: int) -> dict[str, Any] | None:
+    """What `measure` found; None, the error being printed, where it broke."""
+    print(f"{part}, {sources} sources ...", file=sys.stderr, flush=True)
+    result = bench.folder / "found.json"
+    result.unlink(missing_ok=True)
     command = [sys.executable, "-m", "benchmarks.bench_training", *sys.argv[1:]]
-    command += ["--way", way, "--sources", str(sources), "--folder", str(bench.folder)]
+    command += ["--way", part, "--sources", str(sources), "--folder", str(bench.folder)]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(bench.folder / "datasets")}
     process = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     if process.returncode:
-        sys.exit(process.stderr)
+        print(process.stderr[-4000:], file=sys.stderr, flush=True)
+        return None
     found: dict[str, Any] = json.loads(result.read_text())
+    print(f"{part}, {sources} sources: {found['seconds'] / sources:.2f} s a source", file=sys.stderr, flush=True)
     return found
-
-
-def _work(bench: Bench, sources: int) -> tuple[int, float]:
-    """Tokens trained on by all sources, and the FLOP that cannot be saved.
-
-    The base's layers run once forward, and once backward to their inputs; the adapters' matrices twice backward; the
-    output layer at the answers only.
-    """
-    model, tokenizer = load_model(bench.folder / "base")
-    adapter = initial_adapter(model, bench.settings, 0)
-    base = sum(b.shape[0] * a.shape[1] for a, b in adapter.matrices.values())
-    lora = sum(a.numel() + b.numel() for a, b in adapter.matrices.values())
-    output = model.get_output_embeddings().weight.numel()
-    tokens = answers = 0
-    for number in range(sources):
-        for row in rows_of(model, tokenizer, bench.source(number).items):
-            tokens += bench.epochs * len(row["input_ids"])
-            answers += bench.epochs * (len(row["labels"]) - row["labels"].count(-100))
-    return tokens, 4.0 * base * tokens + 6.0 * lora * tokens + 4.0 * output * answers
 
 
 def _greatest_difference(one: Any, other: Any) -> float:
@@ -141,77 +146,138 @@ def _greatest_difference(one: Any, other: Any) -> float:
     return abs(one - other)
 
 
-def _compare_training(bench: Bench, most: int) -> float:
-    """Prints the table of training; the greatest difference of two losses."""
-    published = _in_its_own_process(bench, "published", most)
-    ways = [(f"Trainer, padded to {bench.padding}", most, published)]
-    ways.append(("Trainer, padded to the batch", most, _in_its_own_process(bench, "unpadded", most)))
-    sizes = [size for size in (1, 2, 4, 8) if size <= most]
-    ways += [(f"stack of {size}", size, _in_its_own_process(bench, "ours", size)) for size in sizes]
-    print("| training | sources | s a source | CPU s a source | × published | tokens/s | peak GiB | of matmul rate |")
+# Tables.
+
+
+def _print_table(what: str, results: Results, titles: dict[str, str], flop: Callable[[int], float]) -> None:
+    """Rows of the findings whose part is in `titles`; `flop` is the work of that many sources."""
+    rows = [(name, found) for name, found in results.found.items() if name.split()[0] in titles]
+    if not rows:
+        return
+    published = next((found for name, found in rows if name.split()[0] == next(iter(titles))), None)
+    published = published or next((found for name, found in rows if name.startswith("stand-in")), None)
+    print(f"\n| {what} | sources | s a source | CPU s a source | × published | tokens trained/s | peak GiB "
+          "| of matmul rate |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
-    difference = 0.0
-    for name, sources, found in ways:
-        tokens, flop = _work(bench, sources)
-        times = published["seconds"] / most / (found["seconds"] / sources)
-        share = flop / found["seconds"] / found["rate"]
-        print(
-            f"| {name} | {sources} | {found['seconds'] / sources:.2f} | {found['cpu'] / sources:.2f} | {times:.1f} "
-            f"| {tokens / found['seconds']:,.0f} | {found['gib']:.2f} | {share:.0%} |"
-        )
-        for kind in ("losses", "evals"):
-            difference = max(difference, _greatest_difference(found[kind], published[kind][:sources]))
-    return difference
-
-
-def _compare_cells(bench: Bench, most: int, published_sources: int) -> float:
-    """Prints the table of grid cells; the greatest difference of two answers' log-probabilities."""
-    published = _in_its_own_process(bench, "published cells", published_sources)
-    ours = _in_its_own_process(bench, "our cells", most)
-    print("\n| from training to scores | sources | s a source | CPU s a source | × published | peak GiB |")
-    print("|---|---|---|---|---|---|")
-    for name, sources, found in (
-        ("Trainer, merge, lm-eval, delete", published_sources, published),
-        ("stack, score, land", most, ours),
-    ):
-        times = published["seconds"] / published_sources / (found["seconds"] / sources)
+    for name, found in sorted(rows, key=lambda row: [*titles].index(row[0].split()[0])):
+        sources = found["sources"]
         seconds, cpu = found["seconds"] / sources, found["cpu"] / sources
-        print(f"| {name} | {sources} | {seconds:.2f} | {cpu:.2f} | {times:.1f} | {found['gib']:.2f} |")
-    return _greatest_difference(ours["logprobs"][:published_sources], published["logprobs"])
+        times = f"{published['seconds'] / published['sources'] / seconds:.1f}" if published else "not run"
+        tokens = sum(work["tokens"] for work in results.facts["sources"][:sources])
+        share = flop(sources) / found["seconds"] / found["rate"]
+        print(
+            f"| {titles[name.split()[0]].format(sources)} | {sources} | {seconds:.2f} | {cpu:.2f} | {times} "
+            f"| {tokens / found['seconds']:,.0f} | {found['gib']:.2f} | {share:.1%} |"
+        )
 
 
-def main() -> None:
-    """Command line."""
+def _print_tables(bench: Bench, results: Results) -> None:
+    facts = results.facts
+
+    def training(sources: int) -> float:
+        return float(sum(work["flop"] for work in facts["sources"][:sources]))
+
+    print(f"{bench.shape}, {facts['parameters'] / 1e6:.0f} M parameters, random; {bench.dtype}; {facts['machine']}; "
+          f"texts {facts['texts']}: contexts of {facts['context_tokens']} tokens (0, 10, 50, 90, 100 %); "
+          f"{bench.items} items and {bench.eval_items} held out a source, {bench.epochs} epochs")  # fmt: skip
+    rates = [found["rate"] for found in results.found.values()]
+    print(f"measured matmul rate: {min(rates) / 1e12:.3g} to {max(rates) / 1e12:.3g} TFLOP/s")
+    titles = {
+        "published": f"Trainer, padded to {bench.padding}, as published", "unpadded": "Trainer, padded to the batch",
+        "stacks": "stack of {}",
+    }  # fmt: skip
+    _print_table("training", results, titles, training)
+    stand_in = f"Trainer, merge to disk, {by_harness.TITLES[by_harness.STAND_IN]}, delete"
+    titles = {
+        "published-cells": "Trainer, merge to disk, lm-eval, delete", "stand-in-cells": stand_in,
+        "cells": "stack, score, land",
+    }  # fmt: skip
+    what = f"from training to scores on {len(LANGUAGES)} targets of {bench.target_items} items"
+    _print_table(what, results, titles, lambda sources: training(sources) + sources * facts["target_flop"])
+    for found in results.found.values():
+        if found.get("landed_as", "Landing") != "Landing":
+            print("\npolars is not installed: cells landed as safetensors files, not as Parquet.")
+
+
+def _differences(results: Results) -> tuple[float, float]:
+    """The greatest between the way of most sources and another: of two losses, and of two log-probabilities."""
+    greatest = []
+    for kinds in (("losses", "evals"), ("logprobs",)):
+        findings = [found for found in results.found.values() if kinds[0] in found]
+        findings.sort(key=lambda found: -found["sources"])
+        greatest.append(
+            max((_greatest_difference(findings[0][kind][: found["sources"]], found[kind])
+                 for found in findings[1:] for kind in kinds), default=0.0)
+        )  # fmt: skip
+    return greatest[0], greatest[1]
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
     parser.add_argument("--dtype", choices=sorted(TOLERANCE), default="float32")
+    parser.add_argument("--texts", choices=("auto", "topic", "made-up"), default="auto", help="what is trained on")
+    parser.add_argument("--parts", choices=PARTS, nargs="+", help="all, but for one of lm-eval and its stand-in")
+    parser.add_argument("--result", type=Path, help="JSON file that findings are kept in, and taken from")
     parser.add_argument("--sources", type=int, default=8, help="trained at once, up to 8")
     parser.add_argument("--items", type=int, default=40, help="trained on, a source")
     parser.add_argument("--eval-items", type=int, default=8, help="held out, a source")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--target-items", type=int, default=25, help="of each of the eight targets")
-    parser.add_argument("--published-sources", type=int, default=2, help="cells that are timed of the published way")
+    parser.add_argument("--published-sources", type=int, default=2, help="timed of Trainer's, one after the other")
     parser.add_argument("--padding", type=int, default=256, help="the published fixed length")
-    parser.add_argument("--harness-batch", default="16", help="lm-eval's batch size, or auto")
+    parser.add_argument("--harness-batch", type=int, default=16, help="the harness's batch size")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    harness = "published-cells" if by_harness.installed_harness() == by_harness.LM_EVAL else "stand-in-cells"
+    given.parts = given.parts or ["published", "unpadded", "stacks", "cells", harness]
+    if "published-cells" in given.parts and harness == "stand-in-cells":
+        sys.exit("part published-cells: lm-eval is not installed; take stand-in-cells")
+    return given
+
+
+def main() -> None:
+    """Command line."""
+    given = _parse()
     with tempfile.TemporaryDirectory(prefix="bench-training-") as temporary:
         bench = Bench(
             given.folder or Path(temporary), given.device, given.shape, given.dtype, given.items, given.eval_items,
             given.epochs, given.target_items, given.padding, given.harness_batch,
         )  # fmt: skip
         if given.way:
-            (bench.folder / "result.json").write_text(json.dumps(measure(bench, given.way, given.sources)))
+            (bench.folder / "found.json").write_text(json.dumps(measure(bench, given.way, given.sources)))
             return
-        bench.make_base()
-        print(f"{given.shape}, {given.dtype}, {given.device}, {torch.get_num_threads()} threads\n")
-        loss_difference = _compare_training(bench, given.sources)
-        difference = _compare_cells(bench, given.sources, given.published_sources)
-    print(f"\nGreatest difference: {loss_difference:.1e} of a loss, {difference:.1e} of an answer's log-probability.")
-    if max(loss_difference, difference) > TOLERANCE[given.dtype]:
+        versions = {"torch": torch.__version__, "transformers": transformers.__version__, "texts": given.texts}
+        settings = {name: value for name, value in asdict(bench).items() if name != "folder"} | versions
+        results = Results(given.result, settings)
+        results.facts = bench.make_base(given.texts) | {"machine": describe(given.device)}
+        results.save()
+        runs = []
+        for part in given.parts:
+            sizes = [size for size in STACKS if size <= given.sources]
+            if part != "stacks":
+                sizes = [given.sources if part == "cells" else min(given.published_sources, given.sources)]
+            runs += [(part, size) for size in sizes]
+        broken = 0
+        for part, size in runs:
+            found = _in_its_own_process(bench, part, size)
+            if found is None:
+                broken += 1
+            else:
+                results.add(f"{part} {size}", found)
+    if not results.found:
+        sys.exit("nothing was measured")
+    _print_tables(bench, results)
+    differences = _differences(results)
+    print(
+        f"\nGreatest difference: {differences[0]:.1e} of a loss, {differences[1]:.1e} of an answer's log-probability."
+    )
+    if any(value > most for value, most in zip(differences, TOLERANCE[given.dtype], strict=True)):
         sys.exit(f"that is more than {TOLERANCE[given.dtype]}")
+    if broken:
+        sys.exit(f"{broken} of {len(runs)} ways broke")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""What is run instead in `bench_training`: `Trainer` with PEFT, and lm-evaluation-harness on a merged model."""
+"""What is run instead in `bench_training`: `Trainer` with PEFT, and lm-evaluation-harness or its stand-in on a merged
+model."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
+from benchmarks.by_harness import LM_EVAL, STAND_IN, open_scorer
 from benchmarks.training_setup import LANGUAGES, Bench
 from compute.language_models.encoding import encode_items
 from compute.language_models.lora import initial_adapter
@@ -108,13 +111,15 @@ def published_training(bench: Bench, sources: int, padding: int) -> dict[str, An
     return {"losses": losses, "evals": evals}
 
 
-def published_cells(bench: Bench, sources: int) -> dict[str, Any]:
-    """Log-probabilities of every target's answers, each source trained, merged to disk, scored and deleted."""
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
+def published_cells(bench: Bench, sources: int, harness: str) -> dict[str, Any]:
+    """Log-probabilities of every target's answers, each source trained, merged to disk, scored and deleted.
 
-    _write_harness_tasks(bench)
+    Args:
+        bench: what is asked for.
+        sources: how many, one after the other.
+        harness: what scores (`benchmarks.by_harness`).
+    """
+    score = {LM_EVAL: _score_by_lm_eval, STAND_IN: _score_by_stand_in}[harness]
     values = []
     for number in range(sources):
         model, tokenizer = bench.load()
@@ -122,17 +127,37 @@ def published_cells(bench: Bench, sources: int) -> dict[str, Any]:
         merged = bench.folder / "merged"
         peft.merge_and_unload().save_pretrained(merged)
         tokenizer.save_pretrained(merged)
-        harness = HFLM(pretrained=str(merged), device=bench.device, dtype=bench.dtype, batch_size=bench.harness_batch)
-        manager = TaskManager(include_path=str(bench.folder / "tasks"), include_defaults=False)
-        samples = simple_evaluate(
-            harness, tasks=list(LANGUAGES), task_manager=manager, log_samples=True, bootstrap_iters=0
-        )["samples"]  # fmt: skip
+        del model, peft
+        values.append(score(bench, merged))
         shutil.rmtree(merged)
-        values.append(
-            [[float(answer[0][0]) for answer in sample["resps"]] for language in LANGUAGES
-             for sample in sorted(samples[language], key=lambda sample: sample["doc_id"])]
-        )  # fmt: skip
     return {"logprobs": values}
+
+
+def _score_by_stand_in(bench: Bench, merged: Path) -> list[list[float]]:
+    score = open_scorer(STAND_IN, merged, bench.device, bench.dtype, bench.harness_batch)
+    values = []
+    for items in bench.targets().values():
+        answers = iter(score([(item.context, choice) for item in items for choice in item.choices]))
+        values += [[next(answers)[0] for _ in item.choices] for item in items]
+    return values
+
+
+def _score_by_lm_eval(bench: Bench, merged: Path) -> list[list[float]]:
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    _write_harness_tasks(bench)
+    harness = HFLM(pretrained=str(merged), device=bench.device, dtype=bench.dtype, batch_size=bench.harness_batch)
+    manager = TaskManager(include_path=str(bench.folder / "tasks"), include_defaults=False)
+    samples = simple_evaluate(
+        harness, tasks=list(LANGUAGES), task_manager=manager, log_samples=True, bootstrap_iters=0
+    )["samples"]  # fmt: skip
+    return [
+        [float(answer[0][0]) for answer in sample["resps"]]
+        for language in LANGUAGES
+        for sample in sorted(samples[language], key=lambda sample: sample["doc_id"])
+    ]
 
 
 def _write_harness_tasks(bench: Bench) -> None:
