@@ -1,7 +1,7 @@
 """Nearest neighbours by inner product between two sets of vectors, on any device, a block of rows at a time.
 
 Every function takes float32 tensors of one device, [n, d] and [m, d], and never holds an [n, m] product: a
-block has at most `BLOCK_CELLS` cells, or `BLOCK_ROWS` rows. Of equal scores the lower index is the nearer, so
+block has at most `block_cells` cells, or `BLOCK_ROWS` rows. Of equal scores the lower index is the nearer, so
 that a result does not depend on how a device or a block happens to order ties. For cosines pass unit rows
 (`unit_tensor`).
 
@@ -25,6 +25,9 @@ NEIGHBOURS = 10
 
 BLOCK_CELLS = 1 << 22
 """Cells of a block of similarities: 16 MiB of float32, which a processor's cache may hold."""
+
+CUDA_BLOCK_CELLS = 1 << 26
+"""The same on a GPU: 256 MiB. Its products fill it only if they are large, and each block costs launches and waits."""
 
 BLOCK_ROWS = 256
 """Rows of a block, however wide: with fewer, a matrix product is bound by reading the other matrix."""
@@ -59,10 +62,15 @@ def row_lengths(vectors: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_min_(_SHORTEST)
 
 
-def blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices that cover `rows`, each of as many as make `BLOCK_CELLS` cells with `columns` columns, and at
+def block_cells(device: torch.device) -> int:
+    """Cells of a block of similarities on `device`."""
+    return CUDA_BLOCK_CELLS if device.type == "cuda" else BLOCK_CELLS
+
+
+def blocks(rows: int, columns: int, device: torch.device) -> Iterator[slice]:
+    """Slices that cover `rows`, each of as many as make `block_cells(device)` cells with `columns` columns, and at
     least `BLOCK_ROWS`."""
-    step = max(BLOCK_ROWS, BLOCK_CELLS // max(1, columns))
+    step = max(BLOCK_ROWS, block_cells(device) // max(1, columns))
     for start in range(0, rows, step):
         yield slice(start, min(rows, start + step))
 
@@ -79,7 +87,7 @@ def product_blocks(
     x, y = x.detach(), y.detach()
     n = len(x) if rows is None else len(rows)
     buffer: torch.Tensor | None = None
-    for block in blocks(n, len(y)):
+    for block in blocks(n, len(y), x.device):
         some = x[block] if rows is None else x[rows[block]]
         # Memory that is used again need not be mapped again, which costs as much as a small product.
         buffer = x.new_empty((len(some), len(y))) if buffer is None else buffer[: len(some)]

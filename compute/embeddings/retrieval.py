@@ -129,7 +129,8 @@ class Ranker:
             lead = scores[words, rows] - own[rows]
             words += block.start
             higher = (lead > margin).double()
-            close = (lead <= margin) & (words != asked.gold[rows])
+            # Numbers, not a mask: with a mask a GPU is waited for whenever it is used.
+            close = ((lead <= margin) & (words != asked.gold[rows])).nonzero()[:, 0]
             exact = self._exact_lead(asked, rows[close], words[close], hubness)
             higher[close] = torch.where(exact.abs() <= _TIE, 0.5, (exact > 0).double())
             ranks.index_add_(0, rows, higher)
@@ -160,7 +161,7 @@ class Ranker:
         # Where many source vectors are all but equal, more may be as near as the k-th than were kept.
         values = hubness.values[rows]
         unsure = (values[:, -1] >= values[:, k - 1] - 2 * self._rounding).nonzero()[:, 0]
-        for block in blocks(len(unsure), 2 * len(self._source)):
+        for block in blocks(len(unsure), 2 * len(self._source), rows.device):
             cosines = self._target[rows[unsure[block]]].double() @ self._source.double().T
             exact[unsure[block]] = cosines.topk(k, dim=1).values.mean(1)
         return exact
@@ -249,7 +250,7 @@ def _exact_products(x: torch.Tensor, x_rows: torch.Tensor, y: torch.Tensor, y_ro
     """float64 [p]: inner products of rows `x_rows` of `x` [n, d], unit vectors, with rows `y_rows` of `y` [m, d] made
     unit vectors, pair by pair."""
     found = torch.empty(len(x_rows), dtype=torch.float64, device=x.device)
-    for part in blocks(len(x_rows), 2 * x.shape[1]):
+    for part in blocks(len(x_rows), 2 * x.shape[1], x.device):
         found[part] = (x[x_rows[part]].double() * unit_rows_of(y[y_rows[part]]).double()).sum(1)
     return found
 

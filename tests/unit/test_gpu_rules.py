@@ -11,10 +11,12 @@ from clustered import NO_SEEDS, clustered
 from pretended_gpu import PretendedGpu, pretended_gpu
 from tiny_model import tiny_items, tiny_model
 
+from compute.embeddings import neighbours
 from compute.embeddings.downstream.cnn import ConvolutionalNetwork
 from compute.embeddings.downstream.esim import EnhancedSequentialInference
 from compute.embeddings.downstream.texts import Texts
 from compute.embeddings.mappings import METHODS, load_method
+from compute.embeddings.mappings.vecmap_induction import StochasticInduction
 from compute.embeddings.retrieval import Ranker
 from compute.language_models.generation import generate_items
 from compute.language_models.lora import LoraStack, initial_adapter
@@ -109,6 +111,34 @@ def test_each_mapping_method(name: str) -> None:
             maps.append(method(**SMALL.get(name, {})).fit(problem.source, problem.target, seeds, device, seed=3))
     assert maps[0].source_map is not None and maps[1].source_map is not None
     assert maps[0].source_map == pytest.approx(maps[1].source_map, abs=1e-3)
+
+
+def test_blocks_are_larger_there_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK_CELLS", 3_000)
+    monkeypatch.setattr(neighbours, "CUDA_BLOCK_CELLS", 30_000)
+    monkeypatch.setattr(neighbours, "BLOCK_ROWS", 1)
+    problem = clustered(0, noise=0.3)
+    rows, found = [], []
+    for device in ("cpu", "cuda"):
+        with pretended_gpu():
+            x, y = (neighbours.unit_tensor(side.matrix, device) for side in (problem.source, problem.target))
+            rows.append([block.stop - block.start for block, _ in neighbours.product_blocks(x, y)])
+            found.append([indices.tolist() for indices in neighbours.nearest_both_ways(x, y)])
+    assert found[0] == found[1]
+    assert [max(of_blocks) for of_blocks in rows] == [cells // len(problem.target) for cells in (3_000, 30_000)]
+
+
+@pytest.mark.parametrize("keep", [0.1, 1.0])
+def test_an_induction_waits_once(keep: float) -> None:
+    problem, induced = clustered(0, noise=0.02), []
+    for device in ("cpu", "cuda"):
+        with pretended_gpu() as gpu:
+            x, y = (neighbours.unit_tensor(side.matrix, device) for side in (problem.source, problem.target))
+            induce = StochasticInduction(len(x), len(y), 10, device, seed=0)
+            gpu.waits.clear()
+            induced.append(induce(x, y, keep))
+            assert gpu.waits.total() == (device == "cuda"), gpu.waits
+    assert induced[0].pairs.tolist() == induced[1].pairs.tolist() and induced[0].objective == induced[1].objective
 
 
 @pytest.mark.parametrize("retrieval", ["cosine", "csls"])

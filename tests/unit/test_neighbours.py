@@ -122,6 +122,6 @@ def test_blocks_cover_and_keep_to_the_limit(rows: int, columns: int, cells: int)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "BLOCK_CELLS", cells)
         patch.setattr(neighbours, "BLOCK_ROWS", 3)
-        found = list(blocks(rows, columns))
+        found = list(blocks(rows, columns, torch.device("cpu")))
     assert [row for block in found for row in range(block.start, block.stop)] == list(range(rows))
     assert all((block.stop - block.start) * columns <= max(cells, 3 * columns) for block in found)

@@ -18,8 +18,7 @@ from itertools import pairwise
 
 import torch
 
-_BLOCK_CELLS = 1 << 22
-"""Cells of the largest block of scores besides the matrix itself: 16 MiB of float32."""
+from compute.embeddings.neighbours import block_cells
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,10 @@ class StochasticInduction:
 
     def __init__(self, n: int, m: int, neighbours: int, device: str, seed: int) -> None:
         self._similarities = torch.empty((n, m), dtype=torch.float32, device=device)
+        # Of the largest block of scores besides the matrix itself.
+        self._block_cells = block_cells(self._similarities.device)
         # Kept too: fresh memory of this size costs more to get than what is computed in it.
-        self._scratch = torch.empty(max(n, m, _BLOCK_CELLS), dtype=torch.float32, device=device)
+        self._scratch = torch.empty(max(n, m, min(n * m, self._block_cells)), dtype=torch.float32, device=device)
         self._neighbours = neighbours
         self._random = torch.Generator().manual_seed(seed)
 
@@ -68,36 +69,37 @@ class StochasticInduction:
         pairs[source_order, 1] = target_order[chosen_targets]
         pairs[n + target_order, 0] = source_order[chosen_sources]
         pairs[n:, 1] = torch.arange(m, device=cosines.device)
-        means = [nearest.double().mean().item() for nearest in (nearest_of_source, nearest_of_target)]
+        means = torch.stack([nearest.double().mean() for nearest in (nearest_of_source, nearest_of_target)]).tolist()
         return Induced(pairs, sum(means) / 2)
 
     def _places(self, words: int, candidates: int, keep: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Places (from 0, ascending) drawn for `words`, and the word that each belongs to."""
+        """Places (from 0, ascending) drawn for `words`, on the CPU, and the word that each belongs to."""
         if keep >= 1:
             places, order = torch.zeros(words, dtype=torch.int64), torch.arange(words)
         else:
             drawn = torch.empty(words, dtype=torch.float64).geometric_(keep, generator=self._random)
             places, order = ((drawn.long() - 1) % candidates).sort(stable=True)
-        return places.to(self._similarities.device), order.to(self._similarities.device)
+        return places, order.to(self._similarities.device)
 
     def _neighbourhoods(self, cosines: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """For each row, its largest cosine and the mean of its k largest."""
         rows, candidates = cosines.shape
         k = min(self._neighbours, candidates)
         highest, means = (torch.empty(rows, dtype=torch.float32, device=cosines.device) for _ in range(2))
-        for block in _blocks(rows, candidates):
+        for block in _blocks(rows, candidates, self._block_cells):
             values, _ = largest(cosines[block], k)
             highest[block], means[block] = values[:, 0], values.mean(1)
         return highest, means
 
     def _at_places(self, cosines: torch.Tensor, penalty: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """For each row of `cosines` [a, b] less `penalty` [b], the column of the value at its place (from 0) in
-        falling order; `places` [a] ascend."""
-        found = torch.empty_like(places)
+        falling order; `places` [a] ascend, and stay on the CPU, which cuts the blocks by them without a wait."""
+        there = places.to(cosines.device)
+        found = torch.empty_like(there)
         # Cut where the depth looked to doubles: nearly all places are near 0, the last ones far from it.
         depths = [1 << bit for bit in range(int(places[-1]).bit_length() + 1)]
-        cuts = torch.searchsorted(places, torch.tensor(depths, device=places.device)).tolist()
-        for block in _blocks(len(places), len(penalty), cuts):
+        cuts = torch.searchsorted(places, torch.tensor(depths)).tolist()
+        for block in _blocks(len(places), len(penalty), self._block_cells, cuts):
             place = places[block]
             cells = self._scratch[: len(place) * len(penalty)]
             if cosines.stride(0) == 1:  # a transposed matrix stays one, so that memory is read in order
@@ -105,13 +107,13 @@ class StochasticInduction:
             else:
                 scores = torch.sub(cosines[block], penalty, out=cells.view(-1, len(penalty)))
             _, columns = largest(scores, int(place[-1]) + 1)
-            found[block] = columns.gather(1, place[:, None])[:, 0]
+            found[block] = columns.gather(1, there[block, None])[:, 0]
         return found
 
 
-def _blocks(rows: int, columns: int, cuts: Sequence[int] = ()) -> Iterator[slice]:
-    """Slices that cover `rows`, none across one of the `cuts`, nor of more than `_BLOCK_CELLS` cells."""
-    step = max(1, _BLOCK_CELLS // columns)
+def _blocks(rows: int, columns: int, cells: int, cuts: Sequence[int] = ()) -> Iterator[slice]:
+    """Slices that cover `rows`, none across one of the `cuts`, nor of more than `cells` cells (but one row)."""
+    step = max(1, cells // columns)
     edges = sorted({0, rows, *cuts})
     for first, last in pairwise(edges):
         for start in range(first, last, step):
