@@ -38,7 +38,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.bench_mapping import blended, drawn
-from benchmarks.bench_scoring import matmul_rate
+from benchmarks.machine import matmul_rate
 from compute.embeddings.bli import RankRow, bli_rows
 from compute.embeddings.dictionary import GoldPair, seed_rows
 from compute.embeddings.mappings import METHODS, Mapping, load_method
@@ -164,7 +164,7 @@ def kept(arguments: argparse.Namespace) -> dict[str, Any]:
         "settings": settings,
         "machine": torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU",
         "torch": torch.__version__,
-        "matmul_rate": matmul_rate(arguments.device, torch.float32, arguments.threads),
+        "matmul_rate": matmul_rate(arguments.device, "float32"),
         "flops": {},
         "runs": {},
     }
@@ -224,7 +224,8 @@ def main() -> None:
         if time.perf_counter() - started > arguments.budget_seconds:
             print(f"{arguments.budget_seconds:.0f} s are over: nothing of {'-'.join(pair)} or later is started")
             break
-        task = make_task(*(languages[name] for name in pair), arguments.training_pairs, arguments.test_pairs)
+        one, other = (languages[name] for name in pair)
+        task = make_task(one, other, arguments.training_pairs, arguments.test_pairs)
         for method in methods:
             if method not in results["flops"]:
                 results["flops"][method] = count(method, task, arguments.device)
