@@ -229,11 +229,15 @@ class Task(ABC):
     def digest(self, language: str) -> str:
         """sha256 (hexadecimal) that stands for all questions of a language in all splits: the revision of the data.
 
-        Here it is over the questions themselves; a task whose data are pinned may derive it without reading them.
+        Here it is over the questions themselves; a task whose data are pinned may derive it without reading them. What a
+        question does not have is left out, so that a field which is added for some tasks makes no other's data new.
         """
         digest = hashlib.sha256()
         for split in self.splits:
             for question in self.questions(language, split):
-                content = {name: value for name, value in asdict(question).items() if name != "place"}
+                content = asdict(question)
+                del content["place"]
+                if not question.chat:
+                    del content["chat"]
                 digest.update(json.dumps([split, content], ensure_ascii=False).encode())
         return digest.hexdigest()

@@ -149,9 +149,10 @@ def test_a_text_that_is_too_long_fails_its_target_unless_it_may_be_cut(copy: Pat
 def test_layers_that_the_model_lacks_are_one_line(copy: Path) -> None:
     (copy / "study.yml").write_text(STUDY.replace("rank: 2", "rank: 2, target_modules: [q_pro]"))
     done = transfer(copy, "compute", "--study", "study.yml")
-    assert done.returncode == 1
-    assert "seed 1: unknown target module 'q_pro'; did you mean 'q_proj'?" in done.stderr
-    assert "traceback" not in done.stderr
+    assert done.returncode == 2
+    assert done.stderr == (
+        "transfer: lora.target_modules: model mine: unknown target module 'q_pro'; did you mean 'q_proj'?\n"
+    )
 
 
 def test_a_damaged_question_names_file_and_row_before_anything_runs(copy: Path) -> None:
