@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from compute.embeddings import coarse
 from compute.embeddings.vectors import Matrix
 
 NEIGHBOURS = 10
@@ -37,6 +38,10 @@ _SHORTEST = 1e-12
 
 _GROUP = 32
 """Columns that share a maximum while the largest are searched; from 32 on torch vectorises the reduction."""
+
+_SPARE = 16
+"""Keys beyond those asked for whose products are made again where the first were coarse: enough that most rows are
+certain."""
 
 
 def as_tensor(matrix: Matrix, device: str = "cpu") -> torch.Tensor:
@@ -116,6 +121,36 @@ def top_k(
     return values, indices
 
 
+def nearest_blocks(
+    x: torch.Tensor, y: torch.Tensor, k: int, rows: torch.Tensor | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """The `k` rows of `y` [m, d] with the largest inner products with each row of `x` [n, d] (or of its `rows`, int64
+    [r]); of equal ones any.
+
+    Where it is quick, products in bfloat16 find the candidates, and only theirs are made in float32; rows for which
+    that is not certain to have found them all are done again in float32 as a whole.
+
+    Yields:
+        positions, int64 [b], in `x` (in `rows`), each once and in no order; values, float32 [b, k], the largest
+        first; and rows of `y`, int64 [b, k].
+    """
+    x, y = x.detach(), y.detach()
+    asked = torch.arange(len(x), device=x.device) if rows is None else rows
+    sure = torch.zeros(len(asked), dtype=torch.bool, device=x.device)
+    if coarse.is_quick(x.device) and len(y) >= coarse.FEWEST_KEYS:
+        queries, keys = coarse.Rounded.of(x if rows is None else x[rows]), coarse.Rounded.of(y)
+        error = queries.error_to(keys)
+        for block, products in product_blocks(queries.vectors, keys.vectors):
+            columns, highest = coarse.candidates(products, k + _SPARE)
+            values, places = torch.bmm(y[columns], x[asked[block], :, None])[:, :, 0].topk(k, dim=1)
+            sure[block] = values[:, -1] > highest + error[block]
+            found = sure[block].nonzero()[:, 0]
+            yield found + block.start, values[found], columns.gather(1, places)[found]
+    positions = (~sure).nonzero()[:, 0]
+    for block, products in product_blocks(x, y, asked[positions]):
+        yield positions[block], *any_largest(products, k)
+
+
 def mean_similarity_to_nearest(of: torch.Tensor, among: torch.Tensor, k: int = NEIGHBOURS) -> torch.Tensor:
     """r of CSLS: mean cosine of each unit row of `of` [m, d] with its `k` nearest unit rows of `among`
     [n, d]; all n if fewer.
@@ -124,8 +159,8 @@ def mean_similarity_to_nearest(of: torch.Tensor, among: torch.Tensor, k: int = N
         float32 [m].
     """
     means = torch.empty(len(of), dtype=torch.float32, device=of.device)
-    for block, products in product_blocks(of, among):
-        means[block] = any_largest(products, k)[0].mean(1)
+    for positions, values, _ in nearest_blocks(of, among, k):
+        means[positions] = values.mean(1)
     return means
 
 

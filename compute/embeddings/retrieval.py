@@ -10,7 +10,8 @@ already keeps y below the gold translation of every query, r_S(y) is not needed.
 source words a part at a time, and leave as soon as they are known to stay below. What remains of the time of
 the whole product depends on the ranks: little where most are small, all of it where many are large.
 
-Products are made in float32. A float32 inner product of unit vectors is off by at most d 2^-24 or so
+Products are made in float32, those with many source words only where a quicker one leaves doubt
+(`nearest_blocks`). A float32 inner product of unit vectors is off by at most d 2^-24 or so
 (Higham 2002, section 3.1); scores closer than that allows are compared again in float64. Hence ranks are
 those of exact arithmetic on the float32 unit vectors: they depend neither on blocks nor on what was skipped,
 and equal vectors tie.
@@ -29,9 +30,9 @@ from numpy.typing import NDArray
 
 from compute.embeddings.neighbours import (
     NEIGHBOURS,
-    any_largest,
     as_tensor,
     blocks,
+    nearest_blocks,
     product_blocks,
     row_lengths,
     unit_rows_of,
@@ -193,9 +194,8 @@ class Ranker:
 
     def _meet(self, rows: torch.Tensor, part: torch.Tensor, found: _Hubness) -> None:
         """Makes the nearest of target `rows` in `found` the nearest among source rows `part`, too."""
-        for block, cosines in product_blocks(self._target, self._source[part], rows):
-            words = rows[block]
-            values, columns = any_largest(cosines, found.kept)
+        for positions, values, columns in nearest_blocks(self._target, self._source[part], found.kept, rows):
+            words = rows[positions]
             values = torch.cat([found.values[words], values], dim=1)
             nearest = torch.cat([found.nearest[words], part[columns]], dim=1)
             values, places = values.topk(found.kept, dim=1)

@@ -229,8 +229,8 @@ class Task(ABC):
     def digest(self, language: str) -> str:
         """sha256 (hexadecimal) that stands for all questions of a language in all splits: the revision of the data.
 
-        Here it is over the questions themselves; a task whose data are pinned may derive it without reading them. What a
-        question does not have is left out, so that a field which is added for some tasks makes no other's data new.
+        Here it is over the questions themselves; a task whose data are pinned may derive it without reading them. An
+        empty chat is left out: tasks that were there before chats were have the digests that they had.
         """
         digest = hashlib.sha256()
         for split in self.splits:

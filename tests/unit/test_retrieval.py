@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compute.embeddings import neighbours, retrieval
+from compute.embeddings import coarse, neighbours, retrieval
 from compute.embeddings.bli import bli_rows
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.neighbours import NEIGHBOURS, unit_tensor
@@ -91,14 +92,17 @@ def translations(seed: int, noise: float, equal: float, n: int, m: int, d: int) 
     equal=st.sampled_from([0.0, 0.1, 0.9]),
     shape=st.tuples(st.integers(1, 700), st.integers(1, 700), st.integers(1, 20)),
     how=st.sampled_from(["cosine", "csls"]),
+    quick=st.booleans(),
 )
 def test_nothing_that_is_skipped_changes_a_rank(
-    seed: int, noise: float, equal: float, shape: tuple[int, int, int], how: Retrieval
+    seed: int, noise: float, equal: float, shape: tuple[int, int, int], how: Retrieval, quick: bool
 ) -> None:
     source, target, queries, gold = translations(seed, noise, equal, *shape)
     expected = naive_ranks(naive_scores(source, target, how), queries, gold)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval, "FIRST_PART", 30)
+        patch.setattr(coarse, "is_quick", lambda device: quick)
+        patch.setattr(coarse, "FEWEST_KEYS", 40)
         assert Ranker(source, target).ranks(queries, gold, how).tolist() == expected
 
 
@@ -106,12 +110,12 @@ def test_where_ranks_are_small_most_of_the_product_is_skipped(monkeypatch: pytes
     source, target, queries, gold = translations(7, 0.5, 0.0, 3_000, 2_500, 40)
     cells = 0
 
-    def counted(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def counted(x: torch.Tensor, y: torch.Tensor, k: int, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
         nonlocal cells
-        cells += scores.numel()
-        return neighbours.any_largest(scores, k)
+        cells += len(rows) * len(y)
+        return neighbours.nearest_blocks(x, y, k, rows)
 
-    monkeypatch.setattr(retrieval, "any_largest", counted)
+    monkeypatch.setattr(retrieval, "nearest_blocks", counted)
     monkeypatch.setattr(retrieval, "FIRST_PART", 200)
     ranks = Ranker(source, target).ranks(queries, gold, "csls")
     assert ranks.tolist() == naive_ranks(naive_scores(source, target, "csls"), queries, gold)
