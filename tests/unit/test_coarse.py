@@ -45,7 +45,7 @@ problems = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(problem=problems, chosen=st.booleans())
 def test_the_nearest_are_those_of_exact_products(problem: Problem, chosen: bool) -> None:
     seed, n, m, d, alike, length = problem
