@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,26 @@ def test_of_a_fasttext_model_the_word_that_is_not_finite_is_told(tmp_path: Path)
     save_facebook_model(model, str(tmp_path / "m.bin"))
     with pytest.raises(ValueError, match=r"m\.bin: word 2: the vector of 'one' has NaN or infinity"):
         read_vectors(tmp_path / "m.bin")
+
+
+@pytest.mark.parametrize("file_format", ["auto", "fasttext"])
+def test_a_fasttext_model_that_is_cut_off_or_promises_too_much_is_refused(
+    tmp_path: Path, file_format: VectorFormat
+) -> None:
+    model = FastText([["one", "two", "two"]] * 5, vector_size=4, min_count=1, epochs=1, bucket=10)
+    path = tmp_path / "m.bin"
+    save_facebook_model(model, str(path))
+    whole = path.read_bytes()
+    matrix = whole.index(b"one\0") + len("one\0") + 9  # after the last word's count and kind
+    for damaged, expected in (
+        (whole[:60], "cut off"),
+        (whole[:95], r"it promises 2 words, and ends within word 1 \(is it cut off\?\)"),
+        (whole[: matrix - 2], "ends within word 2"),
+        (whole[: matrix + 60], r"it promises 12 x 4 numbers, more than are in it \(is it cut off\?\)"),
+        (whole[: matrix + 1] + struct.pack("<2q", 1 << 60, 4) + whole[matrix + 17 :], "more than are in it"),
+        (whole[:matrix] + b"\1" + whole[matrix + 1 :], "its vectors are compressed"),
+        (whole[:40] + struct.pack("<i", -5) + whole[44:], "m.bin: not a fastText model"),  # buckets
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=expected):
+            read_vectors(path, file_format)
