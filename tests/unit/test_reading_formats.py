@@ -36,6 +36,15 @@ def test_text_that_is_not_what_it_is_taken_for_is_refused(
         read_vectors(path, file_format)
 
 
+@pytest.mark.parametrize("header", ["", "20 3\n"])
+@pytest.mark.parametrize("blank", ["\n", "\r\n \n", "\n" * 150])
+def test_text_may_begin_with_blank_lines(tmp_path: Path, header: str, blank: str) -> None:
+    (tmp_path / "v.vec").write_bytes(f"{header}{blank}{LINES}".encode())
+    found, notes = read_vectors(tmp_path / "v.vec")
+    assert notes.file_format == "text" and found.words == [f"w{i}" for i in range(20)]
+    np.testing.assert_array_equal(found.matrix[:, 0], np.arange(20, dtype=np.float32) + 0.5)
+
+
 def test_a_zipped_fasttext_model_is_to_be_unzipped(tmp_path: Path) -> None:
     (tmp_path / "m.bin.gz").write_bytes(gzip.compress(MAGIC + bytes(20)))
     with pytest.raises(ValueError, match=r"m\.bin\.gz: a fastText model is read from a file only, unzipped"):

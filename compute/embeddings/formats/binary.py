@@ -13,7 +13,7 @@ from compute.embeddings.vectors import Matrix
 def looks_binary(source: Source) -> bool:
     """True where a header is not followed by a line of text with numbers."""
     beginning, _, rest = source.peek(1 << 14).partition(b"\n")
-    header = read_header(beginning)
+    header, rest = read_header(beginning), rest.lstrip()  # text may have blank lines there
     if header is None or not rest:
         return False
     # A word may have spaces, and the last field may be cut off by the end of what was looked at. Numbers between tabs

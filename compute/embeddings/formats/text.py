@@ -10,7 +10,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -124,14 +124,14 @@ def _checked_dimension(block: _Block, header: tuple[int, int] | None) -> int:
         ValueError: none, or another number than the header says.
     """
     sizes, aligned = {}, 0
-    for number, line in enumerate(block.text.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES], start=block.first):
+    lines = enumerate(block.text.split(b"\n"), start=block.first)
+    for number, line in islice(((number, line) for number, line in lines if line.strip()), _SAMPLE_LINES):
         fields = _stripped(line).split(b" ")
         numbers = 0
         while numbers < len(fields) - 1 and NUMBER.fullmatch(fields[-1 - numbers]):
             numbers += 1
-        if line.strip():
-            sizes[number] = numbers
-            aligned += numbers > 0 and not fields[-1 - numbers]
+        sizes[number] = numbers
+        aligned += numbers > 0 and not fields[-1 - numbers]
     dimension = Counter(sizes.values()).most_common(1)[0][0]
     like_most = next(number for number, size in sizes.items() if size == dimension)
     if dimension == 0 or 2 * aligned > len(sizes):
