@@ -8,6 +8,7 @@ from typing import Any
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
+from compute.plugins.mishaps import of_one_job
 from compute.plugins.pairs import open_dictionary, planned_pairs, planned_words
 from compute.study import Study
 
@@ -60,7 +61,8 @@ class InduceLexicon(Plugin):
                 test = planned_words(dictionary, "test", config["test_size"], config["test_sha256"])
                 mapped = context.artifacts.path(job.inputs[0])
                 source, target = (load_vectors(mapped / side) for side in ("source", "target"))
-                rows = bli_rows(source, target, train, test, device=context.device)
+                with of_one_job():
+                    rows = bli_rows(source, target, train, test, device=context.device)
             except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))
                 continue

@@ -16,6 +16,7 @@ from compute.embeddings.vectors import Vectors, load_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
+from compute.plugins.mishaps import of_one_job
 from compute.plugins.pairs import planned_pairs
 from compute.study import Study
 
@@ -110,8 +111,9 @@ class DownstreamPlugin(Plugin):
                 languages = config["source_language"], config["target_language"]
                 pair = MappedPair(source, target, *languages, config["lower_case"])
                 keys = {key: config[key] for key in (*_KEYS, "classifier")}
-                found = self.rows(pair, collection, classifier, config["seed"], context.device)
-                rows = [keys | row for row in found]
+                with of_one_job():
+                    found = self.rows(pair, collection, classifier, config["seed"], context.device)
+                    rows = [keys | row for row in found]
             except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))
                 continue

@@ -14,6 +14,7 @@ from compute.embeddings.vectors import Vectors, load_vectors, preprocess, save_v
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
+from compute.plugins.mishaps import of_one_job
 from compute.plugins.pairs import Pair, open_dictionary, planned_pairs, planned_words
 from compute.study import Study
 from compute.study_embeddings import Embeddings, MethodEntry
@@ -112,8 +113,9 @@ def _map(job: Job, sides: _Sides, context: Context) -> str | None:
     source, target = sides.of(job)
     method = load_method(job.config["method"])(**job.config["settings"])
     seeds = _seed_rows(job, source, target)
-    mapping = method.fit(source, target, seeds, context.device, job.config["seed"])
-    mapped = mapping.apply(source, target)
+    with of_one_job():
+        mapping = method.fit(source, target, seeds, context.device, job.config["seed"])
+        mapped = mapping.apply(source, target)
     with context.artifacts.commit([job.key]) as folders:
         for side, vectors in zip(("source", "target"), mapped, strict=True):
             save_vectors(vectors, folders[job.key] / side)
