@@ -6,6 +6,7 @@ import gzip
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -114,7 +115,7 @@ class TextFile:
     """A user's text, UTF-8 and possibly gzipped, a sentence or paragraph a line; read anew at each iteration, so that
     it need not fit into memory.
 
-    Iterating raises OSError (no such file, or damaged gzip) or ValueError (not UTF-8; the message names file and line).
+    Iterating raises OSError (no such file) or ValueError (not UTF-8, with the line; a gzip cut off, or damaged).
     """
 
     path: Path
@@ -132,3 +133,5 @@ class TextFile:
                 raise ValueError(f"{self.path}, line {number}: not UTF-8 text (byte {error.start})") from None
             except EOFError:
                 raise ValueError(f"{self.path}: the gzipped file is cut off") from None
+            except zlib.error as error:
+                raise ValueError(f"{self.path}: damaged gzip: {error}") from None

@@ -71,6 +71,10 @@ def test_verses_without_notes_headings_and_the_shortest(tmp_path: Path, monkeypa
     assert bible_verses("hr") == [["i", "reče", "bog", "neka", "bude"], ["i", "vidje", "bog", "da"]]
 
 
+DAMAGED_GZIP = b"".join((gzip.compress(b"", mtime=0)[:10], b"\xff" * 20))
+"""A gzip's header, and nothing that can be unpacked after it."""
+
+
 @pytest.mark.parametrize("name", ["t.txt", "t.txt.gz"])
 def test_a_users_text_is_read_anew_each_time_and_long_lines_are_cut(tmp_path: Path, name: str) -> None:
     content = "\ufeffOne two.\r\n\n" + "word " * (LONGEST_SENTENCE + 1) + "\nlast"
@@ -91,6 +95,9 @@ def test_a_damaged_text_is_refused_with_its_place(tmp_path: Path) -> None:
     zipped = tmp_path / "t.gz"
     zipped.write_bytes(gzip.compress(b"one two\n" * 1000)[:-20])
     with pytest.raises(ValueError, match=r"t\.gz: the gzipped file is cut off"):
+        list(TextFile(zipped, "en"))
+    zipped.write_bytes(DAMAGED_GZIP)
+    with pytest.raises(ValueError, match=r"t\.gz: damaged gzip"):
         list(TextFile(zipped, "en"))
     with pytest.raises(FileNotFoundError):
         list(TextFile(tmp_path / "none", "en"))

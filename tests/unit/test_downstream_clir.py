@@ -207,9 +207,10 @@ def test_what_is_wrong_in_a_clef_folder_is_told_with_its_place(clef: Path) -> No
     with pytest.raises(UserError, match=r"1\.sgml: a <DOC> without a <DOCNO>"):
         Clef(clef).search("en", "de")
     (clef / "documents/de/fr/1.sgml").unlink()
-    (clef / "documents/de/sda/94.sgml.gz").write_bytes(b"no gzip")
-    with pytest.raises(UserError, match=r"94\.sgml\.gz: cannot be read"):
-        Clef(clef).search("en", "de")
+    for damaged in (b"no gzip", gzip.compress(b"")[:10] + b"\xff" * 20, gzip.compress(b"<DOC>" * 99)[:-9]):
+        (clef / "documents/de/sda/94.sgml.gz").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"94\.sgml\.gz: cannot be read"):
+            Clef(clef).search("en", "de")
 
 
 def test_own_queries_name_documents_that_are_there(tmp_path: Path) -> None:

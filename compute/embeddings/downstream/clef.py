@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import html
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def _plain(text: str) -> str:
 def _read(path: Path) -> str:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     try:
         return content.decode("utf-8-sig")
