@@ -219,6 +219,8 @@ def test_items_may_move_but_not_change(tmp_path: Path, monkeypatch: pytest.Monke
         ("epochs: 1", "epoch: 1", "embeddings.downstream[2].classifiers[0].settings.epoch: unknown key 'epoch'; did"),
         ("folder: search", "folder: serch", "embeddings.downstream[1].folder: no folder serch"),
         ("folder: search", "pairs: [[en, de]]", "collection 'folder' is read from a folder of yours: say which"),
+        ("- 1\n    - 2\n", "- 1\n    - 1\n", "embeddings.downstream[0].seeds: 1 is listed twice"),
+        ("- 1\n    - 2\n", f"- {2**63}\n", "embeddings.downstream[0].seeds[0]: input should be less than 4294967296"),
         ("    task: cldc\n", "    pairs: [[de, en]]\n    task: cldc\n", "[0].pairs: unknown pair of embeddings.pairs"),
         (
             "collection: folder\n    folder: search",

@@ -12,6 +12,7 @@ from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, check_name, 
 from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
+from compute.study_values import Seeds
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
@@ -48,9 +49,7 @@ class Downstream(BaseModel):
     pairs: tuple[tuple[str, str], ...] | None = Field(
         None, min_length=1, description="pairs it is run on; left out: all of the study's that the collection has"
     )
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (), description="of classifiers that draw; left out: that of the mapping"
-    )
+    seeds: Seeds = Field((), description="of classifiers that draw; left out: that of the mapping")
 
     @field_validator("task")
     @classmethod
