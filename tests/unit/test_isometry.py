@@ -108,6 +108,29 @@ def test_bottleneck_against_every_matching(one: list[float], other: list[float])
     assert found == pytest.approx(best, abs=1e-12)
 
 
+def test_two_words_are_half_the_difference_of_their_distances_apart() -> None:
+    # The Gromov-Hausdorff distance of two spaces of two points each, which the bound reaches here.
+    right = Vectors(["a", "b"], np.array([[1, 0], [0, 3]], dtype=np.float32))
+    narrow = Vectors(["a", "b"], np.array([[2, 0], [1, np.sqrt(3)]], dtype=np.float32))
+    assert gromov_hausdorff(right, narrow, DIAGONAL) == pytest.approx((np.sqrt(2) - 1) / 2, abs=1e-6)
+
+
+def test_eigenvector_similarity_is_over_as_many_eigenvalues_as_the_graph_that_needs_fewer() -> None:
+    clouds, needed, spectra = (cloud(7, n=60), cloud(8, n=90, stretch=8)), [], []
+    for vectors in clouds:
+        matrix = vectors.matrix[:60].astype(np.float64)
+        near = cdist(matrix, matrix, "cosine").argsort(axis=1)[:, 1:11]
+        joined = np.zeros((60, 60))
+        for word, others in enumerate(near):
+            joined[word, others] = joined[others, word] = 1
+        spectrum = np.sort(np.linalg.eigvalsh(np.diag(joined.sum(axis=1)) - joined))[::-1]
+        needed.append(next(k for k in range(1, 61) if spectrum[:k].sum() >= 0.9 * joined.sum()))
+        spectra.append(spectrum)
+    assert needed[0] != needed[1]
+    expected = ((spectra[0] - spectra[1])[: min(needed)] ** 2).sum()
+    assert eigenvector_similarity(*clouds, DIAGONAL) == pytest.approx(expected, rel=1e-9)
+
+
 def test_effective_condition_of_known_spectra() -> None:
     # Three equal singular values: effective rank 3, condition 1. One direction only: rank 1, condition 1.
     equal = Vectors(list("abc"), np.eye(3, dtype=np.float32))
