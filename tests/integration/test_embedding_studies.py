@@ -276,7 +276,7 @@ def test_vectors_of_two_dimensions_fail_the_map_not_the_run(world: Path) -> None
     matrix = rng.normal(size=(300, 5)).astype(np.float32)
     write_word2vec_text(Vectors([f"de{i}" for i in range(300)], matrix), world / "v.de.vec")
     jobs = plan(write_study(world, **OWN_FILES | {"pairs": [["en", "de"]], "dictionary_sizes": [50], "isometry": []}))
-    assert "8 (source) and 5 (target)" in failure(run(jobs, world))
+    assert "both sides need the same dimension, not 8 (source) and 5 (target)" in failure(run(jobs, world))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from compute.embeddings.vectors import Matrix, Vectors
 
 
 def check_same_dimension(source: Vectors, target: Vectors) -> None:
-    """Raises ValueError where the two sides differ in dimension, as an orthogonal map cannot."""
+    """Raises ValueError where the two sides differ in dimension, as only those of CCA may."""
     if source.dimension != target.dimension:
         raise ValueError(
-            f"an orthogonal map needs one dimension, not {source.dimension} (source) and {target.dimension} (target)"
+            f"both sides need the same dimension, not {source.dimension} (source) and {target.dimension} (target)"
         )
 
 
