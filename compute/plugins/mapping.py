@@ -31,7 +31,7 @@ class Map(Plugin):
     """
 
     name = "mapping"
-    version = "2"
+    version = "3"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         embeddings = study.embeddings
