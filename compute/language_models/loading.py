@@ -169,7 +169,7 @@ def _download(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
         )
     except HfHubHTTPError as error:
         why = f"the hub answers: {_first_line(error)}"
-    except OSError as error:
+    except Exception as error:  # the disk's, or of the HTTP library that this version of the hub's client has
         why = f"it cannot be downloaded: {_first_line(error)}"
     raise LoadingError(f"model {name}: {why}") from None
 

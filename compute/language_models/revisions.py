@@ -71,7 +71,12 @@ def pin(checkpoint: str, revision: str) -> Revision:
 
 def _ask_hub(checkpoint: str, revision: str) -> str:
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
     from huggingface_hub.file_download import repo_folder_name
 
     try:
@@ -89,8 +94,13 @@ def _ask_hub(checkpoint: str, revision: str) -> str:
             f"model {checkpoint}: the hub has no such model, or it is private (log in with `hf auth login`, or set "
             "HF_TOKEN); a folder is written ./like/this"
         ) from None
-    except (HfHubHTTPError, OSError, ValueError):
-        pass  # no network, or offline mode: the cache may know
+    except HFValidationError:
+        raise UserError(
+            f"model {checkpoint}: neither a folder nor a name on the hub, which is `owner/name`; a folder is written "
+            "./like/this"
+        ) from None
+    except Exception:  # whatever the HTTP library of this version of the hub's client raises without a network
+        pass  # the cache may know
     reference = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=checkpoint, repo_type="model")
     try:
         return (reference / "refs" / revision).read_text(encoding="utf-8").strip()

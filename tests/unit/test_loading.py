@@ -208,6 +208,7 @@ def _error(kind: type[Exception], text: str) -> Exception:
         (errors.LocalEntryNotFoundError("no connection"), "cannot be reached .*`hf download org/name`"),
         (_error(errors.HfHubHTTPError, "503 busy\nplease wait"), "the hub answers: 503 busy$"),
         (OSError("No space left on device"), "it cannot be downloaded: No space left on device"),
+        (errors.HfHubHTTPError.__bases__[0]("peer closed"), "it cannot be downloaded: peer closed"),
     ],
 )
 def test_what_the_hub_refuses(error: Exception, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,19 @@ def test_a_branch_is_looked_up_on_the_hub_then_in_its_cache(tmp_path: Path, monk
     assert pin("some/model", "main").commit == COMMIT[::-1]
 
 
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the hub's own client, whose errors are those of the HTTP library it has at the time."""
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"cannot be reached .*give a commit"):
+        pin("some/model", "main")
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "a model"])
+def test_what_is_no_name_on_the_hub_is_told(name: str) -> None:
+    with pytest.raises(UserError, match=f"model {name}: neither a folder nor a name on the hub"):
+        pin(name, "main")
+
+
 @pytest.mark.parametrize(
     ("error", "advice"),
     [("GatedRepoError", "accept its licence"), ("RepositoryNotFoundError", "no such model"),
