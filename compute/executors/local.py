@@ -75,6 +75,8 @@ class LocalExecutor:
                 yield from self._receive(worker)
 
     def _assign(self) -> None:
+        for gone in [worker for worker in self._pool if worker.batch is None and not worker.process.is_alive()]:
+            self._remove(gone)  # it ended while it was idle, and no batch with it
         while self._queue:
             worker = next((worker for worker in self._pool if worker.batch is None), None)
             if worker is None:
@@ -82,7 +84,8 @@ class LocalExecutor:
                     return
                 worker = self._start()
             worker.batch, worker.settled = self._queue.popleft(), set()
-            worker.connection.send(worker.batch)
+            with suppress(OSError):  # it has just ended: its connection says so, and the batch fails by that
+                worker.connection.send(worker.batch)
 
     def _start(self) -> _Worker:
         limit_threads(self.workplace.threads)  # inherited: a worker's libraries read it when they are imported
@@ -116,9 +119,7 @@ class LocalExecutor:
     def _bury(self, worker: _Worker) -> Iterator[Event]:
         """The process is gone: fail what it had not settled; another worker takes the next batch."""
         assert worker.batch is not None and worker.settled is not None
-        worker.process.join()
-        self._pool.remove(worker)
-        worker.connection.close()
+        self._remove(worker)
         batch = worker.batch
         left = Batch(batch.name, tuple(job for job in batch.jobs if job.key not in worker.settled), batch.attempts)
         events: list[Event] = []
@@ -126,6 +127,11 @@ class LocalExecutor:
         error = JobError(cause or _cause_of_death(worker.process.exitcode))
         fail_batch(left, error, self.workplace, events.append)
         yield from events
+
+    def _remove(self, worker: _Worker) -> None:
+        worker.process.join()
+        worker.connection.close()
+        self._pool.remove(worker)
 
 
 @contextmanager

@@ -61,6 +61,25 @@ def test_each_worker_sees_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,7"
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "unseen"])
+def test_a_worker_that_ends_while_idle_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool) -> None:
+    """Unseen: it ends between the look at it and the batch that it is sent. That batch fails, the next has another."""
+    batches = [Batch(name, (Job("nowhere", "1", {"name": name}, label=name),)) for name in "abc"]
+    with LocalExecutor(Workplace(tmp_path / "l", tmp_path / "a"), workers=1) as executor:
+        executor.submit(batches[0])
+        list(executor.events())
+        process = executor._pool[0].process
+        process.kill()
+        process.join()
+        if not seen:
+            monkeypatch.setattr(process, "is_alive", lambda: True)
+        for batch in batches[1:]:
+            executor.submit(batch)
+        failed = [event.text for event in executor.events() if event.kind == "failed"]
+    assert failed[1].startswith("c: unknown plugin 'nowhere'")
+    assert failed[0].startswith("b: unknown plugin 'nowhere'" if seen else "b: the worker process was ended by SIGKILL")
+
+
 def test_products_on_a_gpu_are_of_whole_float32_whatever_the_environment_says(tmp_path: Path) -> None:
     import torch
 
