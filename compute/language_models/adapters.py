@@ -134,7 +134,12 @@ def load_adapter(folder: Path) -> Adapter:
         OSError: a file is missing.
         ValueError: a file is damaged, or the adapter is of a kind that cannot be stacked; the line says which.
     """
-    config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    path = folder / "adapter_config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"adapter {folder}: {path.name} is damaged: {type(error).__name__}: {error}") from error
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
         raise ValueError(f"adapter {folder}: not a plain LoRA adapter")
     for entry in _REFUSED:
@@ -159,11 +164,10 @@ def load_adapter(folder: Path) -> Adapter:
         if arrays.keys() != expected:
             names = ", ".join(_ENDINGS[n].split(".")[1] for n in sorted(expected))
             raise ValueError(f"adapter {folder}: layer {layer!r} should have {names}, no less and no more")
-    rank = int(config["r"])
     root = rank**0.5 if config.get("use_rslora") else rank
     return Adapter(
         rank,
-        float(config["lora_alpha"]) / root,
+        alpha / root,
         {layer: (arrays["a"], arrays["b"]) for layer, arrays in found.items()},
         {layer: arrays["magnitude"] for layer, arrays in found.items() if "magnitude" in arrays},
     )

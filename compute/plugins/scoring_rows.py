@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from compute.errors import JobError
+from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome
 from compute.plugins.bases import Base
 from compute.study import Study
@@ -47,7 +47,7 @@ def score_rows(job: Job, base: Base, context: Context) -> Outcome:
         items = asked_items(job, job.inputs[-1], "test", job.config["test_items"], context)
         score = _scored if job.config["generation"] is None else _generated
         return {"item_scores": [{**keys, **row} for row in score(job, items, base, context)]}
-    except (ValueError, JobError) as error:
+    except (ValueError, JobError, UserError) as error:  # the last of a task's own way to judge
         return JobError(str(error))
 
 

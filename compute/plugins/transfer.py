@@ -195,8 +195,13 @@ class _Visit:
             if key in self.failed:
                 yield from ((job, JobError(f"its adapter failed: {self.failed[key]}")) for job in jobs)
                 continue
-            adapter = load_adapter(self.context.artifacts.path(key))
-            with LoraStack(self.base.model, [adapter]):
+            try:
+                stack = LoraStack(self.base.model, [load_adapter(self.context.artifacts.path(key))])
+            except (OSError, ValueError, JobError) as error:  # a damaged file: other adapters go on
+                reason = JobError(f"its adapter cannot be read: {error}; without its folder it is trained again")
+                yield from ((job, reason) for job in jobs)
+                continue
+            with stack:
                 for job in jobs:
                     self.context.report_progress(job.label, self.cost_done / self.cost)
                     self.cost_done += job.cost

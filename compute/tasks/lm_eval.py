@@ -261,15 +261,15 @@ def _questions(name: str, path: Path) -> tuple[Question, ...]:
 
 
 @contextmanager
-def readable(name: str) -> Iterator[None]:
-    """Whatever the harness raises within, as one line about the task of that name."""
+def readable(name: str, what: str = "load it") -> Iterator[None]:
+    """Whatever the harness raises within, as one line about the task of that name: it cannot do `what`."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:  # the harness, its task's functions and `datasets` raise whatever they like
         reason = next(iter(str(error).splitlines()), "")
-        raise UserError(f"task {name}: the harness cannot load it: {type(error).__name__}: {reason}") from error
+        raise UserError(f"task {name}: the harness cannot {what}: {type(error).__name__}: {reason}") from error
 
 
 @lru_cache(maxsize=8)

@@ -35,7 +35,7 @@ class HarnessJudge:
         """
         from lm_eval.api.instance import Instance
 
-        with readable(self.name):
+        with readable(self.name, f"judge the answer to item {item.item_id}"):
             task: Any = harness_task(self.path)
             document = task.eval_docs[int(item.item_id)]
             instance = Instance("generate_until", document, (item.context, {}), 0, resps=[text])

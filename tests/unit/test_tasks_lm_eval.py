@@ -124,6 +124,15 @@ def test_any_of_several_right_answers_is_right(tmp_path: Path) -> None:
     assert [judge.judge(items["3"], text)[1] for text in ("الرقم 4", "الرقم 3", "الرقم 5")] == [True, True, False]
 
 
+def test_an_answer_that_the_harness_cannot_judge_is_named(tmp_path: Path) -> None:
+    file = write_task(tmp_path / "tasks", **GENERATION)
+    (file.parent / "failing.py").write_text("def judge(document, results):\n    raise KeyError('answer')\n")
+    file.write_text(file.read_text() + "process_results: !function failing.judge\n")
+    item = load_lm_eval(str(file), "ar").items("ar", "test")[0]
+    with pytest.raises(UserError, match=f"the harness cannot judge the answer to item {item.item_id}: KeyError"):
+        HarnessJudge.of(f"lm_eval:{file}").judge(item, "7")
+
+
 def test_a_generation_task_that_is_silent_gets_the_harness_s_defaults(tmp_path: Path) -> None:
     silent = {key: value for key, value in GENERATION.items() if key != "generation_kwargs"}
     file = write_task(tmp_path / "tasks", **silent)

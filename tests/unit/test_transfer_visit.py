@@ -1,0 +1,77 @@
+"""One visit of the plugin `transfer`: what cannot be scored fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import tiny_model
+
+from compute.artifacts import ArtifactStore
+from compute.errors import JobError, UserError
+from compute.language_models.adapters import initial_adapter, save_adapter
+from compute.plan import study_jobs
+from compute.plugin import Context, Job
+from compute.plugins.items import Items
+from compute.plugins.transfer import Transfer
+from compute.study_file import read_study
+
+STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
+
+
+@pytest.fixture
+def scorings(tmp_path: Path) -> tuple[list[Job], Context]:
+    """Jobs that score the adapters of two sources on four targets, all their inputs being there."""
+    context = Context("cpu", ArtifactStore(tmp_path))
+    jobs = list(study_jobs(STUDY).values())
+    list(Items().run([job for job in jobs if job.plugin == "items"], context))
+    visit = [job for job in jobs if job.plugin == "transfer" and job.config["control"] is None]
+    model, tokenizer = tiny_model()
+    with context.artifacts.commit([visit[0].inputs[0]]) as folders:
+        for part in (model, tokenizer):
+            part.save_pretrained(folders[visit[0].inputs[0]])
+    trainings = [job.key for job in visit if job.config["step"] == "train"]
+    with context.artifacts.commit(trainings) as folders:
+        for key in trainings:
+            save_adapter(initial_adapter(model, STUDY.lora, 1), STUDY.lora, folders[key], "tiny")
+    return [job for job in visit if job.config["step"] == "score"], context
+
+
+def failures(jobs: Sequence[Job], context: Context) -> dict[str, str]:
+    """Why jobs failed, by label; all the others landed."""
+    outcomes = list(Transfer().run(jobs, context))
+    assert [job.key for job, _ in outcomes] == [job.key for job in jobs]
+    return {job.label: str(outcome) for job, outcome in outcomes if isinstance(outcome, JobError)}
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+@pytest.mark.parametrize("damage", [cut, Path.unlink])
+def test_an_adapter_that_cannot_be_read(
+    scorings: tuple[list[Job], Context], name: str, damage: Callable[[Path], None]
+) -> None:
+    jobs, context = scorings
+    folder = context.artifacts.path(jobs[0].inputs[1])
+    damage(folder / name)
+    failed = failures(jobs, context)
+    assert list(failed) == [job.label for job in jobs if job.inputs[1] == folder.name] and len(failed) == 4 < len(jobs)
+    assert all(str(folder) in reason and name in reason and "trained again" in reason for reason in failed.values())
+
+
+def test_answers_that_cannot_be_judged(scorings: tuple[list[Job], Context], monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, context = scorings
+    generation = {"stop": ["."], "max_new_tokens": 2, "answer": "lm_eval:broken"}
+    answered = replace(jobs[1], config={**jobs[1].config, "generation": generation})
+
+    def refuse(name: str) -> Any:
+        raise UserError(f"task {name}: the harness cannot judge it")
+
+    monkeypatch.setattr("compute.plugins.scoring_rows.open_judge", refuse)
+    failed = failures([jobs[0], answered, *jobs[2:]], context)
+    assert failed == {answered.label: "task lm_eval:broken: the harness cannot judge it"}
