@@ -76,7 +76,8 @@ def execute(plan: Plan, executor: Executor, landing: Landing, listen: Callable[[
         listen(event)
         if event.kind == "finished":
             release()
-    summary.blocked.extend(job for job in plan.pending_jobs if job.key in unlanded - lost)
+    unheard_of = unlanded - lost
+    summary.blocked.extend(job for job in plan.pending_jobs if job.key in unheard_of)
     return summary
 
 
