@@ -122,7 +122,8 @@ class Prompt:
         fields, answers = dict(question.fields), question.choices
         if self.style == "lettered":
             if len(question.choices) > len(LETTERS):
-                raise ValueError(f"item {question.item_id}: {len(question.choices)} choices, {len(LETTERS)} letters")
+                place = question.place or f"item {question.item_id}"
+                raise ValueError(f"{place}: {len(question.choices)} choices, and there are {len(LETTERS)} letters")
             answers = tuple(LETTERS[: len(question.choices)])
             fields["options"] = "\n".join(
                 f"{letter}. {choice}" for letter, choice in zip(answers, question.choices, strict=True)

@@ -180,6 +180,14 @@ def test_an_item_knows_its_row_after_the_way_through_the_store(write: Write, tmp
     assert labels == {f"item {row} ({folder}/de/test.jsonl, row {row})" for row in (1, 2)}
 
 
+def test_a_question_with_more_choices_than_letters_names_its_row(write: Write) -> None:
+    folder = write("de/test.jsonl", GOOD, item(2, choices=[str(n) for n in range(27)]))
+    found = task(folder, chance=0.1)
+    assert len(found.items("de", "test", "cloze")) == 2
+    with pytest.raises(ValueError, match=r"de/test\.jsonl, row 2: 27 choices, and there are 26 letters"):
+        found.items("de", "test", "lettered")
+
+
 @pytest.mark.parametrize(("one", "other"), [("train", "test"), ("train", "dev"), ("dev", "test")])
 def test_splits_must_not_overlap(write: Write, one: str, other: str) -> None:
     write(f"de/{one}.jsonl", item(1, parallel_id="a"))
