@@ -64,8 +64,6 @@ MISTAKES = {
                              "targets", "parity/en is in two blocks"),
     "unknown prompt": (("study: tiny", "study: tiny\nprompts: {evaluate: clozed}"), 3, "prompts.evaluate",
                        "unknown prompt of task"),
-    "a placebo would be selected": (("study: tiny", "study: tiny\nvariants: {v: {best_checkpoint: true}}"), None, "",
-                                    "variants.v.best_checkpoint would select the placebo"),
     "unknown train prompt": (("study: tiny", "study: tiny\nvariants: {v: {train_prompt: x}}"), 3,
                              "variants.v.train_prompt", "unknown prompt"),
     "source without training data": (("sources: {tasks: [parity], languages: [en, de]}",
