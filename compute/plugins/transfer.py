@@ -178,6 +178,13 @@ class _Visit:
             if isinstance(r, TrainingFailure)
         }
         trained = [result for result in results if not isinstance(result, TrainingFailure)]
+        labels = {job.key: job.label for job in stack}
+        for result in trained:
+            if not any(row.learning_rate for row in result.log):
+                self.context.note(
+                    f"{labels[result.key]}: its one step warms up from rate zero, so nothing is learnt; set more "
+                    "`epochs`, a smaller `batch_size`, or `warmup: 0`"
+                )
         with self.context.artifacts.commit(result.key for result in trained) as folders:
             for result in trained:
                 save_adapter(result.adapter, settings, folders[result.key], _base_name(stack[0]))

@@ -17,27 +17,34 @@ from compute.plan import study_jobs
 from compute.plugin import Context, Job
 from compute.plugins.items import Items
 from compute.plugins.transfer import Transfer
+from compute.study import Study
 from compute.study_file import read_study
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
 
 
-@pytest.fixture
-def scorings(tmp_path: Path) -> tuple[list[Job], Context]:
-    """Jobs that score the adapters of two sources on four targets, all their inputs being there."""
-    context = Context("cpu", ArtifactStore(tmp_path))
-    jobs = list(study_jobs(STUDY).values())
+def visit_of(study: Study, context: Context) -> tuple[list[Job], list[Job]]:
+    """Jobs that train the adapters of two sources, and that score them on four targets; base and items are there."""
+    jobs = list(study_jobs(study).values())
     list(Items().run([job for job in jobs if job.plugin == "items"], context))
     visit = [job for job in jobs if job.plugin == "transfer" and job.config["control"] is None]
-    model, tokenizer = tiny_model()
     with context.artifacts.commit([visit[0].inputs[0]]) as folders:
-        for part in (model, tokenizer):
+        for part in tiny_model():
             part.save_pretrained(folders[visit[0].inputs[0]])
-    trainings = [job.key for job in visit if job.config["step"] == "train"]
-    with context.artifacts.commit(trainings) as folders:
-        for key in trainings:
-            save_adapter(initial_adapter(model, STUDY.lora, 1), STUDY.lora, folders[key], "tiny")
-    return [job for job in visit if job.config["step"] == "score"], context
+    parts = [[job for job in visit if job.config["step"] == step] for step in ("train", "score")]
+    return parts[0], parts[1]
+
+
+@pytest.fixture
+def scorings(tmp_path: Path) -> tuple[list[Job], Context]:
+    """The jobs that score, adapters being there."""
+    context = Context("cpu", ArtifactStore(tmp_path))
+    trainings, scorings = visit_of(STUDY, context)
+    model, _ = tiny_model()
+    with context.artifacts.commit(job.key for job in trainings) as folders:
+        for folder in folders.values():
+            save_adapter(initial_adapter(model, STUDY.lora, 1), STUDY.lora, folder, "tiny")
+    return scorings, context
 
 
 def failures(jobs: Sequence[Job], context: Context) -> dict[str, str]:
@@ -75,3 +82,15 @@ def test_answers_that_cannot_be_judged(scorings: tuple[list[Job], Context], monk
     monkeypatch.setattr("compute.plugins.scoring_rows.open_judge", refuse)
     failed = failures([jobs[0], answered, *jobs[2:]], context)
     assert failed == {answered.label: "task lm_eval:broken: the harness cannot judge it"}
+
+
+def test_a_training_that_learns_nothing_is_told(tmp_path: Path) -> None:
+    """As in Hugging Face's `Trainer` the first step of a warm-up has rate zero: alone it changes nothing."""
+    notes: list[str] = []
+    context = Context("cpu", ArtifactStore(tmp_path), note=notes.append)
+    for items, epochs, warmup, told in ((16, 1, 0.05, 2), (16, 2, 0.05, 0), (16, 1, 0.0, 0)):
+        changes = {"items": {"train": items, "dev": 0}, "lora": {"epochs": epochs, "warmup": warmup, "batch_size": 16}}
+        trainings, _ = visit_of(Study.model_validate(STUDY.model_dump() | changes), context)
+        list(Transfer().run(trainings, context))
+        assert [note.partition(":")[0] for note in notes] == [job.label for job in trainings][:told]
+        notes.clear()
