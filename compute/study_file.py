@@ -20,6 +20,7 @@ from compute.language_models.settings import Lora
 from compute.names import UnknownName
 from compute.plugin import configure, load_plugin, optional_plugins
 from compute.study import TRAIN_PROMPT, Study
+from compute.tasks import TASKS
 from compute.yaml_file import read_yaml
 
 
@@ -72,6 +73,8 @@ def _references(study: Study) -> Iterator[Reference]:
                 partial(entry.check_pairs, study.embeddings.language_pairs),
             )
     yield from _prompt_maps(study)
+    for name in study.tasks:
+        yield ("tasks", name), partial(_check_own_name, name)
     for number, model in enumerate(study.models):
         if model.checkpoint is not None:
             yield ("models", number, "checkpoint"), partial(check_folder, model.checkpoint)
@@ -110,6 +113,12 @@ def _prompt_maps(study: Study) -> Iterator[Reference]:
     for place, prompts, tasks in chosen:
         for task in prompts if isinstance(prompts, dict) else ():
             yield (*place, task), partial(_check_used, task, tasks, place[-1])
+
+
+def _check_own_name(name: str) -> None:
+    """Chance, metric and licence are a warehouse's by task: two tasks of one name would have each other's."""
+    if name in TASKS:
+        raise ValueError(f"{name!r} is the name of a built-in task; give yours another")
 
 
 def _check_used(task: str, tasks: set[str], key: str | int) -> None:

@@ -84,6 +84,8 @@ MISTAKES = {
                                             "no training data"),
     "a checkpoint's folder mistyped": (("models:\n", "models:\n  - {name: x, checkpoint: ./tests/unti}\n"), 4,
                                        "models[0].checkpoint", "no such folder; did you mean 'tests/unit'?"),
+    "own task of a built-in's name": (("study: tiny", "study: tiny\ntasks: {parity: {folder: x}}"), 3, "tasks.parity",
+                                      "'parity' is the name of a built-in task"),
     "prompt of no task": (("study: tiny", "study: tiny\nprompts: {evaluate: {pairty: even-odd}}"), 3,
                           "prompts.evaluate.pairty", "did you mean 'parity'?"),
     "train prompt of a target": (("study: tiny", "study: tiny\nprompts: {train: {compare: larger}}"), 3,
