@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from compute.embeddings.downstream import load_classifier
 from compute.embeddings.mappings import load_method
 from compute.errors import UserError
-from compute.language_models.revisions import check_folder
+from compute.language_models.revisions import check_folder, check_revision
 from compute.language_models.settings import Lora
 from compute.names import UnknownName
 from compute.plugin import configure, load_plugin, optional_plugins
@@ -77,6 +77,7 @@ def _references(study: Study) -> Iterator[Reference]:
         yield ("tasks", name), partial(_check_own_name, name)
     for number, model in enumerate(study.models):
         if model.checkpoint is not None:
+            yield ("models", number, "revision"), partial(check_revision, model.checkpoint, model.revision)
             yield ("models", number, "checkpoint"), partial(check_folder, model.checkpoint)
         for task, language in model.pretrain.cells if model.pretrain is not None else ():
             yield ("models", number, "pretrain", "tasks"), partial(study.task, task, None)

@@ -49,6 +49,12 @@ def check_folder(checkpoint: str) -> None:
     raise UserError(f"model {checkpoint}: no such folder{hint}")
 
 
+def check_revision(checkpoint: str, revision: str) -> None:
+    """Raises UserError for a revision of a folder, which has none."""
+    if is_folder(checkpoint) and revision != "main":
+        raise UserError(f"model {checkpoint}: a folder has no revision {revision!r}; leave `revision` out")
+
+
 def pin(checkpoint: str, revision: str) -> Revision:
     """The revision that `checkpoint` is at now.
 
@@ -59,9 +65,8 @@ def pin(checkpoint: str, revision: str) -> Revision:
         UserError: no such folder or model; a branch that nobody can resolve; a revision of a folder. The line says
             what to do.
     """
+    check_revision(checkpoint, revision)
     if is_folder(checkpoint):
-        if revision != "main":
-            raise UserError(f"model {checkpoint}: a folder has no revision {revision!r}; leave `revision` out")
         folder = Path(checkpoint).expanduser().absolute()
         check_folder(checkpoint)
         return Revision(str(folder), None, _folder_digest(folder))

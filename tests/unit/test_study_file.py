@@ -86,6 +86,8 @@ MISTAKES = {
                                        "models[0].checkpoint", "no such folder; did you mean 'tests/unit'?"),
     "own task of a built-in's name": (("study: tiny", "study: tiny\ntasks: {parity: {folder: x}}"), 3, "tasks.parity",
                                       "'parity' is the name of a built-in task"),
+    "a folder's revision": (("models:\n", "models:\n  - {name: x, checkpoint: ./x, revision: v1}\n"), 4,
+                            "models[0].revision", "a folder has no revision 'v1'"),
     "prompt of no task": (("study: tiny", "study: tiny\nprompts: {evaluate: {pairty: even-odd}}"), 3,
                           "prompts.evaluate.pairty", "did you mean 'parity'?"),
     "train prompt of a target": (("study: tiny", "study: tiny\nprompts: {train: {compare: larger}}"), 3,
