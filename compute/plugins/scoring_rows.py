@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -56,6 +57,12 @@ def _scored(job: Job, items: list[Item], base: Base, context: Context) -> Iterab
 
     scores = score_items(base.model, base.tokenizer, items, device=context.device, encoding=base.encoding)
     for item, score in zip(items, scores, strict=True):
+        if not all(map(math.isfinite, score.logprobs)):
+            found = ", ".join(f"{value:.4g}" for value in score.logprobs)
+            raise ValueError(
+                f"{item.label}: the log-probabilities of its choices are {found}; damaged weights, or too large for "
+                "float16: take bfloat16 or float32"
+            )
         yield {"item_id": item.item_id, "gold": item.gold, **asdict(score)}
 
 

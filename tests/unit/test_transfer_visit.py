@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tiny_model import tiny_model
 
 from compute.artifacts import ArtifactStore
@@ -19,6 +20,7 @@ from compute.plugins.items import Items
 from compute.plugins.transfer import Transfer
 from compute.study import Study
 from compute.study_file import read_study
+from compute.tasks.store import load_questions
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
 
@@ -69,6 +71,18 @@ def test_an_adapter_that_cannot_be_read(
     failed = failures(jobs, context)
     assert list(failed) == [job.label for job in jobs if job.inputs[1] == folder.name] and len(failed) == 4 < len(jobs)
     assert all(str(folder) in reason and name in reason and "trained again" in reason for reason in failed.values())
+
+
+def test_a_model_that_answers_with_no_numbers(scorings: tuple[list[Job], Context]) -> None:
+    jobs, context = scorings
+    path = context.artifacts.path(jobs[0].inputs[1]) / "adapter_model.safetensors"
+    save_file({name: tensor.fill_(float("nan")) for name, tensor in load_file(path).items()}, path)
+    failed = failures(jobs, context)
+    assert list(failed) == [job.label for job in jobs if job.inputs[1] == path.parent.name]
+    first = load_questions(context.artifacts.path(jobs[0].inputs[-1]), "test")[0]
+    assert failed[jobs[0].label].startswith(
+        f"item {first.item_id}: the log-probabilities of its choices are nan, nan; "
+    )
 
 
 def test_answers_that_cannot_be_judged(scorings: tuple[list[Job], Context], monkeypatch: pytest.MonkeyPatch) -> None:
