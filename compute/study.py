@@ -28,7 +28,10 @@ class ModelEntry(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of a checkpoint's weights once loaded; auto: as saved"
     )
-    chat_template: bool = Field(False, description="put every prompt as a user's message, in the tokenizer's template")
+    chat_template: bool = Field(
+        False,
+        description="put prompts in the tokenizer's template: as a user's message, lm_eval's as the harness does",
+    )
     trust_remote_code: bool = Field(False, description="run code that comes with the checkpoint")
 
     @model_validator(mode="before")
