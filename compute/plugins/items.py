@@ -55,9 +55,14 @@ class Items(Plugin):
             name, language, folder = job.config["task"], job.config["language"], job.hints["folder"]
             own = {name: FolderTaskSettings(**folder)} if folder else {}
             try:
-                yield job, self._land(job, open_task(name, language, own), language, context)
+                task = open_task(name, language, own)
+                outcome = self._land(job, task, language, context)
+                left_out = [f"{number} ({reason})" for reason, number in task.dropped(language).items() if number]
             except (UserError, ValueError) as error:
-                yield job, JobError(str(error))
+                outcome, left_out = JobError(str(error)), []
+            if left_out:
+                context.note(f"{job.label}: rows left out: {', '.join(left_out)}")
+            yield job, outcome
 
     def _land(self, job: Job, task: Task, language: str, context: Context) -> Outcome:
         questions = {split: task.questions(language, split) for split in SPLITS}

@@ -62,12 +62,7 @@ class Emotion(CataloguedTask):
         return _read(language, paths[0])[0]
 
     def dropped(self, language: str) -> dict[str, int]:
-        """How many lines of a language's file are no questions, by reason.
-
-        Raises:
-            UnknownName: the task does not have the language.
-            compute.errors.UserError: the file cannot be had.
-        """
+        """See `Task.dropped`."""
         self.check_language(language)
         return dict(_read(language, fetch(self.sources(language)[0]))[1])
 

@@ -197,6 +197,10 @@ class Task(ABC):
             compute.errors.UserError: data that cannot be had or are damaged; the line names file and row.
         """
 
+    def dropped(self, language: str) -> Mapping[str, int]:
+        """How many rows of a language's source are no questions, by reason; empty where all are. Raises as above."""
+        return {}
+
     @property
     def facts(self) -> dict[str, str | float]:
         """What `raw.tasks` says of the task, the digest of its data apart."""

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from compute.tasks import emotion, emotion_lines
+from compute.artifacts import ArtifactStore
+from compute.plugin import Context, Job
+from compute.plugins.items import Items
+from compute.tasks import catalogued, emotion, emotion_lines
 from compute.tasks.emotion import EMOTION, MALFORMED, REPEATED, SEVERAL, UNSAFE
 from compute.tasks.emotion_lines import PROJECTIONS, Line, derive, known_lines, normalised
 
@@ -117,6 +120,12 @@ def test_lines_that_are_no_questions_are_counted(table: Path, tmp_path: Path, mo
         encoding="utf-8",
     )
     monkeypatch.setattr(emotion, "fetch", lambda entry: path)
+    monkeypatch.setattr(catalogued, "fetch", lambda entry: path)
+    notes: list[str] = []
+    config = {"task": "emotion", "language": "en", "prompt": "cloze", "sha256": ""}
+    job = Job("items", "0", config, label="items of emotion/en", hints={"prompt": None, "folder": None})
+    list(Items().run([job], Context("cpu", ArtifactStore(tmp_path / "artifacts"), note=notes.append)))
+    assert notes == [f"items of emotion/en: rows left out: 2 ({UNSAFE}), 1 ({SEVERAL}), 1 ({MALFORMED})"]
     assert EMOTION.dropped("en") == {UNSAFE: 2, SEVERAL: 1, MALFORMED: 1, REPEATED: 0}
     splits = EMOTION.read("en", [path])
     kept = {question.item_id: question for located in splits.values() for question, _ in located}
