@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from compute.errors import JobError, UserError
+from compute.errors import JobError
 from compute.language_models.settings import Lora
-from compute.names import UnknownName
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.bases import Base, load_base
 from compute.plugins.costs import TEST_ITEMS, TRAINING_ITEMS, scoring_cost, tuning_cost
@@ -36,8 +35,7 @@ class Transfer(Plugin):
         arms = [(None, seed) for seed in study.seeds] + [("placebo", seed) for seed in study.placebo.seeds]
         for entry in study.models:
             base = planned.find("model", entry.name)
-            for variant, lora in study.lora_settings.items():
-                _check_target_modules(entry, variant, lora)
+            for variant in study.lora_settings:
                 for control, seed in arms:
                     trainings = [
                         self._training(study, planned, entry, base, variant, control, seed, cell)
@@ -213,18 +211,6 @@ class _Visit:
                     self.context.report_progress(job.label, self.cost_done / self.cost)
                     self.cost_done += job.cost
                     yield job, score_rows(job, self.base, self.context)
-
-
-def _check_target_modules(entry: ModelEntry, variant: str, lora: Lora) -> None:
-    """Raises UserError for layers that a checkpoint in a folder does not have."""
-    from compute.language_models.stored_layers import check_target_modules
-
-    try:
-        if entry.checkpoint is not None:
-            check_target_modules(entry.checkpoint, lora)
-    except UnknownName as error:
-        place = "lora" if variant == "default" else f"variants.{variant}"
-        raise UserError(f"{place}.target_modules: model {entry.name}: {error}") from None
 
 
 def _base_name(job: Job) -> str:

@@ -150,9 +150,8 @@ def test_layers_that_the_model_lacks_are_one_line(copy: Path) -> None:
     (copy / "study.yml").write_text(STUDY.replace("rank: 2", "rank: 2, target_modules: [q_pro]"))
     done = transfer(copy, "compute", "--study", "study.yml")
     assert done.returncode == 2
-    assert done.stderr == (
-        "transfer: lora.target_modules: model mine: unknown target module 'q_pro'; did you mean 'q_proj'?\n"
-    )
+    place = "study.yml:15: lora.target_modules"
+    assert done.stderr == f"transfer: {place}: model mine: unknown target module 'q_pro'; did you mean 'q_proj'?\n"
 
 
 def test_where_the_plan_cannot_tell_its_layers_the_sources_fail_in_one_line(copy: Path) -> None:

@@ -34,18 +34,27 @@ def test_layers_are_called_in_the_file_as_in_the_model(tmp_path: Path, family: F
         check_target_modules(str(tmp_path), Lora(target_modules=(whole.rpartition(".")[2] + "x",)))
 
 
-def test_a_plan_names_setting_model_and_nearest_layer(tmp_path: Path) -> None:
-    tiny_model()[0].save_pretrained(tmp_path)
-    models = [{"name": "mine", "checkpoint": str(tmp_path)}]
-    settings = read_study(TINY).model_dump() | {"models": models, "plugins": {}}
-    lora = settings["lora"]
-    wrong = Study.model_validate(settings | {"lora": lora | {"target_modules": ["qq_proj"]}})
-    with pytest.raises(UserError, match=r"^lora\.target_modules: model mine: .*'qq_proj'; did you mean 'q_proj'\?$"):
-        study_jobs(wrong)
-    wrong = Study.model_validate(settings | {"variants": {"few": {"target_modules": ["v_prj"]}}})
-    with pytest.raises(UserError, match=r"^variants\.few\.target_modules: model mine: .*did you mean 'v_proj'\?$"):
-        study_jobs(wrong)
-    right = Study.model_validate(settings | {"variants": {"few": {"target_modules": ["v_proj", "1.mlp.up_proj"]}}})
+def test_a_mistyped_layer_is_told_with_its_place(tmp_path: Path) -> None:
+    tiny_model()[0].save_pretrained(tmp_path / "model")
+    text = TINY.read_text()
+    models = text[text.index("models:") : text.index("sources:")]
+    text = text.replace(models, f"models:\n  - {{name: mine, checkpoint: {tmp_path / 'model'}}}\n")
+    study = tmp_path / "study.yml"
+
+    def written(lora: str, few: str) -> Study:
+        study.write_text(text.replace("lora: {epochs: 1}", f"lora: {lora}\nvariants:\n  few: {few}"))
+        return read_study(study)
+
+    line = 1 + text[: text.index("lora:")].count("\n")
+    for lora, few, place, layer in (
+        ("{target_modules: [qq_proj]}", "{rank: 2}", f"{line}: lora.target_modules", "q_proj"),
+        ("{epochs: 1}", "{target_modules: [v_prj]}", f"{line + 2}: variants.few.target_modules", "v_proj"),
+    ):
+        with pytest.raises(UserError) as told:
+            written(lora, few)
+        assert str(told.value).startswith(f"{study}:{place}: model mine: unknown target module")
+        assert str(told.value).endswith(f"did you mean {layer!r}?")
+    right = written("{epochs: 1}", '{target_modules: [v_proj, "1.mlp.up_proj"]}')
     assert any(job.label.startswith("tune mine few") for job in study_jobs(right).values())
 
 
