@@ -311,6 +311,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part (default: all)")
     parser.add_argument("--world", choices=WORLDS, help="how long the tail of ranks is (default: both)")
     parser.add_argument("--faiss", type=Path, help="a Python interpreter that has faiss and NumPy")
+    parser.add_argument("--skip", metavar="NAME", help="leave out contenders whose names begin so")
     parser.add_argument("--contend", nargs=3, metavar=("PART", "NAME", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.contend:
@@ -331,6 +332,7 @@ def main() -> None:
                         "--threads", str(arguments.threads),
                     ]
                     for name in PARTS[part]
+                    if not (arguments.skip and name.startswith(arguments.skip))
                 }  # fmt: skip
                 if part == "csls" and arguments.faiss:
                     script = str(Path(__file__).with_name("by_faiss.py"))

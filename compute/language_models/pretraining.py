@@ -25,6 +25,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from compute.language_models import Progress
+from compute.language_models.memory import release_memory
 from compute.language_models.settings import Architecture, Family, Pretraining
 from compute.language_models.tokenizer import train_tokenizer
 
@@ -87,7 +88,8 @@ def pretrain(
 
     Raises:
         PretrainingError: the loss became NaN or infinite.
-        ValueError: more tokens a block than the model takes; too little text for a block.
+        ValueError: more tokens a block than the model takes; too little text for a block; a block that the device's
+            memory is too small for.
     """
     if settings.block_tokens > architecture.max_tokens:
         raise ValueError(f"block_tokens {settings.block_tokens} exceeds max_tokens {architecture.max_tokens}")
@@ -109,7 +111,7 @@ def pretrain(
         fused=True,
     )
     eval_blocks = _pack(eval_text, min(settings.block_tokens, sum(map(len, eval_text))))
-    rows = settings.batch_tokens // settings.block_tokens
+    rows = rows_at_once = settings.batch_tokens // settings.block_tokens
     batches = _batches(text, rows, settings)
     log: list[PretrainingLogRow] = []
     start, tokens = time.monotonic(), 0
@@ -118,21 +120,19 @@ def pretrain(
         rate = settings.learning_rate * _cosine(step, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = batch.to(device)
-        loss = model(input_ids=batch, labels=batch, use_cache=False).loss
-        if not math.isfinite(loss.item()):
-            raise PretrainingError(f"pre-training: the loss is {loss.item()} at step {step} of {settings.steps}")
-        loss.backward()
+        loss, rows_at_once = _gradients(model, batch.to(device), rows_at_once)
+        if not math.isfinite(loss):
+            raise PretrainingError(f"pre-training: the loss is {loss} at step {step} of {settings.steps}")
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         tokens += batch.numel()
         if step % settings.log_every == 0 or step == settings.steps:
-            eval_loss = _mean_loss(model, eval_blocks.to(device), rows)
+            eval_loss = _mean_loss(model, eval_blocks.to(device), rows_at_once)
             seconds = time.monotonic() - start
-            log.append(PretrainingLogRow(step, epoch, tokens, loss.item(), eval_loss, rate, seconds))
+            log.append(PretrainingLogRow(step, epoch, tokens, loss, eval_loss, rate, seconds))
         if progress is not None:
-            progress(step, settings.steps, f"pre-training, loss {loss.item():.3f}")
+            progress(step, settings.steps, f"pre-training, loss {loss:.3f}")
     disable_progress_bar()  # the run has a display of its own
     model.save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)
@@ -188,6 +188,30 @@ def _pack(documents: list[list[int]], block_tokens: int) -> Tensor:
     if blocks == 0:
         raise ValueError(f"the pre-training text has {len(stream)} tokens, less than one block of {block_tokens}")
     return stream[: blocks * block_tokens].view(blocks, block_tokens)
+
+
+def _gradients(model: Any, batch: Tensor, rows_at_once: int) -> tuple[float, int]:
+    """Adds up the gradients of the mean loss of `batch` [rows, block_tokens], in passes of so many rows, or of half as
+    many as often as memory asks for it; the loss, and how many rows fitted."""
+    while True:
+        try:
+            passes = [_pass(model, part, len(part) / len(batch)) for part in batch.split(rows_at_once)]
+            return sum(passes), rows_at_once
+        except torch.OutOfMemoryError:
+            if min(rows_at_once, len(batch)) == 1:
+                raise ValueError(
+                    f"the memory of {batch.device} is too small for a block of {batch.shape[1]} tokens; take fewer "
+                    "`block_tokens` or a smaller model"
+                ) from None
+        model.zero_grad(set_to_none=True)
+        release_memory()
+        rows_at_once = (min(rows_at_once, len(batch)) + 1) // 2
+
+
+def _pass(model: Any, rows: Tensor, share: float) -> float:
+    loss = model(input_ids=rows, labels=rows, use_cache=False).loss * share
+    loss.backward()
+    return float(loss.item())
 
 
 @torch.inference_mode()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
+from transformers import PreTrainedModel
 
-from compute.language_models.pretraining import PretrainingError, pretrain
+from compute.language_models import pretraining
+from compute.language_models.pretraining import PretrainingError, new_model, pretrain
 from compute.language_models.settings import Architecture, Pretraining
 from compute.plugins.pretrain import _tasks_text
 from compute.tasks import load_task
@@ -30,6 +34,40 @@ def test_pretraining_learns_and_repeats_itself(tmp_path: Path) -> None:
     assert one.log[-1].tokens == 6 * 256 and one.parameters > 384 * 16
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_memory_that_is_not_enough_halves_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it runs out in the middle of a batch, with gradients of a part of it at hand."""
+    torch.set_num_threads(1)
+    whole = pretrain(ARCHITECTURE, PRETRAINING, TEXT, tmp_path / "whole")
+    passes: list[int] = []
+
+    def with_little_memory(most: int) -> Callable[..., PreTrainedModel]:
+        def made(*arguments: Any) -> PreTrainedModel:
+            model = new_model(*arguments)
+            forward = model.forward
+
+            def limited(*, input_ids: torch.Tensor, **more: Any) -> Any:
+                if len(input_ids) > most or (most == 2 and len(passes) == 5):
+                    passes.append(0)
+                    raise torch.OutOfMemoryError("CUDA out of memory")
+                passes.append(len(input_ids) if model.training else 0)
+                return forward(input_ids=input_ids, **more)
+
+            monkeypatch.setattr(model, "forward", limited)
+            return model
+
+        return made
+
+    monkeypatch.setattr(pretraining, "new_model", with_little_memory(2))
+    halved = pretrain(ARCHITECTURE, PRETRAINING, TEXT, tmp_path / "halved")
+    assert passes[:8] == [0, 2, 2, 2, 2, 0, 1, 1] and max(passes[6:]) == 1
+    for row, expected in zip(halved.log, whole.log, strict=True):
+        assert (row.step, row.tokens) == (expected.step, expected.tokens)
+        assert abs(row.loss - expected.loss) < 1e-5 and abs(row.eval_loss - expected.eval_loss) < 1e-5
+    monkeypatch.setattr(pretraining, "new_model", with_little_memory(0))
+    with pytest.raises(ValueError, match="too small for a block of 64 tokens"):
+        pretrain(ARCHITECTURE, PRETRAINING, TEXT, tmp_path / "none")
 
 
 def test_a_task_with_fewer_questions_than_examples_gives_all_of_them() -> None:
