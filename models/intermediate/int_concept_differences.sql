@@ -39,7 +39,7 @@ test_rows as (
         gold,
         occurrence,
         min(coalesce(
-            concept_id, concat_ws('/', source_language, target_language, pair_number)
+            concept_id, concat_ws('/', source_language, target_language, query, gold, occurrence)
         )) as concept_id,
         avg(1 / rank) as reciprocal_rank,
         count(*) as n_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -74,23 +74,28 @@ def test_pairs_of_methods(warehouse: Path, raw: RawRows) -> None:
     assert min(row["p_value"] for row in rows) < 0.01 < 0.1 < max(row["p_value"] for row in rows)
 
 
-def test_a_test_row_is_its_words_whatever_its_number(evaluate: Evaluate) -> None:
-    """Two seeds with test dictionaries of their own, which have some words in common, listed in any order."""
+@pytest.mark.parametrize("named", ["abcde", "b"])
+def test_a_test_row_is_its_words_whatever_its_number(evaluate: Evaluate, named: str) -> None:
+    """Two seeds with test dictionaries of their own, which have some words in common, listed in any order. A row
+    without a concept is one of its own, the same in both seeds."""
     rng = np.random.default_rng(5)
     of_seed = (("a", "b", "c", "c"), ("d", "a", "e", "c"))
     rows: list[Row] = []
     expected: dict[str, float] = defaultdict(float)
     for method, sign in (("m", 1), ("n", -1)):
         for seed, words in enumerate(of_seed):
+            met = Counter[str]()
             for number, i in enumerate(rng.permutation(len(words))):
                 rank = float(rng.integers(1, 50)) if words[i] != "c" else 7.0 + 2 * sign
-                expected[f"c-{words[i]}"] += sign / rank / sum(map(len, of_seed))
+                met[words[i]] += 1
+                concept = words[i] if words[i] in named else f"de/en/{words[i]}/{words[i].upper()}/{met[words[i]]}"
+                expected[concept] += sign / rank / sum(map(len, of_seed))
                 rows.append(
                     {
                         "job_key": f"{method}{seed}", "variant": "v", "vectors": "w@1", "retrieval": "csls",
                         "method": method, "dictionary_size": 100, "source_language": "de", "target_language": "en",
-                        "seed": seed, "pair_number": number, "concept_id": f"c-{words[i]}", "query": words[i],
-                        "gold": words[i].upper(), "rank": rank,
+                        "seed": seed, "pair_number": number, "concept_id": concept if words[i] in named else None,
+                        "query": words[i], "gold": words[i].upper(), "rank": rank,
                     }
                 )  # fmt: skip
     jobs = [{"study": "s", "job_key": key} for key in sorted({row["job_key"] for row in rows})]
