@@ -6,6 +6,7 @@ from data_checks.check import Check, not_null, repeated
 
 _ITEM_SCORE = ("job_key", "model", "target_task", "target_language", "item_id")
 _CELL = ("model", "variant", "source_task", "source_language", "control", "target_task", "target_language", "prompt")
+_MAPPING = ("method", "variant", "vectors", "source_language", "target_language", "dictionary_size", "seed")
 _DOWNSTREAM_ITEM = ("job_key", "task", "classifier", "item_id")
 
 CHECKS = (
@@ -26,6 +27,18 @@ CHECKS = (
         severity="error",
         description="A job ranked a test pair once under each retrieval.",
         sql=repeated("bli_ranks", ("job_key", "retrieval", "pair_number")),
+    ),
+    Check(
+        name="mappings_are_ranked_once",
+        severity="error",
+        description="The ranks of a mapping are one job's: a file that was corrected and imported again counts twice, "
+        "and is to be a study of another name.",
+        sql=f"""
+            select {", ".join(_MAPPING)}, retrieval, count(distinct job_key) as n_jobs
+            from bli_ranks
+            group by all
+            having count(distinct job_key) > 1
+        """,
     ),
     Check(
         name="downstream_items_are_unique",

@@ -38,6 +38,10 @@ DAMAGE: list[tuple[str, str]] = [
     ),
     ("bli_ranks_are_unique", "update raw.bli_ranks set pair_number = 0 where pair_number = 1 and retrieval = 'csls'"),
     (
+        "mappings_are_ranked_once",
+        "update raw.bli_ranks set source_language = 'de', target_language = 'en' where source_language = 'en'",
+    ),
+    (
         "tuned_scores_are_unique",
         f"insert into marts.fct_scores from marts.fct_scores where seed = 1 and metric = 'acc' and {CELL}",
     ),
