@@ -174,7 +174,8 @@ def _as_job_error(error: Exception, root: Path) -> JobError:
     if isinstance(error, JobError | UserError | UnknownName):
         return JobError(str(error))
     if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
-        return JobError(f"{error.filename or 'the disk'}: cannot be written: {error.strerror}")
+        refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
+        return JobError(f"{error.filename or 'the disk'}: cannot be {refused}: {error.strerror}")
     try:
         with open(root / "errors.log", "a", encoding="utf-8") as log:
             log.write(f"{datetime.now(UTC).isoformat()}\n{traceback.format_exc()}\n")

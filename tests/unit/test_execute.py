@@ -104,17 +104,25 @@ def test_a_result_that_cannot_land_fails_its_job(tmp_path: Path, monkeypatch: py
     assert {event.job_key for event in events if event.kind == "failed"} == {one.key for one in jobs}
 
 
-def test_a_folder_that_refuses_is_no_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Writes:
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(30, "Read-only file system", "artifacts/.staged"), "artifacts/.staged: cannot be written: Read-only"),
+        (PermissionError(13, "Permission denied", "words.vec"), "words.vec: cannot be opened: Permission denied"),
+    ],
+)
+def test_a_file_that_is_refused_is_no_defect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, text: str
+) -> None:
+    class Refused:
         def run(self, jobs: list[Job], context: object) -> Iterator[tuple[Job, dict[str, list[object]]]]:
-            raise OSError(30, "Read-only file system", "artifacts/.staged")
+            raise error
 
-    monkeypatch.setattr("compute.runner.load_plugin", lambda name: Writes())
+    monkeypatch.setattr("compute.runner.load_plugin", lambda name: Refused())
     events: list[Event] = []
     run_batch(Batch("b", (job("one"),)), Workplace(tmp_path, tmp_path), events.append)
-    assert [event.text for event in events if event.kind == "failed"] == [
-        "one: artifacts/.staged: cannot be written: Read-only file system"
-    ]
+    [failure] = [event.text for event in events if event.kind == "failed"]
+    assert failure.startswith(f"one: {text}")
     assert not (tmp_path / "errors.log").exists()
 
 
