@@ -228,25 +228,30 @@ def ranking(rows: Sequence[Row], label: str) -> Markup:
         title=None,
         sort=[row["entity"] for row in rows],
         axis=alt.Axis(ticks=False, domain=False, grid=True),
+        scale=alt.Scale(padding=0),
     )
     roles = [role for role, *_ in _ROLES]
     colour = alt.Color(
         "role:N", scale=alt.Scale(domain=present, range=[_ROLE_COLOURS[roles.index(r)] for r in present])
     )
     shape = alt.Shape("role:N", scale=alt.Scale(domain=present, range=[_ROLE_SHAPES[roles.index(r)] for r in present]))
+    # One above the other: on one line an interval would hide where another ends.
+    lanes = alt.Scale(type="point", padding=0, domain=[DONOR, PLACEBO, RECIPIENT], range=_LANES)
+    lane = alt.YOffset("role:N", scale=lanes)
     base = alt.Chart(data(points))
     chart = alt.layer(
         zero_line("x"),
-        base.mark_rule(strokeWidth=1.5).encode(alt.X("low:Q"), y, alt.X2("high"), colour),
-        base.mark_point(filled=True, size=75, opacity=1).encode(x, y, colour, shape),
+        base.mark_rule(strokeWidth=1.5).encode(alt.X("low:Q"), y, alt.X2("high"), lane, colour),
+        base.mark_point(filled=True, size=75, opacity=1).encode(x, y, lane, colour, shape),
         width=PLOT_WIDTH,
-        height=alt.Step(ROW_HEIGHT),
+        height=alt.Step(ROW_HEIGHT, **{"for": "position"}),
     )
     return draw(chart, label)
 
 
 _ROLE_COLOURS = (COLOURS[0], COLOURS[1], FAINT_INK)
 _ROLE_SHAPES = ("circle", "diamond", "cross")
+_LANES = (ROW_HEIGHT / 2 - 4, ROW_HEIGHT / 2 + 4)
 
 
 # --- scatter plots ----------------------------------------------------------------------------------------------

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from report.theme import looks
+import re
+
+from report import charts
+from report.theme import COLOURS, looks
 
 
 def test_names_look_different_and_the_same_in_every_chart() -> None:
@@ -15,3 +18,12 @@ def test_names_look_different_and_the_same_in_every_chart() -> None:
 
     assert len(set(seen(names))) == 40
     assert seen(names[7:9]) == seen(names)[7:9]
+
+
+def test_intervals_of_one_row_hide_none_of_each_other() -> None:
+    row = {"entity": "de", "donor_pp": 2.0, "donor_ci_low": 1.0, "donor_ci_high": 3.0, "placebo_pp": 0.5}
+    row |= {"recipient_pp": 2.5, "recipient_ci_low": 0.0, "recipient_ci_high": 5.0}
+    drawing = charts.ranking([row], "languages")
+    lines = re.findall(r'<line transform="translate\([\d.]+,([\d.]+)\)"[^>]* stroke="(#\w+)"', drawing)
+    height = {colour: float(y) for y, colour in lines if colour in COLOURS}
+    assert height[COLOURS[0]] < height[COLOURS[1]]
