@@ -186,6 +186,8 @@ def _expectation(problem: Any, model: Any) -> str:
         return f"expected a list, found {found!r}"
     if kind in ("dict_type", "model_type", "model_attributes_type"):
         return f"expected a mapping of keys to values, found {found!r}"
+    if kind == "string_type" and isinstance(found, dict | list):
+        return f"expected text, found a {'mapping' if isinstance(found, dict) else 'list'}"
     if kind == "string_type" and isinstance(found, bool):
         return f"expected text, found {found!r} (YAML reads no, yes, on and off as true or false: put it in quotes)"
     message = problem["msg"].removeprefix("Value error, ")

@@ -100,6 +100,7 @@ MISTAKES = {
     "seed without bounds": (("seeds: [1]\nplacebo", "seeds: [99999999999]\nplacebo"), 10, "seeds[0]", "less"),
     "nothing to adapt": (("{epochs: 1}", "{target_modules: []}"), 12, "lora.target_modules", "empty"),
     "required key mistyped": (("hidden_size", "hiden_size"), 5, "architecture.hiden_size", "'hidden_size'?"),
+    "list for a text": (("study: tiny", "study: [tiny]"), 2, "study", "expected text, found a list"),
     "half a pair": (("[proc]", "[{name: proc, pairs: [[en]]}]"), 16, "methods[0].pairs[0]", "a pair is expected"),
     "neither of a union": (("  methods", "  pairs: twice\n  methods"), 16, "embeddings.pairs", "or expected a list"),
 }  # fmt: skip
