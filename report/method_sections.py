@@ -110,7 +110,7 @@ def _flaws(answers: Answers) -> list[Block]:
         blocks.append(
             Block(
                 titled("Mean MAP with and without flawed rows", label),
-                "Methods that learn from more pairs have fewer clean rows: only the two columns of a row compare.",
+                "Methods that learn from more pairs may have fewer clean rows: only the two columns of a row compare.",
                 tables=tuple(table(name, means, members) for name, members in grouped(rows, "retrieval").items()),
                 sql=scores.sql,
             )
