@@ -65,7 +65,7 @@ class Progress(AbstractContextManager["Progress"]):
             self.running.setdefault(event.batch, (event.text, 0.0))
             if event.kind == "failed":
                 self.failed += 1
-                self.console.print(f"failed: {event.text}", style="red", markup=False)
+                self.console.print(f"failed: {event.text}", style="red", markup=False, soft_wrap=True)
         if not self.console.is_terminal:
             self._print_line()
 
