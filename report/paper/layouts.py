@@ -244,8 +244,8 @@ LAYOUTS: Mapping[str, Layout] = {
         ),
     ),
     "rpt_bli_methods": Grid(
-        "Mean MAP of bilingual lexicon induction by size of the training dictionary, over all language pairs a method "
-        "ran on and over those on which every method succeeds; in parentheses, pairs on which it failed",
+        "Mean MAP of bilingual lexicon induction by size of the training dictionary, over all language pairs that a "
+        "method mapped and over those on which every method succeeds; in parentheses, pairs on which it failed",
         apart=("variant", "vectors", "retrieval"),
         down=("method",),
         across=("scope", "dictionary_size"),
