@@ -25,6 +25,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; 
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid #ccc; padding: .3em .8em .3em 0; text-align: left; vertical-align: top; }
 td { overflow-wrap: anywhere; }
+td.verdict { white-space: nowrap; }
 .fails { color: #a00; font-weight: bold; }
 .fa-check-circle::before { content: "passes"; }
 .fa-times::before, .fa-exclamation-triangle::before { color: #a00; content: "fails"; font-weight: bold; }
@@ -52,7 +53,7 @@ _INDEX = """<!DOCTYPE html>
 <td><a href="{{ pages[finding.suite] }}">{{ finding.suite }}</a></td>
 <td>{{ finding.expectation }}<br><small>{{ finding.details.description }}</small></td>
 <td>{{ finding.severity }}</td>
-<td>{% if finding.success %}passes{% else %}<span class="fails">fails</span>{% endif %}</td>
+<td class="verdict">{% if finding.success %}passes{% else %}<span class="fails">fails</span>{% endif %}</td>
 <td>{{ finding.observed }}</td>
 </tr>
 {% endfor %}
@@ -80,7 +81,7 @@ def write_data_docs(context: Any, folder: Path, study: str, findings: Sequence[M
         _build(context, built)
         for page in built.rglob("*.html"):
             page.write_text(closed(page.read_text(encoding="utf-8")), encoding="utf-8")
-        (built / "index.html").write_text(closed(_index(built, study, findings)), encoding="utf-8")
+        (built / "index.html").write_text(closed(index(built, study, findings)), encoding="utf-8")
         shutil.rmtree(built / "static", ignore_errors=True)  # logos and fonts that the pages no longer show
         if folder.exists():
             shutil.rmtree(folder)
@@ -103,7 +104,8 @@ def _build(context: Any, folder: Path) -> None:
     context.build_data_docs(_SITE)
 
 
-def _index(folder: Path, study: str, findings: Sequence[Mapping[str, Any]]) -> str:
+def index(folder: Path, study: str, findings: Sequence[Mapping[str, Any]]) -> str:
+    """The first page of the site in `folder`: every check with what it found, and a link to its suite's page."""
     suites = {finding["suite"] for finding in findings}
     pages = {
         suite: page.relative_to(folder).as_posix()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from data_checks.data_docs import closed, index
 from report.page import write_report
 from tests.integration.reported import EVERYTHING, EVIL
 
@@ -72,3 +73,26 @@ def test_every_chart_is_drawn_and_filters_work(reported: Path, tmp_path: Path) -
     (cells,) = found["choices"]
     assert cells[0] == ["all", ["0", "1", "2"] * 2]  # three models: a drawing and a table each
     assert cells[1:] == [[str(i), [str(i)] * 2] for i in range(3)]
+
+
+BROKEN = """<script>
+const lines = (one) => { const range = document.createRange(); range.selectNodeContents(one);
+  return new Set([...range.getClientRects()].map((box) => box.top)).size; };
+const cells = [...document.querySelectorAll("td")].filter((one) => ["passes", "fails"].includes(one.innerText));
+document.body.textContent = JSON.stringify(cells.map(lines));
+</script></body>"""
+
+
+def test_a_long_finding_breaks_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "validations" / "suite").mkdir(parents=True)
+    (tmp_path / "validations" / "suite" / "run.html").touch()
+    finding = {"suite": "suite", "severity": "error", "expectation": "jobs_have_run", "details": {"description": "x"}}
+    findings = [
+        finding | {"success": True, "observed": "no offender"},
+        finding | {"success": False, "observed": "2 rows: " + "label=tune_a_model " * 20},
+    ]
+    page = tmp_path / "index.html"
+    text = closed(index(tmp_path, "study", findings))
+    page.write_text(re.sub("<meta http-equiv=.*?>", "", text).replace("</body>", BROKEN), encoding="utf-8")
+    done = browse(tmp_path, page, "--dump-dom", "--window-size=1280,1000")
+    assert "<body>[1,1]\n" in done.stdout
