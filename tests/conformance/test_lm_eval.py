@@ -205,15 +205,32 @@ def test_same_numbers_for_a_task_file_of_the_harness(
             "output_type": "multiple_choice", "doc_to_choice": "choices", "doc_to_target": "gold",
             "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
         }  # fmt: skip
-        path = tmp_path / f"own{number}.yaml"
-        path.write_text(yaml.safe_dump(whole | settings))
+        generating = {
+            "task": f"generated{number}", "output_type": "generate_until", "doc_to_target": "{{choices[gold]}}",
+            "generation_kwargs": {"until": STOP, "do_sample": False, "max_gen_toks": MAX_NEW_TOKENS},
+            "metric_list": [{"metric": "exact_match"}],
+        }  # fmt: skip
+        written = (whole | settings, {k: v for k, v in whole.items() if k != "doc_to_choice"} | settings | generating)
+        paths = [tmp_path / f"{task['task']}.yaml" for task in written]
+        for path, task in zip(paths, written, strict=True):
+            path.write_text(yaml.safe_dump(task))
         manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
         samples = simple_evaluate(
-            harness, tasks=[f"own{number}"], task_manager=manager, apply_chat_template=chat, log_samples=True,
-            bootstrap_iters=0,
-        )["samples"][f"own{number}"]  # fmt: skip
-        theirs = {str(sample["doc_id"]): sample for sample in samples}
-        items = load_lm_eval(str(path), "en").items("en", "test")
+            harness, tasks=[path.stem for path in paths], task_manager=manager, apply_chat_template=chat,
+            log_samples=True, bootstrap_iters=0,
+        )["samples"]  # fmt: skip
+
+        theirs = {str(sample["doc_id"]): sample["resps"][0][0] for sample in samples[paths[1].stem]}
+        task = load_lm_eval(str(paths[1]), "en")
+        items = task.items("en", "test")
+        assert task.generation is not None and len(items) == len(theirs) == 4
+        generated = generate_items(
+            model, tokenizer, items, task.generation.stop, task.generation.max_new_tokens, encoding=Encoding(chat)
+        )
+        assert {item.item_id: answer.text for item, answer in zip(items, generated, strict=True)} == theirs, settings
+
+        theirs = {str(sample["doc_id"]): sample for sample in samples[paths[0].stem]}
+        items = load_lm_eval(str(paths[0]), "en").items("en", "test")
         ours = score_items(model, tokenizer, items, encoding=Encoding(chat_template=chat))
         assert len(items) == len(theirs) == 4
         for item, score in zip(items, ours, strict=True):
