@@ -7,8 +7,9 @@ over the whole vocabularies.
 For one query r_T(x) is the same for every y, so it cannot change a rank and is never computed. Nor is every
 r_S(y): the mean over the k nearest of *some* source words is a lower bound of it, and where that bound
 already keeps y below the gold translation of every query, r_S(y) is not needed. So target words meet the
-source words a part at a time, and leave as soon as they are known to stay below. What remains of the time of
-the whole product depends on the ranks: little where most are small, all of it where many are large.
+source words a part at a time, and leave as soon as they are known to stay below; where hardly any leave, they meet
+the rest at once. What remains of the time of the whole product depends on the ranks: little where most are small,
+all of it where many are large.
 
 Products are made in float32, those with many source words only where a quicker one leaves doubt
 (`nearest_blocks`). A float32 inner product of unit vectors is off by at most d 2^-24 or so
@@ -44,6 +45,10 @@ Retrieval = Literal["cosine", "csls"]
 
 FIRST_PART = 4_096
 """About as many source words does every target word meet; then as many again, twice as many, and so on."""
+
+_FEW_LEAVE = 0.02
+"""Where less than this share of the target words leaves after a part of the source words, those that stay meet all the
+rest at once: one large product takes less time than many small ones, and hardly anything would be skipped."""
 
 _GROUP = 32
 """Target words whose highest score is looked at first."""
@@ -177,9 +182,13 @@ class Ranker:
         others = torch.ones(len(self._target), dtype=torch.bool, device=gold.device)
         others[gold] = False
         rows = others.nonzero()[:, 0]
-        for part in _parts(self._source):
+        parts = list(_parts(self._source))
+        for number, part in enumerate(parts):
             self._meet(rows, part, found)
-            rows = rows[found.bounds[rows] <= ceiling[rows]]
+            before, rows = len(rows), rows[found.bounds[rows] <= ceiling[rows]]
+            if before - len(rows) < _FEW_LEAVE * before and number + 1 < len(parts):
+                self._meet(rows, torch.cat(parts[number + 1 :]), found)
+                break
         return found
 
     def _ceiling(self, asked: _Questions, hubness: _Hubness) -> torch.Tensor:
