@@ -77,6 +77,8 @@ class Session:
         self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
         for key in loaded.damaged:
             self.say(f"damaged shards of job {key[:8]} ({plan.jobs[key].label}) withdrawn; run `make compute` again")
+        for task, other in loaded.redeclared:
+            self.say(f"task {task!r}: study {other!r} declares it otherwise; both go by what {study.name!r} says now")
         self._look_for_compared()
         return 1 if loaded.damaged else 0
 

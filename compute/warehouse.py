@@ -33,10 +33,19 @@ _FILES_A_READ = 500
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did: jobs and rows added, and jobs withdrawn because their shards were damaged."""
+    """What a load did.
+
+    Attributes:
+        jobs: added.
+        rows: added.
+        redeclared: (task, other study) where the other declared a task of that name otherwise; `raw.tasks` has one row
+            for both, and it is this study's now.
+        damaged: jobs withdrawn because their shards were.
+    """
 
     jobs: int
     rows: int
+    redeclared: tuple[tuple[str, str], ...] = ()
     damaged: tuple[str, ...] = ()
 
 
@@ -167,8 +176,9 @@ class Warehouse:
                 _create_schemas(connection)
                 try:
                     with _transaction(connection):
+                        redeclared = _redeclared(connection, study)
                         jobs, rows = _load(connection, study, landing)
-                    return Loaded(jobs, rows, tuple(damaged))
+                    return Loaded(jobs, rows, redeclared, tuple(damaged))
                 except _DamagedShardsError as error:
                     for key in error.job_keys:
                         landing.retract(key)
@@ -246,6 +256,19 @@ def _load(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing
     failed = sorted((landing.failed_keys() & set(study.jobs)) - known)
     _insert_files(connection, "jobs", [landing.shard("failures", key) for key in failed])
     return len(new), rows
+
+
+def _redeclared(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for facts in study.tasks:
+        differ = " or ".join(f"tasks.{column} is distinct from ${column}" for column in facts if column != "task")
+        found += connection.execute(
+            "select tasks.task, studies.study from raw.tasks cross join raw.studies "
+            f"where tasks.task = $task and studies.study != $study and ({differ}) "
+            "and list_contains(json_keys(studies.config, '$.tasks'), tasks.task) order by all",
+            {**facts, "study": study.name},
+        ).fetchall()
+    return tuple(found)
 
 
 def _register(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> None:

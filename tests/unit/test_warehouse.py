@@ -99,6 +99,23 @@ def test_what_a_study_says_of_its_tasks_holds_without_computing_again(
     assert ask(warehouse, "select task, primary_metric, chance from raw.tasks") == [("parity", "acc", 0.25)]
 
 
+def test_another_study_s_task_of_the_same_name_is_told(
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
+) -> None:
+    land(landing, JOBS[0])
+
+    def load(name: str, chance: float, config: str) -> tuple[tuple[str, str], ...]:
+        facts = replace(PARITY, chance=chance).facts
+        return warehouse.load(RegisteredStudy(name, config, "computed", plan.jobs, (facts,)), landing).redeclared
+
+    own = '{"tasks": {"parity": {"folder": "p"}}}'
+    assert load("one", 0.5, own) == ()
+    assert load("two", 0.25, own) == (("parity", "one"),)
+    assert load("two", 0.25, own) == ()
+    assert load("two", 0.125, '{"tasks": {}}') == (("parity", "one"),)
+    assert load("one", 0.5, own) == ()
+
+
 def test_jobs_no_longer_asked_for_leave_the_study(
     plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
 ) -> None:
