@@ -19,7 +19,7 @@ from compute.language_models.revisions import check_folder, check_revision
 from compute.language_models.settings import Lora
 from compute.names import UnknownName
 from compute.plugin import configure, load_plugin, optional_plugins
-from compute.study import TRAIN_PROMPT, ModelEntry, Study
+from compute.study import TRAIN_PROMPT, Study
 from compute.tasks import TASKS
 from compute.yaml_file import read_yaml
 
@@ -82,7 +82,7 @@ def _references(study: Study) -> Iterator[Reference]:
             for variant, lora in study.lora_settings.items() if study.sources is not None else ():
                 section = ("lora",) if variant == "default" else ("variants", variant)
                 if variant == "default" or "target_modules" in study.variants[variant]:
-                    yield (*section, "target_modules"), partial(_check_layers, model, lora)
+                    yield (*section, "target_modules"), partial(_check_layers, model.name, model.checkpoint, lora)
         for task, language in model.pretrain.cells if model.pretrain is not None else ():
             yield ("models", number, "pretrain", "tasks"), partial(study.task, task, None)
             yield ("models", number, "pretrain", "languages"), partial(study.task, task, language)
@@ -126,13 +126,13 @@ def _check_own_name(name: str) -> None:
         raise ValueError(f"{name!r} is the name of a built-in task; give yours another")
 
 
-def _check_layers(model: ModelEntry, lora: Lora) -> None:
+def _check_layers(model: str, checkpoint: str, lora: Lora) -> None:
     from compute.language_models.stored_layers import check_target_modules
 
     try:
-        check_target_modules(model.checkpoint or "", lora)
+        check_target_modules(checkpoint, lora)
     except UnknownName as error:
-        raise UserError(f"model {model.name}: {error}") from None
+        raise UserError(f"model {model}: {error}") from None
 
 
 def _check_used(task: str, tasks: set[str], key: str | int) -> None:

@@ -259,6 +259,7 @@ def _load(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing
 
 
 def _redeclared(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> tuple[tuple[str, str], ...]:
+    """See `Loaded`. Asked before the study is loaded, while `raw.tasks` still has what others said."""
     found: list[tuple[str, str]] = []
     for facts in study.tasks:
         differ = " or ".join(f"tasks.{column} is distinct from ${column}" for column in facts if column != "task")
