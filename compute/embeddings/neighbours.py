@@ -39,10 +39,6 @@ _SHORTEST = 1e-12
 _GROUP = 32
 """Columns that share a maximum while the largest are searched; from 32 on torch vectorises the reduction."""
 
-_SPARE = 16
-"""Keys beyond those asked for whose products are made again where the first were coarse: enough that most rows are
-certain."""
-
 
 def as_tensor(matrix: Matrix, device: str = "cpu") -> torch.Tensor:
     """`matrix` [n, d] as float32 on `device`; on the CPU its own memory, to be read only: it may be a file's."""
@@ -99,6 +95,15 @@ def product_blocks(
         yield block, torch.mm(some, y.T, out=buffer)
 
 
+def _coarse_blocks(queries: coarse.Rounded, keys: coarse.Rounded) -> Iterator[tuple[slice, torch.Tensor]]:
+    """As `product_blocks`, of rounded vectors: int32 [b, m], to be multiplied by the steps of both."""
+    buffer: torch.Tensor | None = None
+    for block in blocks(len(queries.vectors), len(keys.vectors), keys.vectors.device):
+        some = queries.vectors[block]
+        buffer = coarse.multiply(some, keys.vectors, out=None if buffer is None else buffer[: len(some)])
+        yield block, buffer
+
+
 def top_k(
     queries: torch.Tensor, keys: torch.Tensor, k: int, penalty: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,8 +132,8 @@ def nearest_blocks(
     """The `k` rows of `y` [m, d] with the largest inner products with each row of `x` [n, d] (or of its `rows`, int64
     [r]); of equal ones any.
 
-    Where it is quick, products in bfloat16 find the candidates, and only theirs are made in float32; rows for which
-    that is not certain to have found them all are done again in float32 as a whole.
+    Where it is quick, products of rounded vectors find the candidates, and only theirs are made in float32; rows for
+    which that is not certain to have found them all are done again in float32 as a whole.
 
     Yields:
         positions, int64 [b], in `x` (in `rows`), each once and in no order; values, float32 [b, k], the largest
@@ -137,13 +142,15 @@ def nearest_blocks(
     x, y = x.detach(), y.detach()
     asked = torch.arange(len(x), device=x.device) if rows is None else rows
     sure = torch.zeros(len(asked), dtype=torch.bool, device=x.device)
-    if coarse.is_quick(x.device) and len(y) >= coarse.FEWEST_KEYS:
-        queries, keys = coarse.Rounded.of(x if rows is None else x[rows]), coarse.Rounded.of(y)
-        error = queries.error_to(keys)
-        for block, products in product_blocks(queries.vectors, keys.vectors):
-            columns, highest = coarse.candidates(products, k + _SPARE)
-            values, places = torch.bmm(y[columns], x[asked[block], :, None])[:, :, 0].topk(k, dim=1)
-            sure[block] = values[:, -1] > highest + error[block]
+    level = coarse.key_level(x.device) if len(y) >= coarse.FEWEST_KEYS else None
+    if level is not None:
+        queries = coarse.Rounded.queries(x if rows is None else x[rows])
+        keys = coarse.Rounded.keys(y, level)
+        error, steps = queries.error_to(keys), queries.steps * keys.steps
+        for block, products in _coarse_blocks(queries, keys):
+            columns, highest = coarse.candidates(products, k + coarse.SPARE)
+            values, places = coarse.inner_products(x[asked[block]], y, columns).topk(k, dim=1)
+            sure[block] = values[:, -1] > highest * steps[block] + error[block]
             found = sure[block].nonzero()[:, 0]
             yield found + block.start, values[found], columns.gather(1, places)[found]
     positions = (~sure).nonzero()[:, 0]

@@ -101,7 +101,7 @@ def test_nothing_that_is_skipped_changes_a_rank(
     expected = naive_ranks(naive_scores(source, target, how), queries, gold)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval, "FIRST_PART", 30)
-        patch.setattr(coarse, "is_quick", lambda device: quick)
+        patch.setattr(coarse, "key_level", lambda device: min(coarse.KEY_LEVELS) if quick else None)
         patch.setattr(coarse, "FEWEST_KEYS", 40)
         assert Ranker(source, target).ranks(queries, gold, how).tolist() == expected
 
