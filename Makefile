@@ -14,6 +14,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# transfer tells this itself; dbt and duckdb would end in a traceback.
+WANTS_FILE := test ! -d "$$WAREHOUSE" || { echo "WAREHOUSE=$$WAREHOUSE: expected a file, found a folder" >&2; exit 2; }
+
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
@@ -46,6 +49,7 @@ compute: install ## compute what STUDY still lacks and load it
 	@$(BIN)/transfer compute
 
 build: install ## dbt build: the marts and their tests
+	@$(WANTS_FILE)
 	@$(BIN)/dbt build
 
 check: install ## Great Expectations over the warehouse; non-zero when an error-level check fails
@@ -55,9 +59,11 @@ report: install ## one self-contained report.html
 	@$(BIN)/transfer report
 
 sql: install ## a DuckDB shell on the warehouse
+	@$(WANTS_FILE)
 	@$(BIN)/duckdb $(WAREHOUSE)
 
 docs: install ## the dbt docs, one page: target/static_index.html
+	@$(WANTS_FILE)
 	@$(BIN)/dbt docs generate --static
 
 test: install ## run the tests

@@ -68,5 +68,6 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
     for finding in failed:
         say(f"{finding['severity']}: {finding['expectation']}: {finding['observed']}")
     errors = sum(finding["severity"] == "error" for finding in failed)
-    say(f"{len(findings)} checks, {errors} errors, {len(failed) - errors} warnings: {docs_folder(study)}/index.html")
+    counts = f"checks: {len(findings)}, errors: {errors}, warnings: {len(failed) - errors}"
+    say(f"{counts}; more in {docs_folder(study)}/index.html")
     return 1 if errors else 0

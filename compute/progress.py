@@ -81,7 +81,7 @@ class Progress(AbstractContextManager["Progress"]):
     def summary(self) -> str:
         """One line: share done, jobs left, time passed, expected end."""
         elapsed = time.monotonic() - self.started
-        text = f"{100 * self.fraction:3.0f} %  {len(self.jobs) - self.settled} jobs left  {_clock(elapsed)} passed"
+        text = f"{100 * self.fraction:3.0f} %  jobs left: {len(self.jobs) - self.settled}  {_clock(elapsed)} passed"
         if self.fraction > 0.02 and self.fraction < 1:
             left = elapsed * (1 - self.fraction) / self.fraction
             text += f"  ~{_clock(left)} to go, ends {datetime.now() + timedelta(seconds=left):%H:%M:%S}"

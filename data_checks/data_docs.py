@@ -45,7 +45,7 @@ _INDEX = """<!DOCTYPE html>
 <head><meta charset="UTF-8"><title>Audit of {{ study }}</title></head>
 <body>
 <h1>Audit of {{ study }}</h1>
-<p>{{ findings | length }} checks, {{ failed("error") }} errors, {{ failed("warning") }} warnings.</p>
+<p>Checks: {{ findings | length }}; errors: {{ failed("error") }}; warnings: {{ failed("warning") }}.</p>
 <table>
 <tr><th>suite</th><th>check</th><th>severity</th><th>result</th><th>what was found</th></tr>
 {% for finding in findings %}

@@ -3,7 +3,7 @@
 Columns: `method`, `pair` (`en-de`), `size` (training pairs; 0: unsupervised), `query`, `gold`, `rank` (1 is best;
 empty: a word without a vector). Further ones that are read if they are there: `retrieval` (`cosine` or `csls`; cosine
 if not), `vectors` (a label; `imported` if not), `seed` (0 if not), `is_leaked` (whether the pair was trained on; false
-if not).
+if not), `concept` (what a row means, the same in every language pair that asks it; the row's number if not).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compute.plugin import Job
 
 VERSION = "1"
 _COLUMNS = ("method", "pair", "size", "query", "gold", "rank")
-_OPTIONAL = {"retrieval": "cosine", "vectors": "imported", "seed": "0", "is_leaked": "false"}
+_OPTIONAL = {"retrieval": "cosine", "vectors": "imported", "seed": "0", "is_leaked": "false", "concept": ""}
 _RETRIEVALS = ("cosine", "csls")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _KEYS = ("method", "vectors", "source_language", "target_language", "dictionary_size", "seed")
@@ -64,7 +64,7 @@ def _numbered(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {
             **row,
             "pair_number": number,
-            "concept_id": str(number),
+            "concept_id": row["concept_id"] or str(number),
             "is_duplicate": words in earlier,
             "is_identical": row["query"] == row["gold"],
         }
@@ -110,6 +110,7 @@ def _row(place: str, row: Mapping[str, str]) -> dict[str, Any]:
         "gold": row["gold"],
         "rank": rank,
         "is_leaked": _TRUTHS[row["is_leaked"].strip().lower()],
+        "concept_id": row["concept"].strip(),
     }
 
 

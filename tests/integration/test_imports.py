@@ -279,6 +279,12 @@ def test_ranks_of_other_tools(place: Place) -> None:
     ]
 
 
+def test_rows_mean_what_they_say_or_their_number(place: Place) -> None:
+    row = {"method": "VecMap", "pair": "it-fr", "size": "0", "query": "cane", "gold": "chien", "rank": "1"}
+    place.take("bli", table(place.folder, [row | {"concept": concept} for concept in ("dog", " ", "dog")]))
+    assert place.ask("select concept_id from raw.bli_ranks order by pair_number") == [("dog",), ("1",), ("dog",)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -28,7 +28,7 @@ def test_the_share_done_counts_cost_and_running_batches() -> None:
     assert shown.fraction == 0.1
     shown(Event("progress", "p long", "half way", 0.5))
     assert shown.fraction == 0.1 + 0.45
-    assert "1 jobs left" in shown.summary()
+    assert "jobs left: 1" in shown.summary()
     assert "to go, ends" in shown.summary()
     shown(Event("landed", "p long", "long", job_key=LONG.key))
     assert shown.fraction == 1.0
