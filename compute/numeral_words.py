@@ -9,8 +9,6 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from num2words import num2words
-
 from compute.names import UnknownName
 
 NUMERAL_LANGUAGES: tuple[str, ...] = (
@@ -34,6 +32,9 @@ def number_word(n: int, language: str) -> str:
         raise UnknownName("language of the numerals world", language, NUMERAL_LANGUAGES)
     if n < 0:
         raise ValueError(f"number {n}: the numerals world has no negative numbers (language {language})")
+    # Here, since settings need the languages alone, also on a machine that has no more than what trains.
+    from num2words import num2words
+
     try:
         spelled = num2words(n, lang=language)
     except (OverflowError, NotImplementedError, KeyError, IndexError) as error:
