@@ -13,43 +13,52 @@ from compute.embeddings.vectors import load_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import open_dictionary, planned_pairs, planned_words
+from compute.plugins.pairs import Dictionary, Pair, open_dictionary, planned_pairs, planned_words
 from compute.study import Study
 
 
 class Isometry(Plugin):
-    """Rows of `raw.isometry`, one job per vector set and language pair: of the vectors as they are, and, for what
-    looks at translations, of the largest training dictionary of the study's first seed."""
+    """Rows of `raw.isometry`, per vector set and language pair one job for the measures that look at the vectors
+    alone, as they are, and one for those that look at translations, of the largest training dictionary of the study's
+    first seed: where that is of no use, the others are still had."""
 
     name = "isometry"
-    version = "2"
+    version = "3"
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         embeddings = study.embeddings
-        if embeddings is None or not embeddings.isometry:
+        if embeddings is None:
             return
-        needs_pairs = not MEASURES_OF_PAIRS.isdisjoint(embeddings.isometry)
+        of_pairs = [name for name in embeddings.isometry if name in MEASURES_OF_PAIRS]
+        alone = [name for name in embeddings.isometry if name not in MEASURES_OF_PAIRS]
         for pair in planned_pairs(embeddings, planned):
-            dictionary = pair.dictionary(embeddings.seeds[0]) if needs_pairs else None
-            size = max(embeddings.dictionary_sizes) if needs_pairs else 0
-            yield Job(
-                plugin=self.name,
-                version=self.version,
-                config={
-                    "vectors": pair.vectors,
-                    "source_language": pair.source,
-                    "target_language": pair.target,
-                    "measures": list(embeddings.isometry),
-                    "dictionary": dictionary.config if dictionary else None,
-                    "dictionary_size": size,
-                    "train_sha256": dictionary.digest("train", size) if dictionary else None,
-                },
-                inputs=tuple(job.key for job in pair.jobs),
-                label=f"isometry {pair.label}",
-                batch=f"of pairs from {pair.source}",
-                cost=0.3 * SECOND,
-                hints=dictionary.hints if dictionary else {},
-            )
+            if alone:
+                yield self._job(pair, alone, f"isometry {pair.label}")
+            if of_pairs:
+                dictionary, size = pair.dictionary(embeddings.seeds[0]), max(embeddings.dictionary_sizes)
+                yield self._job(pair, of_pairs, f"isometry {pair.label} by training pairs", dictionary, size)
+
+    def _job(
+        self, pair: Pair, measures: list[str], label: str, dictionary: Dictionary | None = None, size: int = 0
+    ) -> Job:
+        return Job(
+            plugin=self.name,
+            version=self.version,
+            config={
+                "vectors": pair.vectors,
+                "source_language": pair.source,
+                "target_language": pair.target,
+                "measures": measures,
+                "dictionary": dictionary.config if dictionary else None,
+                "dictionary_size": size,
+                "train_sha256": dictionary.digest("train", size) if dictionary else None,
+            },
+            inputs=tuple(job.key for job in pair.jobs),
+            label=label,
+            batch=f"of pairs from {pair.source}",
+            cost=(0.05 if dictionary else 0.25) * SECOND,
+            hints=dictionary.hints if dictionary else {},
+        )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         for done, job in enumerate(jobs):

@@ -104,7 +104,7 @@ OWN_FILES: dict[str, Any] = {
 def test_the_users_own_files_from_vectors_to_ranks(world: Path) -> None:
     jobs = plan(write_study(world, **OWN_FILES))
     # PROC draws nothing and the dictionaries do not depend on the seed: once, whatever the seeds.
-    assert [job.plugin for job in jobs] == ["vectors"] * 2 + ["isometry"] * 2 + ["mapping"] * 4 + ["bli"] * 4
+    assert [job.plugin for job in jobs] == ["vectors"] * 2 + ["isometry"] * 4 + ["mapping"] * 4 + ["bli"] * 4
     outcomes = run(jobs, world)
     found = [row for row in rows(outcomes, "bli_ranks") if row["retrieval"] == "cosine"]
     assert len(found) == 4 * 10
@@ -258,6 +258,15 @@ def test_an_empty_intersection_fails_its_jobs_with_what_was_found(world: Path) -
     (world / "en-de.train.tsv").write_text("".join(f"en{i}\tword{i}\n" for i in range(100)))
     jobs = plan(write_study(world, **OWN_FILES | {"pairs": [["en", "de"]], "dictionary_sizes": [50], "isometry": []}))
     assert "of 50 pairs, 50 source words and 0 target words are in the vocabularies" in failure(run(jobs, world))
+
+
+def test_a_dictionary_of_no_use_fails_the_measures_that_read_it_alone(world: Path) -> None:
+    (world / "en-de.train.tsv").write_text("".join(f"en{i}\tword{i}\n" for i in range(100)))
+    jobs = plan(write_study(world, **OWN_FILES | {"pairs": [["en", "de"]]}))
+    outcomes = run([job for job in jobs if job.plugin in ("vectors", "isometry")], world)
+    assert "of 100 pairs, 100 source words and 0 target words" in failure(outcomes)
+    done = {label: outcome for label, outcome in outcomes.items() if not isinstance(outcome, JobError)}
+    assert [row["measure"] for row in rows(done, "isometry")] == ["eigenvector_similarity"]
 
 
 def test_a_dictionary_in_the_wrong_direction_fails_its_jobs_with_the_remedy(world: Path) -> None:
