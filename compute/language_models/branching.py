@@ -97,13 +97,16 @@ def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int)
     if any(row.branches[-1] > 1 for row in batch):
         branches = padded((row.branches for row in batch), 0)
         positions = padded((row.positions for row in batch), 0)
-        masks = {kind: mask.repeat(groups, 1, 1, 1) for kind, mask in _masks(model, branches, positions).items()}
-        # Models of one type of layer take its mask, others the masks by type.
-        arguments["attention_mask"] = masks
-        if len(masks) == 1:
-            (arguments["attention_mask"],) = masks.values()
-        arguments["position_ids"] = positions.repeat(groups, 1)
+        arguments |= branch_arguments(model, branches.repeat(groups, 1), positions.repeat(groups, 1))
     return arguments
+
+
+def branch_arguments(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Any]:
+    """What to call the model with besides so that tokens see their own branch and branch 0 alone, int64 [rows, n]."""
+    masks = _masks(model, branches, positions)
+    # Models of one type of layer take its mask, others the masks by type.
+    (first, *others) = masks.values()
+    return {"attention_mask": masks if others else first, "position_ids": positions}
 
 
 def _masks(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Tensor]:

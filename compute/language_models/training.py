@@ -5,8 +5,9 @@ schedule, dropout and AdamW state, and leaves the stack when its steps are done,
 of training one by one, up to the rounding of sums of other lengths: the tests hold matrices to 1e-3 of their greatest
 entry after tens of steps, losses to 1e-4. Alone, an adapter is trained as Hugging Face's `Trainer` trains PEFT's.
 
-A step's rows go through the model in micro-batches, parted where padding would cost more than another pass, and into
-smaller ones when memory runs out; the losses are summed and divided by the answer tokens of the whole step.
+A step's rows go through the model in micro-batches: short ones share a line, none seeing another; adapters whose rows
+are of unlike lengths go apart where padding would cost more than another pass; and passes are made smaller when memory
+runs out. The losses are summed and divided by the answer tokens of the whole step.
 """
 
 from __future__ import annotations

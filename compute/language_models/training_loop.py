@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from compute.language_models import Progress
@@ -18,7 +18,15 @@ from compute.language_models.adapters import Adapter, initial_adapter
 from compute.language_models.dropout import row_keys, token_keys
 from compute.language_models.lora import LoraStack
 from compute.language_models.memory import release_memory, to_device
-from compute.language_models.micro_batches import Row, answer_losses, collate, pass_overhead, plan
+from compute.language_models.micro_batches import (
+    Row,
+    answer_losses,
+    collate,
+    companies,
+    line_capacity,
+    pass_overhead,
+    plan,
+)
 from compute.language_models.optimiser import StackedAdamW, share_of_peak
 from compute.language_models.settings import Lora
 from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
@@ -92,6 +100,10 @@ class StackTooLargeError(Exception):
         return TrainingFailure(key, self.step, self.row.item_id, reason, [])
 
 
+class _SmallerPasses(Exception):
+    """What was computed of a step is to be computed again, in passes of fewer rows."""
+
+
 class StackTraining:
     """One pass over one stack."""
 
@@ -130,6 +142,7 @@ class StackTraining:
         self.stack.require_gradients()
         self.optimiser = StackedAdamW(self.stack, self.settings)
         self.overhead = pass_overhead(self.model, len(adapters[0].matrices), self.device)
+        self.capacity = line_capacity(self.model, self.device)
         with self.stack:
             for step in range(1, self.steps + 1):
                 active = [k for k, run in enumerate(self.runs) if run.failure is None and step <= run.steps]
@@ -180,43 +193,77 @@ class StackTraining:
         answer_tokens: Tensor | None = None,
         names: Sequence[Sequence[str]] | None = None,
     ) -> Tensor:
-        """Summed loss of each row's answer, [groups, rows of the largest group], in as few passes as memory allows.
+        """Summed loss of each row's answer, [groups, rows of the largest group], in as few passes as memory allows and
+        unlike lengths make worth while.
 
         With `answer_tokens`, by which the sums are divided, gradients are left in the stack. With `names` of the rows
         there is dropout.
         """
+        active, size = self.stack.active, max(map(len, rows))
+        together = companies([sum(row.length for row in group) for group in rows], self.overhead)
         while True:
-            passes = plan([[row.length for row in group] for group in rows], self.most_rows, self.overhead)
-            largest = max(end - start for start, end in pairwise(passes))
             try:
                 parts = []
-                for start, end in pairwise(passes):
-                    part = [group[start:end] for group in rows]
-                    keys = None if names is None else [group[start:end] for group in names]
-                    parts.append(self._pass(part, answer_tokens, keys))
-                return torch.cat(parts, 1)
-            except torch.OutOfMemoryError:
-                pass
-            # Outside of the handler: the exception holds on to the failed pass.
+                for company in together:
+                    self.stack.active = [active[i] for i in company]
+                    losses = self._company_losses(
+                        step,
+                        [rows[i] for i in company],
+                        None if answer_tokens is None else answer_tokens.index_select(0, self._index(company)),
+                        None if names is None else [names[i] for i in company],
+                    )
+                    parts.append(nn.functional.pad(losses, (0, size - losses.shape[1])))
+                self.stack.active = active
+                order = torch.tensor([i for company in together for i in company]).argsort()
+                return torch.cat(parts).index_select(0, to_device(order, self.device))
+            except _SmallerPasses:
+                parts = []
+                self.stack.zero_gradients()
+                release_memory()
+
+    def _index(self, numbers: Sequence[int]) -> Tensor:
+        return to_device(torch.tensor(numbers), self.device)
+
+    def _company_losses(
+        self,
+        step: int,
+        rows: Sequence[Sequence[Row]],
+        answer_tokens: Tensor | None,
+        names: Sequence[Sequence[str]] | None,
+    ) -> Tensor:
+        """The same of the adapters that are active.
+
+        Raises:
+            _SmallerPasses: memory was not enough; from now on passes have fewer rows.
+            StackTooLargeError: it is not enough for a row an adapter.
+        """
+        lengths = [[row.length for row in group] for group in rows]
+        passes = plan(lengths, self.most_rows, self.overhead, self.capacity)
+        largest = max(end - start for start, end in pairwise(passes))
+        try:
             parts = []
-            self.stack.zero_gradients()
-            release_memory()
-            if largest == 1:
-                raise StackTooLargeError(
-                    self.device, step, max((r for g in rows for r in g), key=lambda row: row.length)
-                )
-            self.most_rows = (largest + 1) // 2
+            for start, end in pairwise(passes):
+                part = [group[start:end] for group in rows]
+                keys = None if names is None else [group[start:end] for group in names]
+                parts.append(self._pass(part, answer_tokens, keys))
+            return torch.cat(parts, 1)
+        except torch.OutOfMemoryError:
+            pass
+        # Outside of the handler: the exception holds on to the failed pass.
+        if largest == 1:
+            raise StackTooLargeError(self.device, step, max((r for g in rows for r in g), key=lambda row: row.length))
+        self.most_rows = (largest + 1) // 2
+        raise _SmallerPasses
 
     def _pass(
         self, rows: Sequence[Sequence[Row]], answer_tokens: Tensor | None, names: Sequence[Sequence[str]] | None
     ) -> Tensor:
-        batch = collate(rows, self.device)
+        batch = collate(rows, self.device, self.capacity)
         dropout: AbstractContextManager[None] = nullcontext()
         if names is not None and self.settings.dropout:
-            size = len(batch.tokens) // batch.groups
-            filled = [[*group, *[""] * (size - len(group))] for group in names]
+            filled = [[*group, *[""] * (batch.rows - len(group))] for group in names]
             keys = to_device(row_keys([name for group in filled for name in group]), self.device)
-            dropout = self.stack.dropout(self.settings.dropout, token_keys(keys, batch.tokens.shape[1]))
+            dropout = self.stack.dropout(self.settings.dropout, batch.laid_out(token_keys(keys, batch.tokens.shape[1])))
         with dropout:
             losses = answer_losses(self.model, batch).to(self.device)
         if answer_tokens is not None:
@@ -246,7 +293,7 @@ class StackTraining:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             item_losses = step.item_losses[place, : len(rows)].tolist()
             broken = [row for row, value in zip(rows, item_losses, strict=True) if not math.isfinite(value)]
-            item_id = (broken or rows)[0].item_id
+            item_id = (self._broken(k, broken) if broken else rows[0]).item_id
             what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
             reason = f"source {key}: {what} at step {step.step} of {run.steps}, item {item_id}"
             run.failure = TrainingFailure(key, step.step, item_id, reason, run.log)
@@ -257,6 +304,19 @@ class StackTraining:
         run.log.append(
             TrainingLogRow(step.step, epoch, run.tokens, loss, None, step.rates[place], step.seconds, truncated)
         )
+
+    @torch.no_grad()
+    def _broken(self, k: int, rows: Sequence[Row]) -> Row:
+        """Of rows whose losses are no numbers, the first that has none by itself either, over what is a number in the
+        failed adapter: a row spoils all that share a line with it. If all are well, the first."""
+        for vector in self.stack.trained(k):
+            vector.nan_to_num_(0.0, 0.0, 0.0)
+        active, self.stack.active = self.stack.active, [k]
+        self.stack.refresh()
+        found = next((row for row in rows if not self._pass([[row]], None, None).isfinite().all()), rows[0])
+        self.stack.active = active
+        self.stack.refresh()
+        return found
 
     @torch.no_grad()
     def _evaluate(self, ending: Sequence[int], step: int) -> None:
@@ -284,7 +344,8 @@ class StackTraining:
             loss = total / len(order)
             if not math.isfinite(loss):
                 broken = [i for i in range(len(order)) if not math.isfinite(by_item[i])] or [0]
-                item_id, key = run.prepared.eval_rows[broken[0]].item_id, run.prepared.source.key
+                item_id = self._broken(k, [run.prepared.eval_rows[i] for i in broken]).item_id
+                key = run.prepared.source.key
                 reason = f"source {key}: the evaluation loss is {loss} at step {step} of {run.steps}, item {item_id}"
                 run.failure = TrainingFailure(key, step, item_id, reason, run.log)
                 continue
