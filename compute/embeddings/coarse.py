@@ -125,7 +125,7 @@ class _Turn(NamedTuple):
 
 @cache
 def _turn(d: int) -> _Turn:
-    # Whole vectors of one component torch leaves unmultiplied.
+    # With one component alone torch leaves products of whole numbers unmade.
     e = max(d, 2)
     matrix = np.linalg.qr(np.random.default_rng(0).normal(size=(e, e)))[0][:d].astype(np.float32)
     defect = matrix.astype(np.float64) @ matrix.T.astype(np.float64) - np.eye(d)
