@@ -214,8 +214,8 @@ class StackTraining:
                     )
                     parts.append(nn.functional.pad(losses, (0, size - losses.shape[1])))
                 self.stack.active = active
-                order = torch.tensor([i for company in together for i in company]).argsort()
-                return torch.cat(parts).index_select(0, to_device(order, self.device))
+                asked = [i for company in together for i in company]
+                return torch.cat(parts).index_select(0, self._index(sorted(range(len(asked)), key=asked.__getitem__)))
             except _SmallerPasses:
                 parts = []
                 self.stack.zero_gradients()
@@ -315,7 +315,6 @@ class StackTraining:
         self.stack.refresh()
         found = next((row for row in rows if not self._pass([[row]], None, None).isfinite().all()), rows[0])
         self.stack.active = active
-        self.stack.refresh()
         return found
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from compute.embeddings.downstream.texts import Texts
 from compute.embeddings.mappings import METHODS, load_method
 from compute.embeddings.mappings.vecmap_induction import StochasticInduction
 from compute.embeddings.retrieval import Ranker
+from compute.language_models import training_loop
 from compute.language_models.generation import generate_items
 from compute.language_models.lora import LoraStack, initial_adapter
 from compute.language_models.scoring import score_adapters, score_items
@@ -51,8 +52,13 @@ def test_the_pretended_gpu_holds_to_a_gpus_rules() -> None:
         assert sorted(line.partition(" ")[2] for line in gpu.waits) == ["a mask as index", "item"]
 
 
+@pytest.mark.parametrize("overhead", [None, 0.0], ids=["in one company", "each by itself"])
 @pytest.mark.parametrize("change", [{}, {"dropout": 0.1, "dora": True}], ids=["lora", "dora and dropout"])
-def test_training_waits_for_no_step(change: dict[str, Any]) -> None:
+def test_training_waits_for_no_step(
+    change: dict[str, Any], overhead: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if overhead is not None:
+        monkeypatch.setattr(training_loop, "pass_overhead", lambda *of: overhead)
     settings, items = SETTINGS.model_copy(update=change), tiny_items()
     sources = [TrainingSource(str(i), items[7 * i : 7 * i + 20 + 8 * i], items[:5], seed=i) for i in range(2)]
     losses = []
