@@ -173,7 +173,7 @@ def derive(connection: duckdb.DuckDBPyConnection, *models: str) -> None:
     for model in models:
         if connection.execute("select 1 from duckdb_tables() where table_name = ?", [model]).fetchone():
             continue
-        (path,) = (_ROOT / "models").glob(f"*/{model}.sql")
+        (path,) = (_ROOT / "models").glob(f"**/{model}.sql")
         source = path.read_text(encoding="utf-8")
         derive(connection, *re.findall(r"ref\('(\w+)'\)", source))
         connection.execute(f"create table {model} as {rendered(source)}")

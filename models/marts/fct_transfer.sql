@@ -41,12 +41,20 @@ final as (
         transfer_cells.ci_high,
         transfer_cells.p_value,
         transfer_cells.q_value,
+        transfer_cells.q_harm,
         transfer_cells.is_positive,
         transfer_cells.is_harm,
+        transfer_cells.verdict,
+        transfer_cells.error_of,
         transfer_cells.gain_pct,
         transfer_cells.loss_pct,
         tasks.chance_score,
-        transfer_cells.delta_pp / nullif(100 * (1 - transfer_cells.baseline_score), 0) as headroom_gain,
+        case
+            when transfer_cells.delta_pp >= 0
+                then transfer_cells.delta_pp / nullif(100 * (1 - transfer_cells.baseline_score), 0)
+            when transfer_cells.baseline_score > tasks.chance_score
+                then transfer_cells.delta_pp / (100 * (transfer_cells.baseline_score - tasks.chance_score))
+        end as headroom_gain,
         case when transfer_cells.control is null then placebos.delta_pp end as placebo_pp
     from transfer_cells
     left join models on transfer_cells.model = models.model

@@ -36,7 +36,7 @@ outcomes as (
     from role_grid
     left join cell_halves on role_grid.cell_number = cell_halves.cell_number
     left join models on role_grid.model = models.model
-    where role_grid.scope = 'all' and role_grid.is_in_complete_grid
+    where role_grid.scope = 'all' and role_grid.is_in_complete_grid and role_grid.regime != 'MT-ML'
 ),
 
 {%- set case_of = "study, variant, prompt_pool, held_out_kind, held_out, model, target_task, target_language" %}

@@ -1,21 +1,32 @@
-with transfer_cells as (
-    select * from {{ ref('int_transfer_cells') }}
+with role_grid as (
+    select * from {{ ref('int_role_grid') }}
 ),
 
+studies as (
+    select * from {{ ref('stg_studies') }}
+),
+
+-- Over a model's complete sub-grid, so that no source wins by a target that it lacks.
 sources as (
     select
-        study,
-        origin,
-        variant,
-        prompt_pool as prompt,
-        model,
-        source_task,
-        source_language,
-        avg(delta_pp) filter (where regime = 'MT-CL') as on_task_pp,
-        avg(delta_pp) filter (where regime in ('CT-ML', 'CT-CL')) as off_task_pp
-    from transfer_cells
-    where control is null and delta_pp is not null
+        role_grid.study,
+        studies.origin,
+        role_grid.variant,
+        role_grid.prompt_pool as prompt,
+        role_grid.model,
+        role_grid.source_task,
+        role_grid.source_language,
+        avg(role_grid.delta_pp) filter (where role_grid.is_in_complete_grid and role_grid.regime = 'MT-CL') as on_task_pp,
+        avg(role_grid.delta_pp) filter (
+            where role_grid.is_in_complete_grid and role_grid.regime in ('CT-ML', 'CT-CL')
+        ) as off_task_pp,
+        count_if(role_grid.is_in_complete_grid) as n_cells,
+        nullif(count_if(role_grid.is_planned), 0) as n_planned
+    from role_grid
+    inner join studies on role_grid.study = studies.study
+    where role_grid.scope = role_grid.model and role_grid.regime != 'MT-ML'
     group by all
+    having count(role_grid.delta_pp) > 0
 ),
 
 -- To nine decimals: equal means may differ in their last bit, by the order in which they were added up.
@@ -55,7 +66,9 @@ final as (
         case
             when sources.on_task_pp is not null and sources.off_task_pp is not null
                 then dominated.study is null
-        end as is_pareto
+        end as is_pareto,
+        cast(sources.n_cells as bigint) as n_cells,
+        cast(sources.n_planned as bigint) as n_planned
     from sources
     left join dominated
         on sources.study = dominated.study

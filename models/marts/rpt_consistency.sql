@@ -10,7 +10,7 @@ studies as (
     select * from {{ ref('stg_studies') }}
 ),
 
-{%- set source = "study, variant, prompt_pool, regime, source_task, source_language" %}
+{%- set source = "outcome, study, variant, prompt_pool, regime, source_task, source_language" %}
 
 -- A model to which all targets are equal ranks nothing, and has no tau with any other.
 rankings as (
@@ -173,27 +173,46 @@ standardised as (
     inner join moments on observed.source_number = moments.source_number
 ),
 
-final as (
+told as (
     select
-        sources.study,
-        studies.origin,
-        sources.variant,
-        sources.prompt_pool as prompt,
-        sources.regime,
-        sources.source_task,
-        sources.source_language,
-        observed.mean_tau as kendall_tau_b,
+        sources.*,
+        observed.mean_tau,
         case
             when sources.n_targets <= {{ most_permuted }} then exceeded.p_value
             else {{ pearson_survival('standardised.z', 'standardised.skewness') }}
-        end as p_value,
-        cast(sources.n_model_pairs as bigint) as n_model_pairs,
-        cast(sources.n_targets as bigint) as n_targets
+        end as p_value
     from sources
-    inner join studies on sources.study = studies.study
     left join observed on sources.source_number = observed.source_number
     left join exceeded on sources.source_number = exceeded.source_number
     left join standardised on sources.source_number = standardised.source_number
+),
+
+final as (
+    select
+        told.study,
+        studies.origin,
+        told.variant,
+        told.prompt_pool as prompt,
+        told.regime,
+        told.source_task,
+        told.source_language,
+        told.mean_tau as kendall_tau_b,
+        told.p_value,
+        specific.mean_tau as specific_tau_b,
+        specific.p_value as specific_p_value,
+        cast(told.n_model_pairs as bigint) as n_model_pairs,
+        cast(told.n_targets as bigint) as n_targets
+    from told
+    inner join studies on told.study = studies.study
+    left join told as specific
+        on told.study = specific.study
+        and told.variant = specific.variant
+        and told.prompt_pool is not distinct from specific.prompt_pool
+        and told.regime = specific.regime
+        and told.source_task = specific.source_task
+        and told.source_language = specific.source_language
+        and specific.outcome = 'specific'
+    where told.outcome = 'delta'
 )
 
 select * from final

@@ -1,9 +1,15 @@
+{%- set keys = "study, variant, prompt_pool, scope, axis, within_block, entity" %}
+
 with role_cells as (
     select * from {{ ref('int_role_cells') }}
 ),
 
-mean_errors as (
-    select * from {{ ref('int_mean_errors') }}
+role_grid as (
+    select * from {{ ref('int_role_grid') }}
+),
+
+role_statistics as (
+    select * from {{ ref('int_role_statistics') }}
 ),
 
 donor_tops as (
@@ -14,94 +20,147 @@ recipient_harms as (
     select * from {{ ref('int_recipient_harms') }}
 ),
 
+learned_sources as (
+    select * from {{ ref('int_learned_sources') }}
+),
+
 studies as (
     select * from {{ ref('stg_studies') }}
 ),
 
-by_model as (
+{%- set statistics = {
+    "donor": "donor mean", "recipient": "recipient mean", "donor_effect": "donor effect",
+    "recipient_effect": "recipient effect", "gain": "gain over placebo",
+} %}
+
+entities as (
+    select
+        {{ keys }},
+        {%- for name, statistic in statistics.items() %}
+        any_value(value_pp) filter (where statistic = '{{ statistic }}') as {{ name }}_pp,
+        any_value(ci_low) filter (where statistic = '{{ statistic }}') as {{ name }}_low,
+        any_value(ci_high) filter (where statistic = '{{ statistic }}') as {{ name }}_high{{ "," if not loop.last }}
+        {%- endfor %}
+    from role_statistics
+    group by all
+),
+
+-- Whoever a cell counts for, complete or not: what was planned.
+parts as (
+    select
+        study,
+        variant,
+        prompt_pool,
+        scope,
+        is_planned,
+        unnest([
+            {'axis': 'language', 'block': source_task, 'entities': [source_language, target_language], 'counts': regime = 'MT-CL'},
+            {'axis': 'task', 'block': source_language, 'entities': [source_task, target_task], 'counts': regime = 'CT-ML'},
+            {
+                'axis': 'cell',
+                'block': 'all',
+                'entities': [source_task || '/' || source_language, target_task || '/' || target_language],
+                'counts': regime != 'MT-ML'
+            }
+        ]) as part
+    from role_grid
+),
+
+members as (
+    select
+        study,
+        variant,
+        prompt_pool,
+        scope,
+        is_planned,
+        part.axis,
+        unnest([null, part.block, null, part.block]) as within_block,
+        unnest([part.entities[1], part.entities[1], part.entities[2], part.entities[2]]) as entity
+    from parts
+    where part.counts
+),
+
+planned as (
     select
         study,
         variant,
         prompt_pool,
         scope,
         axis,
+        within_block,
         entity,
-        avg(delta_pp) filter (where is_in_complete_grid and role = 'donor') as donor_pp,
-        avg(delta_pp) filter (where is_in_complete_grid and role = 'recipient') as recipient_pp,
-        avg(placebo_pp) filter (where is_in_complete_grid and role = 'donor') as placebo_pp,
-        count_if(is_in_complete_grid) as n_cells,
         count_if(is_planned) as n_planned
-    from role_cells
-    group by study, variant, prompt_pool, scope, model, axis, entity
+    from members
+    group by all
 ),
 
-over_models as (
+counted as (
     select
         study,
         variant,
         prompt_pool,
         scope,
         axis,
+        within_block,
         entity,
-        avg(donor_pp) as donor_pp,
-        avg(recipient_pp) as recipient_pp,
-        avg(placebo_pp) as placebo_pp,
-        sum(n_cells) as n_cells,
-        sum(n_planned) as n_planned
-    from by_model
+        count(*) as n_cells,
+        count_if(is_donor) as n_donor_cells,
+        -- Of exactly the cells of donor_pp, which are as many for each model.
+        case when count(placebo_pp) filter (where is_donor) = n_donor_cells
+            then avg(placebo_pp) filter (where is_donor) end as placebo_pp
+    from (
+        select
+            study,
+            variant,
+            prompt_pool,
+            scope,
+            axis,
+            placebo_pp,
+            unnest([null, block, null, block]) as within_block,
+            unnest([donor, donor, recipient, recipient]) as entity,
+            unnest([true, true, false, false]) as is_donor
+        from role_cells
+        where arm = 'tuned'
+    ) as cells
     group by all
 ),
 
-half_widths as (
+-- Ranks see nine decimals: equal effects may differ in their last bit, by the order in which they were added up.
+{%- set contest = "study, variant, prompt_pool, scope, axis, within_block" %}
+
+with_learned as (
     select
-        study,
-        variant,
-        prompt_pool,
-        scope,
-        axis,
-        entity,
-        any_value(half_width) filter (where role = 'donor') as donor,
-        any_value(half_width) filter (where role = 'recipient') as recipient,
-        any_value(half_width) filter (where role = 'gain') as gain
-    from mean_errors
-    where role != 'regime'
-    group by all
+        entities.*,
+        learned_sources.learned
+    from entities
+    left join learned_sources
+        on entities.study = learned_sources.study
+        and entities.variant = learned_sources.variant
+        and entities.prompt_pool is not distinct from learned_sources.prompt_pool
+        and entities.scope = learned_sources.scope
+        and entities.axis = learned_sources.axis
+        and entities.within_block is not distinct from learned_sources.within_block
+        and entities.entity = learned_sources.entity
 ),
 
-gains as (
-    select
-        study,
-        variant,
-        prompt_pool,
-        scope,
-        axis,
-        entity,
-        sum(weight_with_placebo * (delta_pp - placebo_pp)) as gain_pp
-    from role_cells
-    where role = 'donor' and weight_with_placebo is not null
-    group by all
-),
-
--- Ranks see nine decimals: equal means may differ in their last bit, by the order in which they were added up.
 ranked as (
     select
         *,
-        count(donor_pp) over (partition by study, variant, prompt_pool, scope, axis) as n_donors,
+        count(donor_effect_pp) over (partition by {{ contest }}) as n_donors,
+        {%- for name, (value, condition) in {
+            "donor_rank": ("donor_effect_pp", "true"),
+            "learned_donor_rank": ("donor_effect_pp", "learned"),
+            "recipient_rank": ("recipient_effect_pp", "true"),
+        }.items() %}
         case
-            when donor_pp is not null
+            when {{ value }} is not null and {{ condition }}
                 then rank() over (
-                    partition by study, variant, prompt_pool, scope, axis
-                    order by round(donor_pp, 9) desc nulls last
+                    partition by {{ contest }}, {{ value }} is not null and {{ condition }}
+                    order by round({{ value }}, 9) desc
                 )
-        end as donor_rank,
-        case
-            when recipient_pp is not null
-                then rank() over (
-                    partition by study, variant, prompt_pool, scope, axis
-                    order by round(recipient_pp, 9) desc nulls last
-                )
-        end as recipient_rank
-    from over_models
+        end as {{ name }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from with_learned
 ),
 
 final as (
@@ -112,43 +171,61 @@ final as (
         ranked.prompt_pool as prompt,
         ranked.scope,
         ranked.axis,
+        ranked.within_block as within, -- noqa: RF04
         ranked.entity,
         ranked.donor_pp,
-        ranked.donor_pp - half_widths.donor as donor_ci_low,
-        ranked.donor_pp + half_widths.donor as donor_ci_high,
+        ranked.donor_low as donor_ci_low,
+        ranked.donor_high as donor_ci_high,
+        ranked.donor_effect_pp,
+        ranked.donor_effect_low,
+        ranked.donor_effect_high,
         ranked.donor_rank,
+        ranked.learned,
+        ranked.learned_donor_rank,
         ranked.recipient_pp,
-        ranked.recipient_pp - half_widths.recipient as recipient_ci_low,
-        ranked.recipient_pp + half_widths.recipient as recipient_ci_high,
+        ranked.recipient_low as recipient_ci_low,
+        ranked.recipient_high as recipient_ci_high,
+        ranked.recipient_effect_pp,
+        ranked.recipient_effect_low,
+        ranked.recipient_effect_high,
         ranked.recipient_rank,
-        ranked.placebo_pp,
+        case when ranked.donor_pp is not null then counted.placebo_pp end as placebo_pp,
+        ranked.gain_pp as gain_over_placebo_pp,
+        ranked.gain_low as gain_over_placebo_low,
+        ranked.gain_high as gain_over_placebo_high,
         donor_tops.p_top,
         case
-            when ranked.n_donors >= 8 and gains.gain_pp is not null
-                then
-                    ranked.donor_pp - half_widths.donor > 0
-                    and gains.gain_pp - half_widths.gain > 0
-                    and donor_tops.p_top >= 0.9
+            when ranked.n_donors >= 8 and ranked.donor_effect_pp is not null and ranked.gain_low is not null
+                then ranked.donor_effect_low > 0 and ranked.gain_low > 0 and donor_tops.p_top >= 0.9
         end as is_hub,
         case
-            when recipient_harms.placebo_harm_share is not null
+            when ranked.recipient_pp is not null
                 then
                     recipient_harms.holm_p_value <= 0.05
-                    and recipient_harms.harm_share_with_placebo > recipient_harms.placebo_harm_share
+                    and recipient_harms.harm_depth_pp > recipient_harms.placebo_harm_depth_pp
         end as is_brittle,
-        cast(ranked.n_cells as bigint) as n_cells,
-        cast(nullif(ranked.n_planned, 0) as bigint) as n_planned
+        cast(counted.n_cells as bigint) as n_cells,
+        cast(nullif(planned.n_planned, 0) as bigint) as n_planned
     from ranked
     inner join studies on ranked.study = studies.study
-    {%- for errors in ("half_widths", "gains", "donor_tops", "recipient_harms") %}
-    left join {{ errors }}
-        on ranked.study = {{ errors }}.study
-        and ranked.variant = {{ errors }}.variant
-        and ranked.prompt_pool is not distinct from {{ errors }}.prompt_pool
-        and ranked.scope = {{ errors }}.scope
-        and ranked.axis = {{ errors }}.axis
-        and ranked.entity = {{ errors }}.entity
+    {%- for counts in ("counted", "planned", "donor_tops") %}
+    left join {{ counts }}
+        on ranked.study = {{ counts }}.study
+        and ranked.variant = {{ counts }}.variant
+        and ranked.prompt_pool is not distinct from {{ counts }}.prompt_pool
+        and ranked.scope = {{ counts }}.scope
+        and ranked.axis = {{ counts }}.axis
+        and ranked.within_block is not distinct from {{ counts }}.within_block
+        and ranked.entity = {{ counts }}.entity
     {%- endfor %}
+    left join recipient_harms
+        on ranked.study = recipient_harms.study
+        and ranked.variant = recipient_harms.variant
+        and ranked.prompt_pool is not distinct from recipient_harms.prompt_pool
+        and ranked.scope = recipient_harms.scope
+        and ranked.axis = recipient_harms.axis
+        and ranked.entity = recipient_harms.entity
+        and ranked.within_block is null
 )
 
 select * from final

@@ -8,12 +8,20 @@ with role_grid as (
     select * from {{ ref('int_role_grid') }}
 ),
 
-transfer as (
-    select * from {{ ref('fct_transfer') }}
+transfer_cells as (
+    select * from {{ ref('int_transfer_cells') }}
 ),
 
-prompt_pools as (
-    select * from {{ ref('int_prompt_pools') }}
+luck_cells as (
+    select * from {{ ref('int_luck_cells') }}
+),
+
+run_luck as (
+    select * from {{ ref('int_run_luck') }}
+),
+
+luck_sharing as (
+    select * from {{ ref('int_luck_sharing') }}
 ),
 
 sampling_covariance as (
@@ -22,18 +30,6 @@ sampling_covariance as (
 
 studies as (
     select * from {{ ref('stg_studies') }}
-),
-
-errors as (
-    select
-        transfer.* exclude (prompt), -- noqa: RF02
-        prompt_pools.prompt_pool
-    from transfer
-    inner join prompt_pools
-        on transfer.study = prompt_pools.study
-        and transfer.variant = prompt_pools.variant
-        and transfer.prompt is not distinct from prompt_pools.prompt
-    where transfer.control is null
 ),
 
 cells as (
@@ -54,18 +50,29 @@ cells as (
             null
         ]) as block,
         role_grid.delta_pp,
-        errors.delta_se,
-        sampling_covariance.covariance_pp2
+        -- Published errors are of items and runs, and cannot be told apart.
+        coalesce(1e4 * transfer_cells.from_items, pow(transfer_cells.delta_se, 2)) as items_pp2,
+        1e4 * transfer_cells.from_runs as runs_pp2,
+        sampling_covariance.covariance_pp2,
+        100 * sqrt(luck_cells.luck_scale * run_luck.luck_variance / luck_cells.n_seeds) as luck_pp
     from role_grid
-    left join errors
-        on role_grid.study = errors.study
-        and role_grid.variant = errors.variant
-        and role_grid.prompt_pool is not distinct from errors.prompt_pool
-        and role_grid.model = errors.model
-        and role_grid.source_task = errors.source_task
-        and role_grid.source_language = errors.source_language
-        and role_grid.target_task = errors.target_task
-        and role_grid.target_language = errors.target_language
+    left join transfer_cells
+        on role_grid.study = transfer_cells.study
+        and role_grid.variant = transfer_cells.variant
+        and role_grid.prompt_pool is not distinct from transfer_cells.prompt_pool
+        and role_grid.model = transfer_cells.model
+        and role_grid.source_task = transfer_cells.source_task
+        and role_grid.source_language = transfer_cells.source_language
+        and role_grid.target_task = transfer_cells.target_task
+        and role_grid.target_language = transfer_cells.target_language
+        and transfer_cells.control is null
+    left join luck_cells on role_grid.cell_number = luck_cells.cell_number
+    left join run_luck
+        on luck_cells.study = run_luck.study
+        and luck_cells.variant = run_luck.variant
+        and luck_cells.source_task = run_luck.source_task
+        and luck_cells.source_language = run_luck.source_language
+        and luck_cells.is_trained_cell = run_luck.is_trained_cell
     left join sampling_covariance
         on role_grid.study = sampling_covariance.study
         and role_grid.variant = sampling_covariance.variant
@@ -73,7 +80,7 @@ cells as (
         and role_grid.model = sampling_covariance.model
         and role_grid.target_task = sampling_covariance.target_task
         and role_grid.target_language = sampling_covariance.target_language
-    where role_grid.scope = 'all' and role_grid.is_in_complete_grid
+    where role_grid.scope = 'all' and role_grid.is_in_complete_grid and role_grid.regime != 'MT-ML'
 ),
 
 -- Centred, so that sums of squares keep their precision.
@@ -132,17 +139,51 @@ exactly as (
     from at_least
 ),
 
--- Sampling: a cell's whole variance, and what of it the cells of one model and target share. It is not known where a
--- cell has no standard error, and then stays in the other components.
+-- What the targets of one adapter share of a run's luck: mean covariance of two cells of one model and source.
+summed_luck as (
+    select
+        {{ series }},
+        grouping(target_cell[1], target_cell[2]) as is_over,
+        pow(sum(luck_pp), 2) - sum(pow(luck_pp, 2)) as products,
+        count(*) * (count(*) - 1) as n_products
+    from cells
+    group by grouping sets (
+        ({{ series }}, block, model, source_cell),
+        ({{ series }}, block, model, source_cell, target_cell[1]),
+        ({{ series }}, block, model, source_cell, target_cell[2])
+    )
+),
+
+shared_luck as (
+    select
+        summed_luck.study,
+        summed_luck.variant,
+        summed_luck.prompt_pool,
+        summed_luck.regime,
+        sum(
+            summed_luck.products * case summed_luck.is_over
+                when 3 then luck_sharing.of_all
+                when 1 then luck_sharing.of_task
+                when 2 then luck_sharing.of_language
+            end
+        ) / nullif(sum(summed_luck.n_products) filter (where summed_luck.is_over = 3), 0) as shared_runs_pp2
+    from summed_luck
+    inner join luck_sharing on summed_luck.study = luck_sharing.study
+    group by all
+),
+
+-- Sampling of items: a cell's variance, and what of it the cells of one model and target share. It is not known where a
+-- cell has no standard error, and then stays in the other components, as runs do where they were not repeated.
 sampling as (
     select
         {{ series }},
         count(distinct model) as n_models,
-        case when count(delta_se) = count(*) then avg(delta_se * delta_se) end as variance,
+        case when count(items_pp2) = count(*) then avg(items_pp2) end as items,
         case
-            when count(delta_se) = count(*)
-                then least(greatest(avg(coalesce(covariance_pp2, 0)), 0), avg(delta_se * delta_se))
-        end as shared_variance
+            when count(items_pp2) = count(*)
+                then least(greatest(avg(coalesce(covariance_pp2, 0)), 0), avg(items_pp2))
+        end as shared_items,
+        case when count(runs_pp2) = count(*) then avg(runs_pp2) end as runs
     from cells
     group by all
 ),
@@ -151,15 +192,23 @@ sampled as (
     select
         exactly.*,
         sampling.n_models,
-        sampling.variance as of_sampling,
-        coalesce(sampling.shared_variance, 0) as shared_variance,
-        coalesce(sampling.variance - sampling.shared_variance, 0) as own_variance
+        sampling.items as of_sampling,
+        sampling.runs as of_run,
+        coalesce(sampling.shared_items, 0) as shared_items,
+        least(coalesce(shared_luck.shared_runs_pp2, 0), coalesce(sampling.runs, 0)) as shared_runs,
+        coalesce(sampling.items - sampling.shared_items, 0) as own_items,
+        coalesce(sampling.runs, 0) - shared_runs as own_runs
     from exactly
     inner join sampling
         on exactly.study = sampling.study
         and exactly.variant = sampling.variant
         and exactly.prompt_pool is not distinct from sampling.prompt_pool
         and exactly.regime = sampling.regime
+    left join shared_luck
+        on exactly.study = shared_luck.study
+        and exactly.variant = shared_luck.variant
+        and exactly.prompt_pool is not distinct from shared_luck.prompt_pool
+        and exactly.regime = shared_luck.regime
 ),
 
 components as (
@@ -169,17 +218,19 @@ components as (
         v_none - v_model as of_model,
         v_none - v_source as of_source,
         v_none - v_target as of_target,
-        v_model + v_source - v_none - v_model_source as of_model_source,
-        v_model + v_target - v_none - v_model_target - shared_variance as of_model_target,
+        v_model + v_source - v_none - v_model_source - shared_runs as of_model_source,
+        v_model + v_target - v_none - v_model_target - shared_items as of_model_target,
         v_source + v_target - v_none - v_source_target as of_source_target,
+        of_run,
         of_sampling,
-        v_none - v_model - v_source - v_target + v_model_source + v_model_target + v_source_target - own_variance
+        v_none - v_model - v_source - v_target + v_model_source + v_model_target + v_source_target - own_items
+        - own_runs
             as of_residual
     from sampled
 ),
 
 {%- set names = [
-    'model', 'source', 'target', 'model_source', 'model_target', 'source_target', 'sampling', 'residual',
+    'model', 'source', 'target', 'model_source', 'model_target', 'source_target', 'run', 'sampling', 'residual',
 ] %}
 
 -- An estimate below 0 stands for 0. The residual is NULL where anything else of the layout could not be told.

@@ -1,105 +1,175 @@
 {{ config(materialized='table') }}
 
-with role_grid as (
-    select * from {{ ref('int_role_grid') }}
+{%- set fold = "study, variant, prompt_pool, held_out_kind, held_out" %}
+
+with advice_means as (
+    select * from {{ ref('int_advice_means') }}
 ),
 
-models as (
-    select * from {{ ref('stg_models') }}
+population as (
+    select * from {{ ref('int_advice_population') }}
 ),
 
-{%- set pool = "study, variant, prompt_pool" %}
+{%- set target = fold ~ ", target_task, target_language" %}
 
-cells as (
+-- The errors that a target's sources do not share; what they share, the base model's answers for one, moves all alike.
+candidates as (
     select
-        role_grid.study,
-        role_grid.variant,
-        role_grid.prompt_pool,
-        role_grid.model,
-        models.family,
-        role_grid.source_task,
-        role_grid.source_language,
-        role_grid.target_task,
-        role_grid.target_language,
-        role_grid.delta_pp,
-        role_grid.is_harm
-    from role_grid
-    left join models on role_grid.model = models.model
-    where role_grid.scope = 'all' and role_grid.is_in_complete_grid
+        *,
+        greatest(items_pp2 - shared_pp2 + runs_pp2, 1e-6) as own_pp2,
+        count(*) over (partition by {{ target }}) as k,
+        bool_and(items_pp2 is not null) over (partition by {{ target }}) as has_errors
+    from advice_means
+    where regime != 'MT-ML'
 ),
 
--- Who may be left out: nobody, a model, a family.
-folds as (
-    select distinct
-        {{ pool }},
-        unnest(['none', 'model', 'family']) as held_out_kind,
-        unnest([null, model, family]) as held_out
-    from cells
-),
-
-kept as (
+-- Variance of the sources' effects by moments (DerSimonian and Laird 1986).
+spread as (
     select
-        cells.*,
-        folds.held_out_kind,
-        folds.held_out
-    from cells
-    inner join folds
-        on cells.study = folds.study
-        and cells.variant = folds.variant
-        and cells.prompt_pool is not distinct from folds.prompt_pool
-        and case folds.held_out_kind
-            when 'none' then true
-            when 'model' then cells.model != folds.held_out
-            when 'family' then folds.held_out is not null and cells.family is distinct from folds.held_out
-        end
+        {{ target }},
+        sum(mean_pp / own_pp2) / sum(1 / own_pp2) as centre,
+        (
+            sum(pow(mean_pp, 2) / own_pp2) - pow(sum(mean_pp / own_pp2), 2) / sum(1 / own_pp2) - (count(*) - 1)
+        ) / nullif(sum(1 / own_pp2) - sum(1 / pow(own_pp2, 2)) / sum(1 / own_pp2), 0) as between_sources_pp2
+    from candidates
+    where has_errors
+    group by {{ target }}
 ),
 
-over_models as (
+joined as (
     select
-        {{ pool }},
+        candidates.*,
+        greatest(0, coalesce(spread.between_sources_pp2, 0)) as between_sources_pp2,
+        sum(candidates.mean_pp / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0)))) over (
+            partition by
+                candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
+                candidates.held_out, candidates.target_task, candidates.target_language
+        )
+        / sum(1 / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0)))) over (
+            partition by
+                candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
+                candidates.held_out, candidates.target_task, candidates.target_language
+        ) as centre
+    from candidates
+    left join spread
+        on candidates.study = spread.study
+        and candidates.variant = spread.variant
+        and candidates.prompt_pool is not distinct from spread.prompt_pool
+        and candidates.held_out_kind = spread.held_out_kind
+        and candidates.held_out is not distinct from spread.held_out
+        and candidates.target_task = spread.target_task
+        and candidates.target_language = spread.target_language
+),
+
+-- Empirical Bayes (Morris 1983): no shrinking below four sources, or where errors are not known.
+shrunk as (
+    select
+        *,
+        case
+            when has_errors and k > 3 then (k - 3) / (k - 1) * own_pp2 / (own_pp2 + between_sources_pp2) else 0
+        end as shrinkage,
+        case when shrinkage = 0 then mean_pp else centre + (1 - shrinkage) * (mean_pp - centre) end
+            as expected_gain_pp,
+        shared_pp2
+        + own_pp2 * (1 - (k - 1) / k * shrinkage)
+        + case when k > 3 then 2 / (k - 3) * pow(shrinkage * (mean_pp - centre), 2) else 0 end as posterior_pp2
+    from joined
+),
+
+-- What an adapter does to every target that was asked, its own cell too.
+{%- set source = fold ~ ", source_task, source_language" %}
+
+asked as (
+    select
+        {{ source }},
+        list({
+            'target_task': target_task,
+            'target_language': target_language,
+            'mean_pp': mean_pp,
+            'n_harms': n_harms,
+            'n_models': n_models
+        } order by mean_pp, target_task, target_language) as targets
+    from advice_means
+    group by {{ source }}
+),
+
+with_harms as (
+    select
+        shrunk.*,
+        list_filter( -- noqa: PRS
+            asked.targets,
+            lambda other: other.target_task != shrunk.target_task or other.target_language != shrunk.target_language
+        ) as others
+    from shrunk
+    inner join asked
+        on shrunk.study = asked.study
+        and shrunk.variant = asked.variant
+        and shrunk.prompt_pool is not distinct from asked.prompt_pool
+        and shrunk.held_out_kind = asked.held_out_kind
+        and shrunk.held_out is not distinct from asked.held_out
+        and shrunk.source_task = asked.source_task
+        and shrunk.source_language = asked.source_language
+),
+
+-- One more model of the population: what cells differ between models, moderated over cells, less their errors.
+predicted as (
+    select
+        with_harms.*,
+        case
+            when population.prior_degrees is null then population.prior_variance
+            else (
+                (with_harms.n_models - 1) * with_harms.between_models_pp2
+                + population.prior_degrees * population.prior_variance
+            ) / (with_harms.n_models - 1 + population.prior_degrees)
+        end as moderated_pp2,
+        least(
+            coalesce(with_harms.n_models - 1 + population.prior_degrees, population.most_degrees),
+            population.most_degrees
+        ) as model_degrees,
+        greatest(0, moderated_pp2 - coalesce(with_harms.cell_error_pp2, 0))
+        + moderated_pp2 / with_harms.n_models
+        + greatest(0, coalesce(
+            with_harms.items_pp2 + with_harms.runs_pp2 - with_harms.cell_error_pp2 / with_harms.n_models, 0
+        )) as new_model_pp2
+    from with_harms
+    left join population
+        on with_harms.study = population.study
+        and with_harms.variant = population.variant
+        and with_harms.prompt_pool is not distinct from population.prompt_pool
+        and with_harms.held_out_kind = 'none'
+),
+
+-- Ranks see nine decimals: equal means may differ in their last bit, by the order in which they were added up.
+final as (
+    select
+        study,
+        variant,
+        prompt_pool,
         held_out_kind,
         held_out,
         source_task,
         source_language,
         target_task,
         target_language,
-        count(*) as n_models,
-        avg(delta_pp) as expected_gain_pp,
-        stddev_samp(delta_pp) / sqrt(count(*)) as standard_error_pp,
-        cast(count_if(is_harm) as bigint) as n_harms
-    from kept
-    group by all
-),
-
-{%- set others %}
-over (
-            partition by {{ pool }}, held_out_kind, held_out, source_task, source_language
-            order by target_task
-            rows between unbounded preceding and unbounded following
-            exclude current row
-        )
-{%- endset %}
-
-with_others as (
-    select
-        *,
-        min(expected_gain_pp) {{ others }} as worst_harm_pp,
-        sum(n_harms) {{ others }} / sum(n_models) {{ others }} as p_harm
-    from over_models
-),
-
--- Ranks see nine decimals: equal means may differ in their last bit, by the order in which they were added up.
-final as (
-    select
-        *,
-        case when n_models > 1 then {{ t_quantile_975('(n_models - 1)') }} * standard_error_pp end as half_width,
+        n_models,
+        mean_pp,
+        expected_gain_pp,
+        case when has_errors then sqrt(posterior_pp2) * {{ t_quantile_975('degrees_of_freedom') }} end as half_width,
         expected_gain_pp - half_width as ci_low,
         expected_gain_pp + half_width as ci_high,
+        sqrt(new_model_pp2) * {{ t_quantile_975('model_degrees') }} as new_model_half_width,
+        expected_gain_pp - new_model_half_width as new_model_low,
+        expected_gain_pp + new_model_half_width as new_model_high,
+        case when len(others) > 0 then least(0, others[1].mean_pp) end as worst_harm_pp,
+        case when others[1].mean_pp < 0 then others[1].target_task end as worst_harm_task,
+        case when others[1].mean_pp < 0 then others[1].target_language end as worst_harm_language,
+        list_sum(list_transform(others, lambda other: other.n_harms)) -- noqa: PRS
+        / list_sum(list_transform(others, lambda other: other.n_models)) as p_harm,
         rank() over (
-            partition by {{ pool }}, held_out_kind, held_out, target_task, target_language
+            partition by {{ target }}
             order by round(expected_gain_pp, 9) desc
         ) as rank
-    from with_others
+    from predicted
 )
 
 select * from final

@@ -22,7 +22,7 @@ halves as (
 
 cells as (
     select cell_number from role_grid
-    where scope = 'all' and is_in_complete_grid and cell_number is not null
+    where scope = 'all' and is_in_complete_grid and regime != 'MT-ML' and cell_number is not null
 ),
 
 answers as (

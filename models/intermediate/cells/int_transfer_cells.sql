@@ -31,20 +31,26 @@ computed as (
 -- An error over several seeds has as many degrees of freedom as seeds but one; any other is taken as exact.
 imported as (
     select
-        *,
+        imported_cells.*,
         delta_pp / nullif(delta_se, 0) as t,
+        (delta_pp + studies.harm_threshold_pp) / nullif(delta_se, 0) as t_of_harm,
         nullif(greatest(coalesce(n_seeds, 1), 1) - 1, 0) as degrees_of_freedom,
         delta_se * case when n_seeds > 1 then {{ t_quantile_975('(n_seeds - 1)') }} else 1.959963984540054 end
             as half_width
     from imported_cells
+    inner join studies on imported_cells.study = studies.study
 ),
 
 imported_with_errors as (
     select
-        * exclude (t, half_width),
+        * exclude (t, t_of_harm, half_width),
         delta_pp - half_width as ci_low,
         delta_pp + half_width as ci_high,
-        {{ two_sided_p('imported.t', 'imported.degrees_of_freedom') }} as p_value
+        {{ two_sided_p('imported.t', 'imported.degrees_of_freedom') }} as p_value,
+        case
+            when t_of_harm < 0 then {{ two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom') }} / 2
+            else 1 - {{ two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom') }} / 2
+        end as harm_p_value
     from imported
 ),
 
@@ -60,6 +66,7 @@ judged as (
         studies.origin,
         prompt_pools.prompt_pool,
         {{ regime() }} as regime,
+        studies.harm_threshold_pp,
         cells.delta_pp > 0 as is_positive,
         cells.delta_pp <= -studies.harm_threshold_pp as is_harm,
         -- The largest total of signed differences that is a harm and, flips moving it by twos, can occur.
@@ -74,61 +81,89 @@ judged as (
 ),
 
 -- Benjamini and Hochberg: p times the family's tests over those at most as large, and no more than any larger p's.
+-- Trained cells are a family of their own, and so are placebos.
+{%- set family = "study, control, coalesce(regime = 'MT-ML', false)" %}
+
 with_family as (
     select
         *,
-        -(least_harm_total + 1) / nullif(sqrt(sum_squared_difference), 0) as z_of_harm,
-        count(p_value) over (partition by study, control, regime = 'MT-ML') as n_tests,
-        count(p_value) over (
-            partition by study, control, regime = 'MT-ML'
-            order by p_value
-        ) as n_as_small
+        -- Flips of the items' signs, and the runs' luck.
+        -(least_harm_total + 1)
+        / nullif(sqrt(sum_squared_difference + pow(n_items * n_seeds, 2) * coalesce(from_runs, 0)), 0) as z_of_harm,
+        count(p_value) over (partition by {{ family }}) as n_tests,
+        count(p_value) over (partition by {{ family }} order by p_value) as n_as_small,
+        count(harm_p_value) over (partition by {{ family }}) as n_harm_tests,
+        count(harm_p_value) over (partition by {{ family }} order by harm_p_value) as n_harms_as_small
     from judged
+),
+
+adjusted as (
+    select
+        *,
+        case
+            when p_value is not null
+                then min(p_value * n_tests / n_as_small) over (partition by {{ family }} order by p_value desc)
+        end as q_value,
+        case
+            when harm_p_value is not null
+                then min(harm_p_value * n_harm_tests / n_harms_as_small) over (
+                    partition by {{ family }} order by harm_p_value desc
+                )
+        end as q_harm
+    from with_family
 ),
 
 final as (
     select
-        with_family.study,
-        with_family.origin,
-        with_family.variant,
-        with_family.cell_number,
-        with_family.model,
-        with_family.source_task,
-        with_family.source_language,
-        with_family.target_task,
-        with_family.target_language,
-        with_family.control,
-        with_family.prompt,
-        with_family.prompt_pool,
-        with_family.regime,
-        with_family.metric,
-        with_family.n_seeds,
-        with_family.n_items,
-        with_family.baseline_score,
-        with_family.score,
-        with_family.delta_pp,
-        with_family.delta_se,
-        with_family.ci_low,
-        with_family.ci_high,
-        with_family.p_value,
+        adjusted.study,
+        adjusted.origin,
+        adjusted.variant,
+        adjusted.cell_number,
+        adjusted.model,
+        adjusted.source_task,
+        adjusted.source_language,
+        adjusted.target_task,
+        adjusted.target_language,
+        adjusted.control,
+        adjusted.prompt,
+        adjusted.prompt_pool,
+        adjusted.regime,
+        adjusted.metric,
+        adjusted.n_seeds,
+        adjusted.n_items,
+        adjusted.baseline_score,
+        adjusted.score,
+        adjusted.delta_pp,
+        adjusted.delta_se,
+        adjusted.degrees_of_freedom,
+        adjusted.error_of,
+        adjusted.ci_low,
+        adjusted.ci_high,
+        adjusted.p_value,
+        adjusted.q_value,
+        adjusted.q_harm,
+        adjusted.is_positive,
+        adjusted.is_harm,
         case
-            when with_family.p_value is not null
-                then min(with_family.p_value * with_family.n_tests / with_family.n_as_small) over (
-                    partition by with_family.study, with_family.control, with_family.regime = 'MT-ML'
-                    order by with_family.p_value desc
-                )
-        end as q_value,
-        with_family.is_positive,
-        with_family.is_harm,
+            when adjusted.ci_low is null then null
+            when
+                adjusted.ci_low >= -adjusted.harm_threshold_pp and adjusted.ci_high <= adjusted.harm_threshold_pp
+                then 'none'
+            when adjusted.ci_high < -adjusted.harm_threshold_pp and adjusted.q_harm <= 0.05 then 'harm'
+            when adjusted.ci_low > 0 and adjusted.q_value <= 0.05 then 'gain'
+            else 'undecided'
+        end as verdict,
         case
-            when with_family.sum_squared_difference = 0 then cast(with_family.is_harm as integer)
-            when with_family.z_of_harm >= 0 then {{ two_sided_p('with_family.z_of_harm', 'null') }} / 2
-            else 1 - {{ two_sided_p('with_family.z_of_harm', 'null') }} / 2
+            when adjusted.sum_squared_difference is null then null
+            when adjusted.z_of_harm is null then cast(adjusted.is_harm as integer)
+            when adjusted.z_of_harm >= 0 then {{ two_sided_p('adjusted.z_of_harm', 'null') }} / 2
+            else 1 - {{ two_sided_p('adjusted.z_of_harm', 'null') }} / 2
         end as null_harm_probability,
-        with_family.gain_pct,
-        with_family.loss_pct,
-        with_family.residual_variance
-    from with_family
+        adjusted.gain_pct,
+        adjusted.loss_pct,
+        adjusted.from_items,
+        adjusted.from_runs
+    from adjusted
 )
 
 select * from final

@@ -1,11 +1,11 @@
 {{ config(materialized='table') }}
 
-with mean_errors as (
-    select * from {{ ref('int_mean_errors') }}
+with role_statistics as (
+    select * from {{ ref('int_role_statistics') }}
 ),
 
-mean_parallels as (
-    select * from {{ ref('int_mean_parallels') }}
+statistic_parallels as (
+    select * from {{ ref('int_statistic_parallels') }}
 ),
 
 sign_designs as (
@@ -16,37 +16,18 @@ random_signs as (
     select * from {{ ref('int_random_signs') }}
 ),
 
-role_cells as (
-    select * from {{ ref('int_role_cells') }}
-),
-
-{%- set contest = "study, variant, prompt_pool, scope, axis" %}
-
-donor_means as (
-    select
-        {{ contest }},
-        entity,
-        sum(weight * delta_pp) as donor_pp
-    from role_cells
-    where role = 'donor' and weight is not null
-    group by all
-),
+{%- set contest = "study, variant, prompt_pool, scope, axis, within_block" %}
 
 donors as (
     select
-        donor_means.*,
-        mean_errors.mean_number,
-        mean_errors.standard_error,
-        mean_errors.seed_se
-    from donor_means
-    left join mean_errors
-        on donor_means.study = mean_errors.study
-        and donor_means.variant = mean_errors.variant
-        and donor_means.prompt_pool is not distinct from mean_errors.prompt_pool
-        and donor_means.scope = mean_errors.scope
-        and donor_means.axis = mean_errors.axis
-        and donor_means.entity = mean_errors.entity
-        and mean_errors.role = 'donor'
+        {{ contest }},
+        entity,
+        statistic_number,
+        value_pp as donor_effect_pp,
+        standard_error,
+        run_se
+    from role_statistics
+    where statistic = 'donor effect'
 ),
 
 -- A quarter of fewer than four is nobody, and a donor without an error leaves open who is above it.
@@ -63,7 +44,7 @@ contestants as (
 
 slots as (
     select
-        contestants.mean_number,
+        contestants.statistic_number,
         sign_designs.target_task,
         sign_designs.n_parallels,
         unnest(range(1, sign_designs.n_parallels + 1)) as parallel_number
@@ -73,23 +54,23 @@ slots as (
 
 pulls as (
     select
-        slots.mean_number,
+        slots.statistic_number,
         slots.target_task,
         slots.n_parallels,
-        list(cast(coalesce(mean_parallels.influence, 0) as float) order by slots.parallel_number) as influences
+        list(cast(coalesce(statistic_parallels.influence, 0) as float) order by slots.parallel_number) as influences
     from slots
-    left join mean_parallels
-        on slots.mean_number = mean_parallels.mean_number
-        and slots.target_task = mean_parallels.target_task
-        and slots.parallel_number = mean_parallels.parallel_number
-    group by slots.mean_number, slots.target_task, slots.n_parallels
-    having count(mean_parallels.influence) > 0
+    left join statistic_parallels
+        on slots.statistic_number = statistic_parallels.statistic_number
+        and slots.target_task = statistic_parallels.target_task
+        and slots.parallel_number = statistic_parallels.parallel_number
+    group by slots.statistic_number, slots.target_task, slots.n_parallels
+    having count(statistic_parallels.influence) > 0
 ),
 
 -- With signs of +1 and -1 every parallel item counts twice or not at all.
 half_samples as (
     select
-        pulls.mean_number,
+        pulls.statistic_number,
         random_signs.sign_number,
         sum(100 * list_inner_product(pulls.influences, random_signs.signs)) as shift_pp
     from pulls
@@ -97,7 +78,7 @@ half_samples as (
         on pulls.target_task = random_signs.target_task
         and pulls.n_parallels = random_signs.n_parallels
         and random_signs.sign_number <= 500
-    group by pulls.mean_number, random_signs.sign_number
+    group by pulls.statistic_number, random_signs.sign_number
 ),
 
 entities as (
@@ -131,13 +112,13 @@ normals as (
 shifted as (
     select
         contestants.contest_number,
-        contestants.mean_number,
+        contestants.statistic_number,
         contestants.n_top,
-        contestants.donor_pp,
+        contestants.donor_effect_pp,
         half_samples.sign_number,
-        half_samples.shift_pp + contestants.seed_se * normals.deviate as total_shift_pp
+        half_samples.shift_pp + contestants.run_se * normals.deviate as total_shift_pp
     from contestants
-    inner join half_samples on contestants.mean_number = half_samples.mean_number
+    inner join half_samples on contestants.statistic_number = half_samples.statistic_number
     inner join normals
         on contestants.axis = normals.axis
         and contestants.entity = normals.entity
@@ -147,12 +128,12 @@ shifted as (
 replicates as (
     select
         contest_number,
-        mean_number,
+        statistic_number,
         n_top,
         sign_number,
         unnest([1, 2]) as half,
         -- To six decimals: equal means may differ in their last bits, by the order in which they were added up.
-        unnest([round(donor_pp + total_shift_pp, 6), round(donor_pp - total_shift_pp, 6)]) as replicate_pp
+        unnest([round(donor_effect_pp + total_shift_pp, 6), round(donor_effect_pp - total_shift_pp, 6)]) as replicate_pp
     from shifted
 ),
 
@@ -168,10 +149,10 @@ ranked as (
 
 shares as (
     select
-        mean_number,
+        statistic_number,
         avg(cast(place <= n_top as integer)) as p_top
     from ranked
-    group by mean_number
+    group by statistic_number
 ),
 
 final as (
@@ -181,10 +162,11 @@ final as (
         contestants.prompt_pool,
         contestants.scope,
         contestants.axis,
+        contestants.within_block,
         contestants.entity,
         shares.p_top
     from shares
-    inner join contestants on shares.mean_number = contestants.mean_number
+    inner join contestants on shares.statistic_number = contestants.statistic_number
 )
 
 select * from final

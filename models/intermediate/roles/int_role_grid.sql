@@ -1,209 +1,73 @@
 {{ config(materialized='table') }}
 
-with transfer_cells as (
-    select * from {{ ref('int_transfer_cells') }}
+{%- set grid = "study, variant, prompt_pool, scope" %}
+{%- set arms = {"tuned": "delta_pp", "paired": "placebo_pp"} %}
+
+with expected_cells as (
+    select * from {{ ref('int_expected_cells') }}
 ),
 
-study_jobs as (
-    select * from {{ ref('stg_study_jobs') }}
-),
-
-prompt_pools as (
-    select * from {{ ref('int_prompt_pools') }}
+grid_drops as (
+    select * from {{ ref('int_grid_drops') }}
 ),
 
 model_scopes as (
     select * from {{ ref('int_model_scopes') }}
 ),
 
-landed as (
-    select
-        study,
-        variant,
-        prompt_pool,
-        model,
-        source_task,
-        source_language,
-        target_task,
-        target_language,
-        regime,
-        cell_number,
-        delta_pp,
-        is_harm
-    from transfer_cells
-    where control is null and regime != 'MT-ML' and delta_pp is not null
-),
-
-placebos as (
-    select
-        study,
-        variant,
-        prompt_pool,
-        model,
-        source_task,
-        source_language,
-        target_task,
-        target_language,
-        cell_number as placebo_cell_number,
-        delta_pp as placebo_pp,
-        is_harm as placebo_is_harm
-    from transfer_cells
-    where control = 'placebo' and regime != 'MT-ML' and delta_pp is not null
-),
-
-planned as (
-    select distinct
-        study_jobs.study,
-        study_jobs.variant,
-        prompt_pools.prompt_pool,
-        study_jobs.model,
-        study_jobs.source_task,
-        study_jobs.source_language,
-        study_jobs.target_task,
-        study_jobs.target_language,
-        {{ regime() }} as regime
-    from study_jobs
-    inner join prompt_pools
-        on study_jobs.study = prompt_pools.study
-        and study_jobs.variant = prompt_pools.variant
-        and study_jobs.prompt is not distinct from prompt_pools.prompt
-    where
-        study_jobs.source_task is not null
-        and study_jobs.target_task is not null
-        and study_jobs.control is null
-),
-
--- Where the plan does not name its cells (imports), every source is expected on every target, for every model.
-unplanned as (
-    select landed.*
-    from landed
-    anti join planned
-        on landed.study = planned.study
-        and landed.variant = planned.variant
-        and landed.prompt_pool is not distinct from planned.prompt_pool
-),
-
-unplanned_models as (
-    select distinct
-        study,
-        variant,
-        prompt_pool,
-        model
-    from unplanned
-),
-
-unplanned_sources as (
-    select distinct
-        study,
-        variant,
-        prompt_pool,
-        source_task,
-        source_language
-    from unplanned
-),
-
-unplanned_targets as (
-    select distinct
-        study,
-        variant,
-        prompt_pool,
-        target_task,
-        target_language
-    from unplanned
-),
-
-product as (
-    select
-        unplanned_models.*,
-        unplanned_sources.source_task,
-        unplanned_sources.source_language,
-        unplanned_targets.target_task,
-        unplanned_targets.target_language,
-        {{ regime() }} as regime
-    from unplanned_models
-    inner join unplanned_sources
-        on unplanned_models.study = unplanned_sources.study
-        and unplanned_models.variant = unplanned_sources.variant
-        and unplanned_models.prompt_pool is not distinct from unplanned_sources.prompt_pool
-    inner join unplanned_targets
-        on unplanned_models.study = unplanned_targets.study
-        and unplanned_models.variant = unplanned_targets.variant
-        and unplanned_models.prompt_pool is not distinct from unplanned_targets.prompt_pool
-),
-
-expected as (
-    select
-        *,
-        true as is_planned
-    from planned
-    where regime != 'MT-ML'
-    union all
-    select
-        *,
-        false as is_planned
-    from product
-    where regime != 'MT-ML'
-),
-
-grid as (
-    select
-        expected.*,
-        landed.cell_number,
-        landed.delta_pp,
-        landed.is_harm,
-        placebos.placebo_cell_number,
-        placebos.placebo_pp,
-        placebos.placebo_is_harm
-    from expected
-    left join landed
-        on expected.study = landed.study
-        and expected.variant = landed.variant
-        and expected.prompt_pool is not distinct from landed.prompt_pool
-        and expected.model = landed.model
-        and expected.source_task = landed.source_task
-        and expected.source_language = landed.source_language
-        and expected.target_task = landed.target_task
-        and expected.target_language = landed.target_language
-    left join placebos
-        on landed.study = placebos.study
-        and landed.variant = placebos.variant
-        and landed.prompt_pool is not distinct from placebos.prompt_pool
-        and landed.model = placebos.model
-        and landed.source_task = placebos.source_task
-        and landed.source_language = placebos.source_language
-        and landed.target_task = placebos.target_task
-        and landed.target_language = placebos.target_language
-),
-
 scoped as (
     select
-        grid.*,
+        expected_cells.*,
         model_scopes.scope
-    from grid
-    inner join model_scopes on grid.model = model_scopes.model
+    from expected_cells
+    inner join model_scopes on expected_cells.model = model_scopes.model
 ),
 
+-- The grids to choose from: dropping every source, model or target that misses a cell, or one by one (int_grid_drops).
 judged as (
     select
-        *,
-        bool_and(delta_pp is not null) over (
-            partition by study, variant, prompt_pool, scope, source_task, source_language
-        ) as is_source_complete,
-        bool_and(delta_pp is not null) over (
-            partition by study, variant, prompt_pool, scope, model
-        ) as is_model_complete,
-        bool_and(delta_pp is not null) over (
-            partition by study, variant, prompt_pool, scope, target_task, target_language
-        ) as is_target_complete
+        scoped.*,
+        {%- for arm, value in arms.items() %}
+        {%- for axis in ("source", "model", "target") %}
+        bool_and(scoped.{{ value }} is not null) filter (where scoped.regime != 'MT-ML') over (
+            partition by
+                scoped.study, scoped.variant, scoped.prompt_pool, scoped.scope, scoped.{{ axis }}_unit
+        ) as {{ arm }}_by_{{ axis }},
+        {%- endfor %}
+        not coalesce(
+            list_contains({{ arm }}_drops.dropped, scoped.model_unit)
+            or list_contains({{ arm }}_drops.dropped, scoped.source_unit)
+            or list_contains({{ arm }}_drops.dropped, scoped.target_unit),
+            false
+        ) as {{ arm }}_by_one,
+        {%- endfor %}
     from scoped
+    {%- for arm in arms %}
+    left join grid_drops as {{ arm }}_drops
+        on scoped.study = {{ arm }}_drops.study
+        and scoped.variant = {{ arm }}_drops.variant
+        and scoped.prompt_pool is not distinct from {{ arm }}_drops.prompt_pool
+        and scoped.scope = {{ arm }}_drops.scope
+        and {{ arm }}_drops.arm = '{{ arm }}'
+    {%- endfor %}
 ),
 
+-- A grid that still misses a cell counts for nothing. Trained cells are absent by design: none is missed.
 sized as (
     select
         *,
-        count_if(is_source_complete) over (partition by study, variant, prompt_pool, scope) as n_by_source,
-        count_if(is_model_complete) over (partition by study, variant, prompt_pool, scope) as n_by_model,
-        count_if(is_target_complete) over (partition by study, variant, prompt_pool, scope) as n_by_target
+        {%- for arm, value in arms.items() %}
+        {%- for way in ("source", "model", "target", "one") %}
+        case
+            when
+                bool_and({{ value }} is not null or not {{ arm }}_by_{{ way }}) filter (where regime != 'MT-ML') over (
+                    partition by {{ grid }}
+                )
+                then count(*) filter (where regime != 'MT-ML' and {{ arm }}_by_{{ way }}) over (partition by {{ grid }})
+            else 0
+        end as n_{{ arm }}_by_{{ way }},
+        {%- endfor %}
+        {%- endfor %}
     from judged
 ),
 
@@ -225,12 +89,17 @@ final as (
         is_harm,
         placebo_cell_number,
         placebo_pp,
-        placebo_is_harm,
-        case
-            when n_by_source >= greatest(n_by_model, n_by_target) then is_source_complete
-            when n_by_model >= n_by_target then is_model_complete
-            else is_target_complete
-        end as is_in_complete_grid
+        {%- for arm, value in arms.items() %}
+        {%- set n = "n_" ~ arm ~ "_by_" %}
+        {{ value }} is not null
+        and case greatest({{ n }}source, {{ n }}model, {{ n }}target, {{ n }}one)
+            when 0 then bool_and(regime = 'MT-ML') over (partition by {{ grid }})
+            when {{ n }}source then coalesce({{ arm }}_by_source, false)
+            when {{ n }}one then {{ arm }}_by_one
+            when {{ n }}model then coalesce({{ arm }}_by_model, false)
+            else coalesce({{ arm }}_by_target, false)
+        end as is_in_{{ {"tuned": "complete", "paired": "placebo"}[arm] }}_grid{{ "," if not loop.last }}
+        {%- endfor %}
     from sized
 )
 

@@ -1,118 +1,102 @@
 {{ config(materialized='table') }}
 
-with computed_cells as (
-    select * from {{ ref('int_computed_cells') }}
+with mean_squares as (
+    select * from {{ ref('int_cell_mean_squares') }}
 ),
 
-cell_seeds as (
-    select * from {{ ref('int_cell_seeds') }}
+luck_cells as (
+    select * from {{ ref('int_luck_cells') }}
+),
+
+run_luck as (
+    select * from {{ ref('int_run_luck') }}
+),
+
+studies as (
+    select * from {{ ref('stg_studies') }}
 ),
 
 sign_tests as (
     select * from {{ ref('int_sign_tests') }}
 ),
 
-seeds as (
+with_luck as (
     select
-        cell_number,
-        sum(pow(n_correct - n_baseline_correct, 2)) as sum_squared_seed_difference
-    from cell_seeds
-    group by cell_number
-),
-
--- Mean squares of the two-way layout items x seeds, from sums of integers.
-mean_squares as (
-    select
-        computed_cells.cell_number,
-        computed_cells.n_items as n,
-        computed_cells.n_seeds as s,
-        computed_cells.sum_difference as total,
-        computed_cells.sum_squared_difference as squares,
-        computed_cells.n_items_up + computed_cells.n_items_down as n_changed,
-        least(computed_cells.n_items_up, computed_cells.n_items_down) as n_fewer,
-        (squares / pow(s, 2) - pow(total / s, 2) / n) / nullif(n - 1, 0) as between_items,
-        (seeds.sum_squared_seed_difference / pow(n, 2) - pow(total / n, 2) / s) / nullif(s - 1, 0) as between_seeds,
-        greatest(
-            0,
-            (
-                computed_cells.n_changed_answers
-                - squares / s
-                - seeds.sum_squared_seed_difference / n
-                + pow(total, 2) / (n * s)
-            ) / nullif((n - 1) * (s - 1), 0)
-        ) as residual
-    from computed_cells
-    inner join seeds on computed_cells.cell_number = seeds.cell_number
-    where computed_cells.sum_difference is not null
-),
-
--- What each source of variation adds to the variance of the mean; seeds nothing where the residual explains them.
--- With half an item won in every seed, half an item lost and one unchanged, no item variance is 0.
-parts as (
-    select
-        *,
-        between_items / n as from_items,
-        (squares / pow(s, 2) + 1 - pow(total / s, 2) / (n + 2)) / ((n + 2) * (n + 1)) as from_items_widened,
-        -- (Equal up to rounding is equal.)
-        case when between_seeds > (1 + 1e-9) * residual / n then between_seeds / s end as from_seeds,
-        case when s > 1 then residual / (n * s) end as from_residual
+        mean_squares.*,
+        luck_cells.study,
+        luck_cells.luck_scale * run_luck.luck_variance / mean_squares.n_seeds as from_runs,
+        pow(luck_cells.luck_scale * run_luck.luck_and_noise / mean_squares.n_seeds, 2)
+        / run_luck.degrees_of_freedom as from_runs_spread
     from mean_squares
+    inner join luck_cells on mean_squares.cell_number = luck_cells.cell_number
+    left join run_luck
+        on luck_cells.study = run_luck.study
+        and luck_cells.variant = run_luck.variant
+        and luck_cells.source_task = run_luck.source_task
+        and luck_cells.source_language = run_luck.source_language
+        and luck_cells.is_trained_cell = run_luck.is_trained_cell
 ),
 
+-- Satterthwaite's degrees of freedom.
 with_variance as (
     select
         *,
-        from_items + coalesce(from_seeds - from_residual, 0) as variance,
+        from_items + coalesce(from_runs, 0) as variance,
+        from_items_widened + coalesce(from_runs, 0) as variance_widened,
         case
-            when from_seeds is null or n = 1 then nullif(n - 1, 0)
-            else greatest(
-                1,
-                pow(variance, 2) / (
-                    pow(from_items, 2) / (n - 1)
-                    + pow(from_seeds, 2) / (s - 1)
-                    + pow(from_residual, 2) / ((n - 1) * (s - 1))
-                )
-            )
+            when n_drawn > 1
+                then greatest(1, pow(variance_widened, 2) / (
+                    pow(from_items_widened, 2) / (n_drawn - 1) + coalesce(from_runs_spread, 0)
+                ))
         end as degrees_of_freedom
-    from parts
+    from with_luck
 ),
 
 standardised as (
     select
-        *,
-        total / (n * s) / nullif(sqrt(variance), 0) as t,
-        total / s / (n + 2) as centre,
-        {{ t_quantile_975('degrees_of_freedom') }}
-        * sqrt(from_items_widened + coalesce(from_seeds - from_residual, 0)) as half_width
+        with_variance.*,
+        sum_difference / n_seeds / (n_items + 2) as centre,
+        sqrt(variance_widened) as error,
+        centre / error as t,
+        (centre + studies.harm_threshold_pp / 100) / error as t_of_harm,
+        {{ t_quantile_975('degrees_of_freedom') }} * error as half_width
     from with_variance
+    inner join studies on with_variance.study = studies.study
+    where with_variance.n_drawn > 1
 ),
 
 tested as (
     select
         *,
-        {{ two_sided_p('standardised.t', 'standardised.degrees_of_freedom') }} as t_p_value
+        {{ two_sided_p('standardised.t', 'standardised.degrees_of_freedom') }} as t_p_value,
+        {{ two_sided_p('standardised.t_of_harm', 'standardised.degrees_of_freedom') }} / 2 as p_of_distance
     from standardised
 ),
 
 final as (
     select
-        tested.cell_number,
-        100 * sqrt(tested.variance) as delta_se,
+        with_variance.cell_number,
+        case when with_variance.from_runs is null then 'this run' else 'tuning' end as error_of,
+        100 * sqrt(with_variance.variance) as delta_se,
         tested.degrees_of_freedom,
         case when tested.half_width is not null then greatest(-100, 100 * (tested.centre - tested.half_width)) end
             as ci_low,
         case when tested.half_width is not null then least(100, 100 * (tested.centre + tested.half_width)) end
             as ci_high,
         case
-            when tested.s = 1 or tested.t is null then sign_tests.p_value
-            when tested.n_changed < 25 then greatest(sign_tests.p_value, tested.t_p_value)
-            else tested.t_p_value
+            when tested.cell_number is null then sign_tests.p_value
+            when with_variance.from_runs is not null then tested.t_p_value
+            when with_variance.n_drawn < with_variance.n_items then greatest(sign_tests.p_value, tested.t_p_value)
+            else sign_tests.p_value
         end as p_value,
-        tested.from_residual as residual_variance
-    from tested
+        case when tested.t_of_harm < 0 then tested.p_of_distance else 1 - tested.p_of_distance end as harm_p_value,
+        with_variance.from_items,
+        with_variance.from_runs
+    from with_variance
     inner join sign_tests
-        on tested.n_changed = sign_tests.n_changed
-        and tested.n_fewer = sign_tests.n_fewer
+        on with_variance.n_changed = sign_tests.n_changed
+        and with_variance.n_fewer = sign_tests.n_fewer
+    left join tested on with_variance.cell_number = tested.cell_number
 )
 
 select * from final

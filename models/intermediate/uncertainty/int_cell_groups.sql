@@ -8,10 +8,10 @@ computed_cells as (
     select * from {{ ref('int_computed_cells') }}
 ),
 
--- Recipients gather cells by target, all else gathers them by source.
+-- Columns and classes gather cells by target, all else gathers them by source.
 signatures as (
     select
-        case when role = 'recipient' then 'target' else 'source' end as side,
+        case when part in ('row', 'regime') then 'source' else 'target' end as side,
         cell_number,
         list(struct_pack(mean_number, weight) order by mean_number) as signature
     from mean_cells

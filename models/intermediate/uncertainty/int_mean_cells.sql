@@ -1,22 +1,14 @@
 {{ config(materialized='table') }}
 
-with transfer_cells as (
-    select * from {{ ref('int_transfer_cells') }}
+with role_grid as (
+    select * from {{ ref('int_role_grid') }}
 ),
 
-role_cells as (
-    select * from {{ ref('int_role_cells') }}
+role_sums as (
+    select * from {{ ref('int_role_sums') }}
 ),
 
--- Each cell counts for all models and for its own, for its regime and, unless it is the trained cell, for 'transfer'.
-cells_by_scope as (
-    select
-        *,
-        unnest(['all', model]) as scope
-    from transfer_cells
-    where control is null and delta_pp is not null
-),
-
+-- A cell counts for its regime and, unless it is the trained cell, for 'transfer'.
 cells_by_regime as (
     select
         study,
@@ -25,7 +17,8 @@ cells_by_regime as (
         scope,
         cell_number,
         unnest(case when regime = 'MT-ML' then [regime] else [regime, 'transfer'] end) as entity
-    from cells_by_scope
+    from role_grid
+    where is_in_complete_grid and (scope = 'all' or scope = model)
 ),
 
 regimes as (
@@ -33,58 +26,42 @@ regimes as (
         study,
         variant,
         prompt_pool,
-        'regime' as role,
-        'regime' as axis,
         scope,
+        'tuned' as arm,
+        'regime' as axis,
+        'all' as block,
+        'regime' as part,
         entity,
         cell_number,
         1 / count(*) over (partition by study, variant, prompt_pool, scope, entity) as weight
     from cells_by_regime
 ),
 
-roles as (
+-- What is paired has a cell and, with the opposite sign, its placebo.
+parts as (
     select
-        study,
-        variant,
-        prompt_pool,
-        role,
-        axis,
-        scope,
-        entity,
-        cell_number,
-        weight
-    from role_cells
-    where weight is not null
-),
-
-gains as (
-    select
-        study,
-        variant,
-        prompt_pool,
-        'gain' as role,
-        axis,
-        scope,
-        entity,
-        unnest([cell_number, placebo_cell_number]) as cell_number,
-        unnest([weight_with_placebo, -weight_with_placebo]) as weight
-    from role_cells
-    where role = 'donor' and weight_with_placebo is not null
+        * exclude (cell_numbers, placebo_cell_numbers, weight, sum_pp), -- noqa: RF02
+        unnest(
+            case when arm = 'paired' then list_concat(cell_numbers, placebo_cell_numbers) else cell_numbers end
+        ) as cell_number,
+        unnest(list_transform( -- noqa: PRS
+            range(case when arm = 'paired' then 2 else 1 end * len(cell_numbers)),
+            lambda i: case when i < len(cell_numbers) then weight else -weight end
+        )) as weight
+    from role_sums
 ),
 
 means as (
     select * from regimes
-    union all
-    select * from roles
-    union all
-    select * from gains
+    union all by name
+    select * from parts
 ),
 
 numbered as (
     select
         *,
         cast(dense_rank() over (
-            order by study, variant, prompt_pool, role, axis, scope, entity
+            order by study, variant, prompt_pool, scope, arm, axis, block, part, entity
         ) as integer) as mean_number
     from means
 ),
@@ -96,9 +73,11 @@ final as (
         study,
         variant,
         prompt_pool,
-        role,
-        axis,
         scope,
+        arm,
+        axis,
+        block,
+        part,
         entity,
         cell_number,
         weight

@@ -1,40 +1,41 @@
 {{ config(materialized='table') }}
 
-with mean_cells as (
+with statistic_terms as (
+    select * from {{ ref('int_statistic_terms') }}
+),
+
+statistic_parallels as (
+    select * from {{ ref('int_statistic_parallels') }}
+),
+
+statistic_runs as (
+    select * from {{ ref('int_statistic_runs') }}
+),
+
+mean_cells as (
     select * from {{ ref('int_mean_cells') }}
-),
-
-mean_parallels as (
-    select * from {{ ref('int_mean_parallels') }}
-),
-
-parallel_items as (
-    select * from {{ ref('int_parallel_items') }}
 ),
 
 computed_cells as (
     select * from {{ ref('int_computed_cells') }}
 ),
 
-cell_seeds as (
-    select * from {{ ref('int_cell_seeds') }}
+parallel_items as (
+    select * from {{ ref('int_parallel_items') }}
 ),
 
-cell_errors as (
-    select * from {{ ref('int_cell_errors') }}
-),
-
-means as (
+statistics as (
     select distinct
-        mean_number,
+        statistic_number,
         study,
         variant,
         prompt_pool,
-        role,
-        axis,
         scope,
+        axis,
+        statistic,
+        within_block,
         entity
-    from mean_cells
+    from statistic_terms
 ),
 
 tasks as (
@@ -45,102 +46,66 @@ tasks as (
     from parallel_items
 ),
 
--- The variance of the mean of n draws with replacement is n / (n - 1) times that of the draws at hand.
+-- The weight of a task's cells in all, which says what one item of it would move.
+task_weights as (
+    select
+        statistic_terms.statistic_number,
+        computed_cells.target_task,
+        sum(statistic_terms.coefficient * mean_cells.weight) as weight
+    from statistic_terms
+    inner join mean_cells on statistic_terms.mean_number = mean_cells.mean_number
+    inner join computed_cells on mean_cells.cell_number = computed_cells.cell_number
+    group by statistic_terms.statistic_number, computed_cells.target_task
+),
+
+-- The variance of the mean of n draws with replacement is n / (n - 1) times that of the draws at hand. It is no less than
+-- if one parallel item had changed: half of it for the better, half for the worse (int_cell_errors).
 task_variance as (
     select
-        mean_parallels.mean_number,
-        mean_parallels.target_task,
+        statistic_parallels.statistic_number,
+        statistic_parallels.target_task,
         tasks.n_parallels - 1 as degrees,
-        (
-            sum(pow(mean_parallels.influence, 2))
-            - pow(sum(mean_parallels.influence), 2) / any_value(tasks.n_parallels)
-        ) * any_value(tasks.n_parallels) / nullif(any_value(tasks.n_parallels) - 1, 0) as variance
-    from mean_parallels
-    inner join means on mean_parallels.mean_number = means.mean_number
+        greatest(
+            (
+                sum(pow(statistic_parallels.influence, 2))
+                - pow(sum(statistic_parallels.influence), 2) / any_value(tasks.n_parallels)
+            ) * any_value(tasks.n_parallels) / nullif(any_value(tasks.n_parallels) - 1, 0),
+            pow(any_value(task_weights.weight), 2) / ((tasks.n_parallels + 2) * (tasks.n_parallels + 1))
+        ) as variance
+    from statistic_parallels
+    inner join statistics on statistic_parallels.statistic_number = statistics.statistic_number
     inner join tasks
-        on means.study = tasks.study
-        and mean_parallels.target_task = tasks.target_task
-    group by mean_parallels.mean_number, mean_parallels.target_task, tasks.n_parallels
+        on statistics.study = tasks.study
+        and statistic_parallels.target_task = tasks.target_task
+    inner join task_weights
+        on statistic_parallels.statistic_number = task_weights.statistic_number
+        and statistic_parallels.target_task = task_weights.target_task
+    group by statistic_parallels.statistic_number, statistic_parallels.target_task, tasks.n_parallels
 ),
 
 item_variance as (
     select
-        mean_number,
+        statistic_number,
         case when min(degrees) > 0 then sum(variance) end as variance,
         sum(pow(variance, 2) / degrees) filter (where degrees > 0) as variance_of_variance
     from task_variance
-    group by mean_number
-),
-
--- One adapter, all of whose targets its luck moves together.
-run_influence as (
-    select
-        mean_cells.mean_number,
-        computed_cells.model,
-        computed_cells.source_task,
-        computed_cells.source_language,
-        computed_cells.control,
-        cell_seeds.seed,
-        sum(
-            mean_cells.weight * (cell_seeds.n_correct / cell_seeds.n_items - computed_cells.score)
-            / computed_cells.n_seeds
-        ) as influence
-    from mean_cells
-    inner join computed_cells on mean_cells.cell_number = computed_cells.cell_number
-    inner join cell_seeds on computed_cells.cell_number = cell_seeds.cell_number
-    where computed_cells.n_seeds > 1
-    group by all
-),
-
-source_variance as (
-    select
-        mean_number,
-        count(*) - 1 as degrees,
-        sum(pow(influence, 2)) * count(*) / nullif(count(*) - 1, 0) as variance
-    from run_influence
-    group by mean_number, model, source_task, source_language, control
-),
-
-seed_variance as (
-    select
-        mean_number,
-        sum(variance) as variance,
-        sum(pow(variance, 2) / degrees) as variance_of_variance
-    from source_variance
-    where degrees > 0
-    group by mean_number
-),
-
--- What of the seeds' spread is the items' doing, which is in the items' part already.
-residual_variance as (
-    select
-        mean_cells.mean_number,
-        sum(pow(mean_cells.weight, 2) * coalesce(cell_errors.residual_variance, 0)) as variance
-    from mean_cells
-    inner join cell_errors on mean_cells.cell_number = cell_errors.cell_number
-    group by mean_cells.mean_number
+    group by statistic_number
 ),
 
 combined as (
     select
-        means.*,
+        statistics.*,
         item_variance.variance as from_items,
-        -- (Equal up to rounding is equal.)
-        case
-            when seed_variance.variance > (1 + 1e-9) * residual_variance.variance
-                then seed_variance.variance - residual_variance.variance
-            else 0
-        end as from_seeds,
-        from_items + from_seeds as variance,
-        item_variance.variance_of_variance
-        + case when from_seeds > 0 then seed_variance.variance_of_variance else 0 end as variance_of_variance
-    from means
-    inner join item_variance on means.mean_number = item_variance.mean_number
-    left join seed_variance on means.mean_number = seed_variance.mean_number
-    left join residual_variance on means.mean_number = residual_variance.mean_number
+        statistic_runs.variance as from_runs,
+        from_items + coalesce(from_runs, 0) as variance,
+        item_variance.variance_of_variance + coalesce(statistic_runs.variance_of_variance, 0)
+            as variance_of_variance
+    from statistics
+    inner join item_variance on statistics.statistic_number = item_variance.statistic_number
+    left join statistic_runs on statistics.statistic_number = statistic_runs.statistic_number
 ),
 
--- Satterthwaite's degrees of freedom; where nothing varies the quantile has nothing to widen.
+-- Satterthwaite's degrees of freedom.
 with_degrees as (
     select
         *,
@@ -150,15 +115,16 @@ with_degrees as (
 
 final as (
     select
-        mean_number,
+        statistic_number,
         study,
         variant,
         prompt_pool,
-        role,
-        axis,
         scope,
+        axis,
+        statistic,
+        within_block,
         entity,
-        100 * sqrt(from_seeds) as seed_se,
+        100 * sqrt(coalesce(from_runs, 0)) as run_se,
         100 * sqrt(variance) as standard_error,
         degrees_of_freedom,
         100 * sqrt(variance) * {{ t_quantile_975('degrees_of_freedom') }} as half_width

@@ -54,7 +54,7 @@ group_influence as (
 group_weights as (
     select
         mean_cells.mean_number,
-        case when mean_cells.role = 'recipient' then 'target' else 'source' end as side,
+        case when mean_cells.part in ('row', 'regime') then 'source' else 'target' end as side,
         mean_cells.cell_number as group_number,
         mean_cells.weight
     from mean_cells

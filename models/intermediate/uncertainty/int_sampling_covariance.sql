@@ -17,7 +17,7 @@ cells as (
         delta_pp / 100 as mean_difference,
         dense_rank() over (order by {{ column }}) as column_number
     from role_grid
-    where scope = 'all' and is_in_complete_grid and cell_number is not null
+    where scope = 'all' and is_in_complete_grid and regime != 'MT-ML' and cell_number is not null
 ),
 
 target_columns as (

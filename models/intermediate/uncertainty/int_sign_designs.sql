@@ -1,7 +1,7 @@
 {{ config(materialized='table') }}
 
-with mean_cells as (
-    select * from {{ ref('int_mean_cells') }}
+with role_cells as (
+    select * from {{ ref('int_role_cells') }}
 ),
 
 parallel_items as (
@@ -11,9 +11,9 @@ parallel_items as (
 recipients as (
     select
         study,
-        count(distinct entity) as n_recipients
-    from mean_cells
-    where role = 'recipient' and axis = 'cell'
+        count(distinct recipient) as n_recipients
+    from role_cells
+    where axis = 'cell'
     group by study
 ),
 

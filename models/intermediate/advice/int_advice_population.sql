@@ -1,0 +1,111 @@
+{{ config(materialized='table') }}
+
+{%- set pool = "study, variant, prompt_pool" %}
+
+with role_grid as (
+    select * from {{ ref('int_role_grid') }}
+),
+
+-- Models' differences from the mean over models, cell by cell.
+deviations as (
+    select
+        {{ pool }},
+        model,
+        row(source_task, source_language, target_task, target_language) as cell,
+        delta_pp - avg(delta_pp) over (
+            partition by {{ pool }}, source_task, source_language, target_task, target_language
+        ) as deviation
+    from role_grid
+    where scope = 'all' and is_in_complete_grid and regime != 'MT-ML'
+),
+
+variances as (
+    select
+        {{ pool }},
+        cell,
+        count(*) as n_models,
+        sum(pow(deviation, 2)) / nullif(count(*) - 1, 0) as variance
+    from deviations
+    group by {{ pool }}, cell
+),
+
+-- Smyth (2004), section 6.2, as for the luck of runs (int_run_luck): a gene there is a cell here.
+logarithms as (
+    select
+        {{ pool }},
+        n_models,
+        variance,
+        ln(greatest(variance, 1e-5 * greatest(median(variance) over (partition by {{ pool }}), 1e-9)))
+        - ({{ digamma('((n_models - 1) / 2)') }}) + ln((n_models - 1) / 2) as log_variance
+    from variances
+    where n_models > 1
+),
+
+moments as (
+    select
+        {{ pool }},
+        any_value(n_models) as n_models,
+        count(*) as n_cells,
+        avg(variance) as mean_variance,
+        avg(log_variance) as mean_log,
+        coalesce(var_samp(log_variance), 0) - ({{ trigamma('((any_value(n_models) - 1) / 2)') }}) as excess
+    from logarithms
+    group by {{ pool }}
+),
+
+-- Cells differ together, as far as a model differs in many: how many there are in effect follows from the products of any
+-- two models' differences (unbiased under normality: Himeno and Yamada 2014).
+by_model as (
+    select
+        {{ pool }},
+        model,
+        list(deviation order by cell) as deviations
+    from deviations
+    group by {{ pool }}, model
+),
+
+products as (
+    select
+        one.study,
+        one.variant,
+        one.prompt_pool,
+        sum(list_inner_product(one.deviations, other.deviations)) filter (where one.model = other.model) as trace,
+        sum(pow(list_inner_product(one.deviations, other.deviations), 2)) as squares
+    from by_model as one
+    inner join by_model as other
+        on one.study = other.study
+        and one.variant = other.variant
+        and one.prompt_pool is not distinct from other.prompt_pool
+    group by all
+),
+
+traced as (
+    select
+        moments.*,
+        n_models - 1 as d,
+        products.trace / d as trace_s,
+        products.squares / pow(d, 2) as trace_s2,
+        pow(d, 2) / nullif((d - 1) * (d + 2), 0) * (trace_s2 - pow(trace_s, 2) / d) as squares_of_sigma,
+        pow(trace_s, 2) - 2 * squares_of_sigma / d as square_of_trace
+    from moments
+    inner join products
+        on moments.study = products.study
+        and moments.variant = products.variant
+        and moments.prompt_pool is not distinct from products.prompt_pool
+),
+
+final as (
+    select
+        {{ pool }},
+        n_models,
+        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees,
+        exp(mean_log + coalesce(({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2), 0)) as prior_variance,
+        case
+            when d = 1 then 1
+            when squares_of_sigma <= 0 then d * n_cells
+            else greatest(d, least(d * n_cells, d * square_of_trace / squares_of_sigma))
+        end as most_degrees
+    from traced
+)
+
+select * from final

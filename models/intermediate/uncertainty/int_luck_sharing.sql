@@ -1,0 +1,96 @@
+{{ config(materialized='table') }}
+
+{%- set adapter = "study, variant, prompt_pool, model, source_task, source_language, control" %}
+
+with luck_cells as (
+    select * from {{ ref('int_luck_cells') }}
+),
+
+cell_seeds as (
+    select * from {{ ref('int_cell_seeds') }}
+),
+
+computed_cells as (
+    select * from {{ ref('int_computed_cells') }}
+),
+
+-- One seed's difference from its cell's mean: in units of what is expected of it, and as it tells most of luck.
+deviations as (
+    select
+        luck_cells.* exclude (between_seeds), -- noqa: RF02
+        cell_seeds.seed,
+        (cell_seeds.n_correct / cell_seeds.n_items - computed_cells.score) as deviation,
+        deviation / sqrt(luck_cells.expected_variance) as standardized,
+        deviation * sqrt(luck_cells.luck_scale) / luck_cells.expected_variance as weighted,
+        luck_cells.luck_scale / luck_cells.expected_variance as information
+    from luck_cells
+    inner join cell_seeds on luck_cells.cell_number = cell_seeds.cell_number
+    inner join computed_cells on luck_cells.cell_number = computed_cells.cell_number
+    where luck_cells.n_seeds > 1 and luck_cells.expected_variance > 0 and not luck_cells.is_trained_cell
+),
+
+summed as (
+    select
+        {{ adapter }},
+        seed,
+        case grouping(target_task, target_language) when 3 then 'all' when 2 then 'language' when 1 then 'task' end
+            as agreement,
+        any_value((n_seeds - 1) / n_seeds) as degrees,
+        pow(sum(standardized), 2) - sum(pow(standardized, 2)) as products,
+        (count(*) - 1) * sum(pow(standardized, 2)) as squares,
+        pow(sum(weighted), 2) - sum(pow(weighted, 2)) as covariance,
+        pow(sum(information), 2) - sum(pow(information, 2)) as weight
+    from deviations
+    group by grouping sets (
+        ({{ adapter }}, seed),
+        ({{ adapter }}, seed, target_task),
+        ({{ adapter }}, seed, target_language)
+    )
+),
+
+by_study as (
+    select
+        study,
+        sum(products) filter (where agreement = 'all') as products,
+        sum(squares) filter (where agreement = 'all') as squares,
+        {%- for agreement in ("all", "task", "language") %}
+        coalesce(sum(covariance) filter (where agreement = '{{ agreement }}'), 0) as covariance_{{ agreement }},
+        coalesce(sum(degrees * weight) filter (where agreement = '{{ agreement }}'), 0) as weight_{{ agreement }}
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    from summed
+    group by study
+),
+
+-- Of two targets of one adapter: that agree in the task, in the language, in neither.
+agreeing as (
+    select
+        by_study.*,
+        luck.rough_luck,
+        covariance_task / nullif(weight_task, 0) as of_one_task,
+        covariance_language / nullif(weight_language, 0) as of_one_language,
+        (covariance_all - covariance_task - covariance_language)
+        / nullif(round(weight_all - weight_task - weight_language, 6), 0) as of_others
+    from by_study
+    inner join (
+        select
+            study,
+            any_value(rough_luck) as rough_luck
+        from luck_cells
+        where not is_trained_cell
+        group by study
+    ) as luck on by_study.study = luck.study
+),
+
+final as (
+    select
+        study,
+        greatest(0, least(1, coalesce(products / nullif(squares, 0), 0))) as correlation,
+        greatest(0, least(1, coalesce(of_others, least(of_one_task, of_one_language), 0) / rough_luck)) as of_all,
+        greatest(0, least(1 - of_all, coalesce(of_one_task, 0) / rough_luck - of_all)) as of_task,
+        greatest(0, least(1 - of_all - of_task, coalesce(of_one_language, 0) / rough_luck - of_all)) as of_language,
+        1 - of_all - of_task - of_language as of_own
+    from agreeing
+)
+
+select * from final

@@ -1,0 +1,144 @@
+{{ config(materialized='table') }}
+
+{%- set source = "study, variant, source_task, source_language, is_trained_cell" %}
+
+with luck_cells as (
+    select * from {{ ref('int_luck_cells') }}
+),
+
+luck_sharing as (
+    select * from {{ ref('int_luck_sharing') }}
+),
+
+sources as (
+    select distinct {{ source }} from luck_cells
+),
+
+rough as (
+    select
+        study,
+        is_trained_cell,
+        any_value(rough_luck) as rough_luck,
+        sum((n_seeds - 1) * pow(luck_part, 2)) / nullif(sum((n_seeds - 1) * luck_part), 0) as study_luck_part
+    from luck_cells
+    group by study, is_trained_cell
+),
+
+-- Cells count as far as luck, and not the items' noise, makes their seeds differ.
+by_adapter as (
+    select
+        {{ source }},
+        model,
+        control,
+        sum((n_seeds - 1) * luck_part * relative_variance) as sum_variance,
+        sum((n_seeds - 1) * luck_part) as sum_part,
+        sum((n_seeds - 1) * pow(luck_part, 2)) as sum_squared_part,
+        pow(sum(sqrt(n_seeds - 1) * luck_part), 2) as squared_sum_part
+    from luck_cells
+    where luck_part is not null
+    group by all
+),
+
+by_source as (
+    select
+        by_adapter.study,
+        by_adapter.variant,
+        by_adapter.source_task,
+        by_adapter.source_language,
+        by_adapter.is_trained_cell,
+        sum(by_adapter.sum_variance) / nullif(sum(by_adapter.sum_part), 0) as relative_variance,
+        sum(by_adapter.sum_squared_part) / nullif(sum(by_adapter.sum_part), 0) as luck_part,
+        -- The targets of one adapter are fewer than they seem: M (S - 1) T / (1 + (T - 1) rho^2) where all weigh alike.
+        pow(sum(by_adapter.sum_part), 2) / nullif(sum(
+            by_adapter.sum_squared_part
+            + pow(coalesce(luck_sharing.correlation, 0), 2)
+            * (by_adapter.squared_sum_part - by_adapter.sum_squared_part)
+        ), 0) as degrees
+    from by_adapter
+    left join luck_sharing on by_adapter.study = luck_sharing.study
+    group by all
+    having sum(by_adapter.sum_part) > 0
+),
+
+-- Smyth (2004), section 6.2: moments of log variances. One that is 0 stands at a hundred thousandth of the median.
+logarithms as (
+    select
+        study,
+        is_trained_cell,
+        degrees,
+        ln(greatest(
+            relative_variance,
+            1e-5 * greatest(median(relative_variance) over (partition by study, is_trained_cell), 1e-9)
+        )) - ({{ digamma('(degrees / 2)') }}) + ln(degrees / 2) as log_variance,
+        {{ trigamma('(degrees / 2)') }} as log_variance_error
+    from by_source
+),
+
+moments as (
+    select
+        study,
+        is_trained_cell,
+        count(*) as n_sources,
+        sum(degrees) as sum_degrees,
+        avg(log_variance) as mean_log,
+        var_samp(log_variance) - avg(log_variance_error) as excess
+    from logarithms
+    group by study, is_trained_cell
+),
+
+-- Sources that differ no more than chance makes them have one variance: infinite degrees of freedom.
+priors as (
+    select
+        moments.*,
+        rough.rough_luck,
+        rough.study_luck_part,
+        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees,
+        exp(
+            mean_log
+            + coalesce(({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2), 0)
+        ) as prior_variance
+    from moments
+    inner join rough
+        on moments.study = rough.study
+        and moments.is_trained_cell = rough.is_trained_cell
+),
+
+moderated as (
+    select
+        sources.*,
+        priors.rough_luck,
+        coalesce(by_source.luck_part, priors.study_luck_part) as luck_part,
+        case
+            when by_source.degrees is not null and (priors.n_sources = 1 or by_source.degrees = priors.sum_degrees)
+                then by_source.relative_variance
+            when priors.prior_degrees is null or by_source.degrees is null then priors.prior_variance
+            else (by_source.degrees * by_source.relative_variance + priors.prior_degrees * priors.prior_variance)
+                / (by_source.degrees + priors.prior_degrees)
+        end as relative_variance,
+        case
+            when priors.prior_degrees is null then priors.sum_degrees
+            else least(coalesce(by_source.degrees, 0) + priors.prior_degrees, priors.sum_degrees)
+        end as degrees_of_freedom
+    from sources
+    inner join priors
+        on sources.study = priors.study
+        and sources.is_trained_cell = priors.is_trained_cell
+    left join by_source
+        on sources.study = by_source.study
+        and sources.variant = by_source.variant
+        and sources.source_task = by_source.source_task
+        and sources.source_language = by_source.source_language
+        and sources.is_trained_cell = by_source.is_trained_cell
+),
+
+-- What was moderated holds the items' noise too, which is taken off again.
+final as (
+    select
+        {{ source }},
+        rough_luck * greatest(0, 1 + (relative_variance - 1) / luck_part) as luck_variance,
+        rough_luck * relative_variance / luck_part as luck_and_noise,
+        degrees_of_freedom
+    from moderated
+)
+
+select * from final

@@ -1,0 +1,106 @@
+{{ config(materialized='table') }}
+
+{%- set adapter = "statistic_number, study, variant, model, source_task, source_language, control" %}
+
+with statistic_terms as (
+    select * from {{ ref('int_statistic_terms') }}
+),
+
+mean_cells as (
+    select * from {{ ref('int_mean_cells') }}
+),
+
+luck_cells as (
+    select * from {{ ref('int_luck_cells') }}
+),
+
+run_luck as (
+    select * from {{ ref('int_run_luck') }}
+),
+
+luck_sharing as (
+    select * from {{ ref('int_luck_sharing') }}
+),
+
+statistic_cells as (
+    select
+        statistic_terms.statistic_number,
+        mean_cells.cell_number,
+        sum(statistic_terms.coefficient * mean_cells.weight) as weight
+    from statistic_terms
+    inner join mean_cells on statistic_terms.mean_number = mean_cells.mean_number
+    group by statistic_terms.statistic_number, mean_cells.cell_number
+),
+
+pulled as (
+    select
+        statistic_cells.statistic_number,
+        luck_cells.study,
+        luck_cells.variant,
+        luck_cells.model,
+        luck_cells.source_task,
+        luck_cells.source_language,
+        luck_cells.control,
+        luck_cells.is_trained_cell,
+        luck_cells.target_task,
+        luck_cells.target_language,
+        statistic_cells.weight * sqrt(luck_cells.luck_scale / luck_cells.n_seeds) as pull
+    from statistic_cells
+    inner join luck_cells on statistic_cells.cell_number = luck_cells.cell_number
+),
+
+summed as (
+    select
+        {{ adapter }},
+        is_trained_cell,
+        grouping(target_task, target_language) as is_over,
+        pow(sum(pull), 2) as square_of_sum,
+        sum(pow(pull, 2)) as sum_of_squares
+    from pulled
+    group by grouping sets (
+        ({{ adapter }}, is_trained_cell),
+        ({{ adapter }}, is_trained_cell, target_task),
+        ({{ adapter }}, is_trained_cell, target_language)
+    )
+),
+
+-- What an adapter's targets share is one draw for all of them, for those of a task, for those of a language.
+by_adapter as (
+    select
+        summed.statistic_number,
+        summed.study,
+        summed.variant,
+        summed.source_task,
+        summed.source_language,
+        summed.is_trained_cell,
+        sum(
+            case summed.is_over
+                when 3 then
+                    coalesce(luck_sharing.of_all, 0) * summed.square_of_sum
+                    + coalesce(luck_sharing.of_own, 1) * summed.sum_of_squares
+                when 1 then coalesce(luck_sharing.of_task, 0) * summed.square_of_sum
+                when 2 then coalesce(luck_sharing.of_language, 0) * summed.square_of_sum
+            end
+        ) as multiple
+    from summed
+    left join luck_sharing on summed.study = luck_sharing.study
+    group by all
+),
+
+final as (
+    select
+        by_adapter.statistic_number,
+        sum(by_adapter.multiple * run_luck.luck_variance) as variance,
+        sum(pow(by_adapter.multiple * run_luck.luck_and_noise, 2) / run_luck.degrees_of_freedom)
+            as variance_of_variance
+    from by_adapter
+    inner join run_luck
+        on by_adapter.study = run_luck.study
+        and by_adapter.variant = run_luck.variant
+        and by_adapter.source_task = run_luck.source_task
+        and by_adapter.source_language = run_luck.source_language
+        and by_adapter.is_trained_cell = run_luck.is_trained_cell
+    group by by_adapter.statistic_number
+)
+
+select * from final
