@@ -1,6 +1,7 @@
 """`python -m tests.truth --draws 200 --seed 1 --work DIR`: planted truth against the marts, as a table.
 
-Resumable: what DIR holds of the same SQL, draws and seed is not done again. Ends with 1 where a number misses its reach.
+Resumable: what DIR holds of the same SQL, worlds, draws and seed is not done again. Ends with 1 where a number misses
+its reach.
 """
 
 from __future__ import annotations

@@ -8,13 +8,16 @@ from typing import Any
 
 import duckdb
 
-from tests.truth.worlds import WORLDS, Judge
+from tests.truth.judges import Judge
+from tests.truth.worlds import WORLDS
 
 VIEWS = {
     "cells": (
         "fct_transfer",
         """
-        select t.*, p.accuracy, p.luck_pp, p.true_pp, p.placebo_pp as true_placebo_pp, p.is_own, s.world, s.planted
+        select
+            t.*, p.accuracy, p.luck_pp, p.true_pp, p.true_of_runs_pp, p.placebo_pp as true_placebo_pp, p.is_own,
+            p.n_seeds_planted, s.world, s.planted
         from marts.fct_transfer as t
         inner join planted.cells as p using (
             study, model, source_task, source_language, target_task, target_language
@@ -25,11 +28,19 @@ VIEWS = {
     "roles": (
         "rpt_roles",
         """
-        select p.study, p.entity, r.* exclude (study, entity), p.role, p.true_raw_pp, p.true_effect_pp, p.true_gain_pp, s.world, s.planted
+        select r.* exclude (study, entity), p.* exclude (axis), s.world, s.planted
         from planted.effects as p
         inner join planted.studies as s using (study)
         left join marts.rpt_roles as r on p.study = r.study and p.axis = r.axis and p.entity = r.entity
             and r.scope = 'all'
+        """,
+    ),
+    "all_roles": (
+        "rpt_roles",
+        """
+        select s.study, r.* exclude (study), s.world
+        from planted.studies as s
+        left join marts.rpt_roles as r on s.study = r.study
         """,
     ),
     "regimes": (
@@ -48,7 +59,7 @@ VIEWS = {
             from regimes
         ),
         truth as (select study, regime, avg(true_pp) as true_pp, count(*) as n_complete from listed group by all)
-        select truth.study, truth.regime, m.* exclude (study, regime), truth.true_pp, truth.n_complete, s.world, s.planted
+        select m.* exclude (study, regime), truth.*, s.world, s.planted
         from truth
         inner join planted.studies as s using (study)
         left join marts.rpt_regimes as m on truth.study = m.study and truth.regime = m.regime and m.scope = 'all'

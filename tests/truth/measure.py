@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import tempfile
 import time
@@ -16,12 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from tests.truth import rates
+from tests.truth.judges import Judge
 from tests.truth.judging import Rows, judged
 from tests.truth.warehouse import ROOT, PlantedWarehouse, dbt_run
-from tests.truth.worlds import WORLDS, Judge, World
+from tests.truth.worlds import WORLDS, World
 
 ROWS_OF_A_WAREHOUSE = 10_000_000
 """Item rows built at a time: DuckDB stays within its 4 GB, and dbt's start is paid rarely."""
+
+DRAWN_BY = ("population", "warehouse", "judging", "references")
+"""The modules that decide, with a world's own draw and judges, what its numbers are."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,11 @@ class Measured:
     world: World
     judge: Judge
     estimate: rates.Estimate | None
-    """None: a column that it needs is not in the marts yet."""
+    """None: it could not be asked, for lack of a column that it needs."""
 
     @property
     def passes(self) -> bool | None:
+        """Whether the reach is held; None: not asked."""
         return None if self.estimate is None else self.judge.reach.holds(self.estimate)
 
 
@@ -68,7 +74,7 @@ def _digest_of_files(files: Iterable[Path]) -> str:
 def _digest_of_world(world: str, seed: int) -> str:
     """A digest of what a world plants, how its answers are drawn and what its judges ask: other worlds may change."""
     digest = hashlib.sha256(
-        _digest_of_files(Path(__file__).with_name(f"{name}.py") for name in ("population", "warehouse", "judging"))
+        _digest_of_files(Path(__file__).with_name(f"{module}.py") for module in DRAWN_BY)
         .encode()
     )  # fmt: skip
     for draw in range(3):
@@ -91,7 +97,7 @@ def _parts(worlds: Sequence[str], draws: int, seed: int) -> Iterator[Part]:
         step = max(1, min(draws, ROWS_OF_A_WAREHOUSE // size))
         n_parts = -(-draws // step)
         edges = [round(i * draws / n_parts) for i in range(n_parts + 1)]
-        yield from (Part(world, a, b) for a, b in zip(edges, edges[1:], strict=False))
+        yield from (Part(world, a, b) for a, b in itertools.pairwise(edges))
 
 
 def _batches(parts: Sequence[Part], seed: int) -> Iterator[list[Part]]:
@@ -155,13 +161,15 @@ def measure(worlds: Sequence[str], draws: int, seed: int, folder: Path, say: Cal
 def summarise(rows: dict[str, dict[str, Rows]]) -> list[Measured]:
     """Return each judge's number from its rows by world and judge."""
     return [
-        Measured(WORLDS[world], judge, _estimate(judge, by_judge[judge.name]) if by_judge.get(judge.name) else None)
+        Measured(WORLDS[world], judge, _estimate(judge, by_judge[judge.name]) if judge.name in by_judge else None)
         for world, by_judge in rows.items()
         for judge in WORLDS[world].judges
     ]
 
 
 def _estimate(judge: Judge, rows: Rows) -> rates.Estimate:
+    if not rows:
+        return rates.Estimate(np.nan, np.nan, np.nan, 0, 0)
     if judge.kind == "rate":
         return rates.rate([row[1] for row in rows], [row[2] for row in rows])
     values = [np.nan if row[1] is None else float(row[1]) for row in rows]
@@ -189,6 +197,8 @@ def table(measured: Sequence[Measured]) -> str:
 
 def reach_text(reach: rates.Reach) -> str:
     """Return the reach in words."""
+    if reach.low is None and reach.high is None:
+        return "as it comes"
     if reach.low is None:
         return f"at most {reach.high:g}"
     if reach.high is None:

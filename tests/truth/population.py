@@ -66,14 +66,25 @@ class Plant:
     """The same of the placebo; None: 0 everywhere."""
     luck_pp: np.ndarray | float = 3.6
     """Standard deviation of a run's score where the accuracy is one half, [source] or one for all."""
+    seeds_of: tuple[int, ...] | None = None
+    """Seeds of each source, where they are not all `design.n_seeds`."""
     failed: tuple[tuple[int, int], ...] = ()
     """Adapters that failed: (model, source)."""
     absent: tuple[tuple[int, int], ...] = ()
-    """Targets that were not asked: (model, target)."""
+    """Targets that lack their answers: (model, target)."""
+    absent_is_planned: bool = False
+    """Whether the study plans them, so that jobs are missing; else the model's plan leaves them out."""
     new_model: np.ndarray | None = None
     """Expected differences of one more model of the population, [source, target]."""
     facts: dict[str, float | str] = field(default_factory=dict)
-    """Whatever else a judge asks: names of the planted donor and target, shares of variance."""
+    """What else a judge asks: `planted`, the one donor or target; `planted_pp2`, the variance of what was planted."""
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """Seeds of each source, [source]."""
+        return (
+            np.full(len(self.design.sources), self.design.n_seeds) if self.seeds_of is None else np.array(self.seeds_of)
+        )
 
 
 def luck_of_ability(plant: Plant) -> np.ndarray:
@@ -90,15 +101,24 @@ def luck_in_pp(plant: Plant) -> np.ndarray:
     return np.asarray(height * np.broadcast_to(np.asarray(plant.luck_pp, dtype=float), (after.shape[1],))[:, None])
 
 
+@dataclass(frozen=True)
+class Run:
+    """One seed of every adapter of an arm."""
+
+    control: str | None
+    seed: int
+    right: np.ndarray
+    """Right answers, [model, source, target, item]."""
+    expected: np.ndarray
+    """Expected difference of this very run over items, percentage points, [model, source, target]."""
+
+
 def _normals(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.standard_normal(shape, dtype=np.float32)
 
 
-def baseline_and_arms(
-    plant: Plant, rng: np.random.Generator
-) -> tuple[np.ndarray, list[tuple[str | None, int, np.ndarray]]]:
-    """Right answers of the base models, [model, target, item], and for each arm's seed (control, seed, answers
-    [model, source, target, item])."""
+def baseline_and_runs(plant: Plant, rng: np.random.Generator) -> tuple[np.ndarray, list[Run]]:
+    """Right answers of the base models, [model, target, item], and the runs."""
     design = plant.design
     models, sources, targets = design.shape
     items = design.n_items
@@ -115,7 +135,7 @@ def baseline_and_arms(
     ability = ability + z[:, :, None].astype(np.float32)
     luck = luck_of_ability(plant)[None, :, None]
     spread = np.sqrt(1 + luck**2 + NOISE**2)
-    arms: list[tuple[str | None, int, np.ndarray]] = []
+    runs: list[Run] = []
     nothing = np.zeros(design.shape)
     for control, seeds, deltas in (
         (None, design.n_seeds, plant.tuned),
@@ -138,8 +158,11 @@ def baseline_and_arms(
             )
             run = np.sqrt(LUCK_SHARED) * rng.standard_normal((models, sources, 1))
             run = luck * (run + np.sqrt(1 - LUCK_SHARED) * rng.standard_normal((models, sources, targets)))
-            arms.append((control, seed, ability[:, None] + (shift + run)[..., None] + np.float32(NOISE) * noise > 0))
-    return ability > 0, arms
+            moved = shift + run
+            expected = 100 * (stats.norm.cdf((z[:, None] + moved) / np.sqrt(1 + NOISE**2)) - plant.accuracy[:, None])
+            right = ability[:, None] + moved[..., None].astype(np.float32) + np.float32(NOISE) * noise > 0
+            runs.append(Run(control, seed, right, expected))
+    return ability > 0, runs
 
 
 def landed(plant: Plant) -> Iterator[tuple[int, int, int]]:

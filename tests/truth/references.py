@@ -60,11 +60,10 @@ class Moderated:
 def moderated_variances(variances: ArrayLike, degrees: ArrayLike) -> Moderated:
     """Return limma's squeezeVar: a scaled F distribution fitted to the variances, and their posterior means.
 
-    With z = log s^2, e = z - digamma(d/2) + log(d/2): log s0^2 and d0 solve
-    mean(e) = log s0^2 - digamma(d0/2) + log(d0/2) and var(e) - mean(trigamma(d/2)) = trigamma(d0/2). Where the left side
-    is not positive, d0 is infinite and s0^2 the mean of the variances, which is its maximum of likelihood with equal
-    degrees (limma since 2017). Posterior: (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom, but no more than
-    the sum of all d.
+    With e = log s^2 - digamma(d/2) + log(d/2): log s0^2 and d0 solve mean(e) = log s0^2 - digamma(d0/2) + log(d0/2)
+    and var(e) - mean(trigamma(d/2)) = trigamma(d0/2). Where the left side is not positive, d0 is infinite and s0^2 the
+    mean of the variances, which with equal degrees is the maximum of likelihood (limma since 2017). Posterior:
+    (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom, but no more than the sum of all d.
 
     Parameters
     ----------

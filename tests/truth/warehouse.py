@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import polars as pl
 
-from tests.truth.population import Plant, baseline_and_arms, landed, luck_in_pp
+from tests.truth.population import Plant, Run, baseline_and_runs, landed, luck_in_pp
 from tests.truth.references import adjusted_effects
 from tests.warehouse_fixture import RawRows
 
@@ -46,26 +46,28 @@ class PlantedWarehouse:
         """Draw a study's answers and keep them."""
         design = plant.design
         self.raw.study(study)
-        self._studies.append({"study": study, "world": world, "planted": "", **plant.facts})
-        base, arms = baseline_and_arms(plant, rng)
+        base, runs = baseline_and_runs(plant, rng)
         scored = set(landed(plant))
-        # Studies share the models, so that the variant keeps their jobs apart.
         for target in design.targets:
             self._items[target] = max(design.n_items, self._items.get(target, 0))
         for m in range(design.n_models):
+            # Studies share the models, so that the variant keeps their jobs apart.
             common = {"model": model_name(m), "variant": study}
             for t, target in enumerate(design.targets):
-                if (m, t) in plant.absent:
+                if (m, t) not in plant.absent:
+                    self._score(self.raw.scores(study, target=target, **common), base[m, t])
+                elif not plant.absent_is_planned:
                     continue
-                self._score(self.raw.scores(study, target=target, **common), base[m, t])
-                for control, seed, answers in arms:
+                for run in runs:
                     for s, source in enumerate(design.sources):
-                        keys = {**common, "target": target, "source": source, "seed": seed, "control": control}
+                        if run.control is None and run.seed > plant.seeds[s]:
+                            continue
+                        keys = {**common, "target": target, "source": source, "seed": run.seed, "control": run.control}
                         if (m, s, t) in scored:
-                            self._score(self.raw.scores(study, **keys), answers[m, s, t])
+                            self._score(self.raw.scores(study, **keys), run.right[m, s, t])
                         else:
                             self.raw.scores(study, **keys, ran=False)
-        self._cells.append(self._truth(study, plant))
+        self._add_truth(study, world, plant, base, [run for run in runs if run.control is None])
         self._effects.extend(_effects(study, plant))
         self.raw.job(study, "items")
 
@@ -74,27 +76,42 @@ class PlantedWarehouse:
         self._sizes.append(len(right))
         self._right.append(right)
 
-    def _truth(self, study: str, plant: Plant) -> pl.DataFrame:
+    def _add_truth(self, study: str, world: str, plant: Plant, base: np.ndarray, runs: list[Run]) -> None:
         design = plant.design
         m, s, t = (axis.ravel() for axis in np.indices(design.shape))
         sources, targets = np.array(design.sources), np.array(design.targets)
         placebo = np.zeros(design.shape) if plant.placebo is None else plant.placebo
         new = np.full(design.shape[1:], np.nan) if plant.new_model is None else plant.new_model
-        # The largest grid that lacks nothing, when a source and a target are left out wherever they lack something.
-        lacks_source, lacks_target = {s for _, s in plant.failed}, {t for _, t in plant.absent}
         is_own = (sources[s] == targets[t]).all(axis=1)
-        return pl.DataFrame(
+        kept_sources, kept_targets = _kept(plant)
+        # [seed, model, source, target]; a source's first seeds.
+        took_part = np.arange(len(runs))[:, None] < plant.seeds
+        weight = (took_part / plant.seeds)[:, None, :, None]
+        of_runs = (weight * np.array([run.expected for run in runs])).sum(axis=0)
+        differences = sum(w[..., None] * run.right for w, run in zip(weight, runs, strict=True)) - base[:, None]
+        luck = luck_in_pp(plant)
+        self._cells.append(
+            pl.DataFrame(
+                {
+                    "study": np.full(m.size, study), "model": [model_name(number) for number in m],
+                    "source_task": sources[s, 0], "source_language": sources[s, 1],
+                    "target_task": targets[t, 0], "target_language": targets[t, 1],
+                    "is_own": is_own, "is_complete": kept_sources[s] & kept_targets[t],
+                    "n_seeds_planted": plant.seeds[s],
+                    "accuracy": plant.accuracy[m, t], "luck_pp": luck[m, s, t],
+                    "true_pp": plant.tuned[m, s, t], "true_of_runs_pp": of_runs[m, s, t],
+                    "placebo_pp": placebo[m, s, t],
+                    "mean_over_models_pp": plant.tuned.mean(axis=0)[s, t], "new_model_pp": new[s, t],
+                }
+            )
+        )  # fmt: skip
+        transfer = ~is_own.reshape(design.shape)
+        self._studies.append(
             {
-                "study": np.full(m.size, study), "model": [model_name(number) for number in m],
-                "source_task": sources[s, 0], "source_language": sources[s, 1],
-                "target_task": targets[t, 0], "target_language": targets[t, 1],
-                "is_own": is_own,
-                "is_complete": ~np.isin(s, list(lacks_source)) & ~np.isin(t, list(lacks_target)),
-                "accuracy": plant.accuracy[m, t],
-                "luck_pp": luck_in_pp(plant)[m, s, t],
-                "true_pp": plant.tuned[m, s, t], "placebo_pp": placebo[m, s, t],
-                "mean_over_models_pp": plant.tuned.mean(axis=0)[s, t],
-                "new_model_pp": new[s, t],
+                "study": study, "world": world,
+                "run_pp2": float((luck**2 / plant.seeds[:, None])[transfer].mean()),
+                "sampling_pp2": float((1e4 * differences.var(axis=-1, ddof=1) / design.n_items)[transfer].mean()),
+                "planted": str(plant.facts.get("planted", "")), "planted_pp2": float(plant.facts.get("planted_pp2", 0)),
             }
         )  # fmt: skip
 
@@ -121,7 +138,7 @@ class PlantedWarehouse:
                     "correct": np.concatenate(self._right),
                 }
             ),
-            "studies": pl.DataFrame(self._studies, infer_schema_length=None),
+            "studies": pl.DataFrame(self._studies),
             "cells": pl.concat(self._cells),
             "effects": pl.DataFrame(self._effects, schema=EFFECTS),
         }
@@ -153,23 +170,36 @@ class PlantedWarehouse:
             file.unlink()
 
 
-def _effects(study: str, plant: Plant) -> Iterable[dict[str, object]]:
+def _kept(plant: Plant) -> tuple[np.ndarray, np.ndarray]:
+    """Which sources and which targets lack nothing: the grid that means and effects are of."""
+    _, sources, targets = plant.design.shape
+    return (
+        ~np.isin(np.arange(sources), [s for _, s in plant.failed]),
+        ~np.isin(np.arange(targets), [t for _, t in plant.absent]),
+    )
+
+
+def _effects(study: str, plant: Plant) -> Iterator[dict[str, object]]:
     """What is true of donors and recipients on the axis 'language', where sources and targets are of one task: the mean
     of transfer cells and the least-squares mean, each over the models."""
     design = plant.design
-    if len({task for task, _ in (*design.sources, *design.targets)}) > 1 or not plant.failed == plant.absent == ():
+    if len({task for task, _ in (*design.sources, *design.targets)}) > 1:
         return
-    own = np.array([[source == target for target in design.targets] for source in design.sources])
-    placebo = np.zeros(design.shape) if plant.placebo is None else plant.placebo
-    tuned_effects, placebo_effects = adjusted_effects(plant.tuned, own), adjusted_effects(placebo, own)
-    off = np.where(own, np.nan, plant.tuned)
-    for role, cells, axis in (("donor", design.sources, 1), ("recipient", design.targets, 2)):
-        raw = np.nanmean(off, axis=(0, 3 - axis))
-        for i, (_, language) in enumerate(cells):
-            true, of_placebo = tuned_effects[axis - 1][i], placebo_effects[axis - 1][i]
+    kept_sources, kept_targets = _kept(plant)
+    sources = [source for source, is_kept in zip(design.sources, kept_sources, strict=True) if is_kept]
+    targets = [target for target, is_kept in zip(design.targets, kept_targets, strict=True) if is_kept]
+    own = np.array([[source == target for target in targets] for source in sources])
+    tuned = plant.tuned[:, kept_sources][:, :, kept_targets]
+    placebo = np.zeros_like(tuned) if plant.placebo is None else plant.placebo[:, kept_sources][:, :, kept_targets]
+    means = [np.nanmean(np.where(own, np.nan, tuned), axis=axes) for axes in ((0, 2), (0, 1))]
+    effects, placebo_effects = adjusted_effects(tuned, own), adjusted_effects(placebo, own)
+    for i, (role, cells) in enumerate((("donor", sources), ("recipient", targets))):
+        for (_, language), mean, effect, of_placebo in zip(
+            cells, means[i], effects[i], placebo_effects[i], strict=True
+        ):
             yield {
                 "study": study, "axis": "language", "role": role, "entity": language,
-                "true_raw_pp": raw[i], "true_effect_pp": true, "true_gain_pp": true - of_placebo,
+                "true_raw_pp": mean, "true_effect_pp": effect, "true_gain_pp": effect - of_placebo,
             }  # fmt: skip
 
 
