@@ -10,7 +10,7 @@ import tempfile
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,12 @@ import numpy as np
 
 from tests.truth import rates
 from tests.truth.judges import Judge
-from tests.truth.judging import Rows, judged
+from tests.truth.judging import VIEWS, Rows, judged
 from tests.truth.warehouse import ROOT, PlantedWarehouse, dbt_run
 from tests.truth.worlds import WORLDS, World
 
-ROWS_OF_A_WAREHOUSE = 10_000_000
+ROWS_OF_A_WAREHOUSE = 12_000_000
 """Item rows built at a time: DuckDB stays within its 4 GB, and dbt's start is paid rarely."""
-
-DRAWN_BY = ("population", "warehouse", "judging", "references")
-"""The modules that decide, with a world's own draw and judges, what its numbers are."""
 
 
 @dataclass(frozen=True)
@@ -60,30 +57,21 @@ class Measured:
 
 def digest_of_sql() -> str:
     """Return a digest of all SQL that makes the marts."""
-    return _digest_of_files([*(ROOT / "models").rglob("*.sql"), *(ROOT / "dbt_project" / "macros").rglob("*.sql")])
-
-
-def _digest_of_files(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in sorted(files):
+    for file in sorted([*(ROOT / "models").rglob("*.sql"), *(ROOT / "dbt_project" / "macros").rglob("*.sql")]):
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
 
 @functools.cache
 def _digest_of_world(world: str, seed: int) -> str:
-    """A digest of what a world plants, how its answers are drawn and what its judges ask: other worlds may change."""
-    digest = hashlib.sha256(
-        _digest_of_files(Path(__file__).with_name(f"{module}.py") for module in DRAWN_BY)
-        .encode()
-    )  # fmt: skip
-    for draw in range(3):
-        plant = WORLDS[world].draw(_generator(seed, world, draw))
-        for name, value in sorted(vars(plant).items()):
-            digest.update(f"{name}{value.tolist() if isinstance(value, np.ndarray) else value}".encode())
-    for judge in WORLDS[world].judges:
-        digest.update(f"{judge.name}{judge.sql}{judge.needs}".encode())
-    return digest.hexdigest()[:8]
+    """A digest of what a world draws and what its judges ask: other worlds may change."""
+    warehouse = PlantedWarehouse()
+    for draw in range(2):
+        rng = _generator(seed, world, draw)
+        warehouse.add(f"draw {draw}", world, WORLDS[world].draw(rng), rng)
+    asked = [(judge.name, judge.sql, judge.needs) for judge in WORLDS[world].judges]
+    return hashlib.sha256(f"{warehouse.digest()}{asked}{VIEWS}".encode()).hexdigest()[:8]
 
 
 def _generator(seed: int, world: str, draw: int) -> np.random.Generator:

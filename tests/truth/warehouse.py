@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -115,6 +116,28 @@ class PlantedWarehouse:
             }
         )  # fmt: skip
 
+    def _frames(self) -> dict[str, pl.DataFrame]:
+        return {
+            "jobs": pl.DataFrame({"job": np.arange(len(self._keys)), "job_key": self._keys}),
+            "answered": pl.DataFrame(
+                {
+                    "job": np.repeat(np.arange(len(self._keys), dtype=np.int32), self._sizes),
+                    "item": np.concatenate([np.arange(size, dtype=np.int16) for size in self._sizes]),
+                    "correct": np.concatenate(self._right),
+                }
+            ),
+            "studies": pl.DataFrame(self._studies),
+            "cells": pl.concat(self._cells),
+            "effects": pl.DataFrame(self._effects, schema=EFFECTS),
+        }
+
+    def digest(self) -> str:
+        """Return a digest of all that was drawn and is true."""
+        digest = hashlib.sha256()
+        for name, frame in self._frames().items():
+            digest.update(name.encode() + frame.write_csv().encode())
+        return digest.hexdigest()
+
     def write(self, path: Path) -> None:
         """Write the warehouse to `path`, which must not exist."""
         for task in sorted({task for task, _ in self._items}):
@@ -129,19 +152,7 @@ class PlantedWarehouse:
                     prompt="plain@1", job_key=items_job,
                 )  # fmt: skip
         self.raw.write(path)
-        frames = {
-            "jobs": pl.DataFrame({"job": np.arange(len(self._keys)), "job_key": self._keys}),
-            "answered": pl.DataFrame(
-                {
-                    "job": np.repeat(np.arange(len(self._keys), dtype=np.int32), self._sizes),
-                    "item": np.concatenate([np.arange(size, dtype=np.int16) for size in self._sizes]),
-                    "correct": np.concatenate(self._right),
-                }
-            ),
-            "studies": pl.DataFrame(self._studies),
-            "cells": pl.concat(self._cells),
-            "effects": pl.DataFrame(self._effects, schema=EFFECTS),
-        }
+        frames = self._frames()
         files = {name: path.with_suffix(f".{name}.parquet") for name in frames}
         for name, frame in frames.items():
             frame.write_parquet(files[name])
