@@ -87,3 +87,33 @@ def moderated_variances(variances: ArrayLike, degrees: ArrayLike) -> Moderated:
 def t_quantile_975(degrees: ArrayLike) -> np.ndarray:
     """Return Student's t quantile at .975."""
     return np.asarray(stats.t.ppf(0.975, degrees))
+
+
+FACTORS = {
+    "model": (0,), "source": (1,), "target": (2,),
+    "model_source": (0, 1), "model_target": (0, 2), "source_target": (1, 2),
+}  # fmt: skip
+
+
+def crossed_components(delta: np.ndarray, own: np.ndarray) -> dict[str, float]:
+    """Return the variance components of crossed random effects by REML: statsmodels' mixed model, one group whose
+    components are the factors and their pairs.
+
+    Parameters
+    ----------
+    delta : [model, source, target], percentage points; NaN is left out.
+    own : [source, target], True for trained cells, which are left out.
+    """
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+    index = np.nonzero(~own[None] & ~np.isnan(delta))
+    levels = [
+        np.ravel_multi_index([index[a] for a in axes], [delta.shape[a] for a in axes]) for axes in FACTORS.values()
+    ]
+    indicators = [(level[:, None] == np.unique(level)).astype(float) for level in levels]
+    specification = VCSpec(
+        list(FACTORS), [[[str(i) for i in range(z.shape[1])]] for z in indicators], [[z] for z in indicators]
+    )
+    ones = np.ones(len(levels[0]))
+    fitted = MixedLM(delta[index], ones[:, None], groups=ones, exog_vc=specification).fit(reml=True, method="lbfgs")
+    return dict(zip(FACTORS, fitted.vcomp, strict=True)) | {"residual": float(fitted.scale)}

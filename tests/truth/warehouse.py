@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -15,7 +16,7 @@ import polars as pl
 
 from tests.truth.population import Plant, Run, baseline_and_runs, landed, luck_in_pp
 from tests.truth.references import adjusted_effects
-from tests.warehouse_fixture import RawRows
+from tests.warehouse_fixture import Cell, RawRows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,52 +31,139 @@ def model_name(number: int) -> str:
     return f"m{number}@1"
 
 
-class PlantedWarehouse:
-    """Collects plants with their answers, then writes the warehouse."""
+class ManyStudies:
+    """Answers of many studies, collected and then written as raw rows to one warehouse.
+
+    Items are numbered; the same number of a task is the same item in every language.
+    """
 
     def __init__(self) -> None:
         self.raw = RawRows()
         self._keys: list[str] = []
         self._sizes: list[int] = []
         self._right: list[np.ndarray] = []
-        self._items: dict[tuple[str, str], int] = {}
+        self._items: dict[Cell, int] = {}
+
+    def study(self, study: str) -> None:
+        """Add a study; its jobs follow."""
+        self.raw.study(study)
+        self.raw.job(study, "items")
+
+    def score(self, study: str, right: np.ndarray, *, model: str, target: Cell, **run: Any) -> None:
+        """Add a scoring job's answers, [item] of booleans; `run`: source, seed and control of a tuned model."""
+        self._items[target] = max(len(right), self._items.get(target, 0))
+        # Studies share the models, so that the variant keeps their jobs apart.
+        self._keys.append(self.raw.scores(study, model=model, variant=study, target=target, **run))
+        self._sizes.append(len(right))
+        self._right.append(right)
+
+    def lack(self, study: str, *, model: str, target: Cell, **run: Any) -> None:
+        """Add a scoring job that is planned and has not run."""
+        self.raw.scores(study, model=model, variant=study, target=target, **run, ran=False)
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Jobs and their answers, and what else becomes a table of the schema `planted`."""
+        return {
+            "jobs": pl.DataFrame({"job": np.arange(len(self._keys)), "job_key": self._keys}),
+            "answered": pl.DataFrame(
+                {
+                    "job": np.repeat(np.arange(len(self._keys), dtype=np.int32), self._sizes),
+                    "item": np.concatenate([np.arange(size, dtype=np.int16) for size in self._sizes]),
+                    "correct": np.concatenate(self._right),
+                }
+            ),
+        }
+
+    def digest(self) -> str:
+        """Return a digest of all that was drawn and is true."""
+        digest = hashlib.sha256()
+        for name, frame in self.frames().items():
+            digest.update(name.encode() + frame.write_csv().encode())
+        return digest.hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Write the warehouse to `path`, which must not exist."""
+        for task in sorted({task for task, _ in self._items}):
+            self.raw.task(task, kind="generation", primary_metric="exact_match", chance=0.0)
+        for number in sorted({row["config"]["model"] for row in self.raw.rows["jobs"] if "model" in row["config"]}):
+            self.raw.model(number, family=number.split("@")[0])
+        (items_job,) = {row["job_key"] for row in self.raw.rows["jobs"] if row["plugin"] == "items"}
+        for (task, language), n_items in self._items.items():
+            for i in range(n_items):
+                self.raw.add(
+                    "items", task=task, language=language, item_id=f"i{i}", parallel_id=f"{task}{i}", split="test",
+                    prompt="plain@1", job_key=items_job,
+                )  # fmt: skip
+        self.raw.write(path)
+        frames = self.frames()
+        files = {name: path.with_suffix(f".{name}.parquet") for name in frames}
+        for name, frame in frames.items():
+            frame.write_parquet(files[name])
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("set memory_limit = '4GB'; set preserve_insertion_order = false; set threads = 2")
+            connection.execute(
+                f"""
+                create temp table keyed as
+                select
+                    job, job_key, config ->> '$.model' as model, config ->> '$.variant' as variant,
+                    config ->> '$.source_task' as source_task, config ->> '$.source_language' as source_language,
+                    config ->> '$.control' as control, cast(config ->> '$.seed' as bigint) as seed,
+                    config ->> '$.target_task' as target_task, config ->> '$.target_language' as target_language,
+                    config ->> '$.prompt' as prompt
+                from '{files["jobs"]}' inner join raw.jobs using (job_key)
+                """
+            )
+            connection.execute(
+                "insert into raw.item_scores by name select keyed.* exclude (job), 'i' || item as item_id, correct"
+                f" from '{files['answered']}' inner join keyed using (job)"
+            )
+            connection.execute("create schema planted")
+            for name in frames.keys() - {"jobs", "answered"}:
+                connection.execute(f"create table planted.{name} as from '{files[name]}'")
+        for file in files.values():
+            file.unlink()
+
+
+class PlantedWarehouse(ManyStudies):
+    """Studies of plants, one draw each, with what is true of them in the schema `planted`."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._studies: list[dict[str, object]] = []
         self._cells: list[pl.DataFrame] = []
         self._effects: list[dict[str, object]] = []
 
+    def frames(self) -> dict[str, pl.DataFrame]:
+        return super().frames() | {
+            "studies": pl.DataFrame(self._studies),
+            "cells": pl.concat(self._cells),
+            "effects": pl.DataFrame(self._effects, schema=EFFECTS),
+        }
+
     def add(self, study: str, world: str, plant: Plant, rng: np.random.Generator) -> None:
         """Draw a study's answers and keep them."""
         design = plant.design
-        self.raw.study(study)
+        self.study(study)
         base, runs = baseline_and_runs(plant, rng)
         scored = set(landed(plant))
-        for target in design.targets:
-            self._items[target] = max(design.n_items, self._items.get(target, 0))
         for m in range(design.n_models):
-            # Studies share the models, so that the variant keeps their jobs apart.
-            common = {"model": model_name(m), "variant": study}
+            model = model_name(m)
             for t, target in enumerate(design.targets):
                 if (m, t) not in plant.absent:
-                    self._score(self.raw.scores(study, target=target, **common), base[m, t])
+                    self.score(study, base[m, t], model=model, target=target)
                 elif not plant.absent_is_planned:
                     continue
                 for run in runs:
                     for s, source in enumerate(design.sources):
                         if run.control is None and run.seed > plant.seeds[s]:
                             continue
-                        keys = {**common, "target": target, "source": source, "seed": run.seed, "control": run.control}
+                        keys = {"source": source, "seed": run.seed, "control": run.control}
                         if (m, s, t) in scored:
-                            self._score(self.raw.scores(study, **keys), run.right[m, s, t])
+                            self.score(study, run.right[m, s, t], model=model, target=target, **keys)
                         else:
-                            self.raw.scores(study, **keys, ran=False)
+                            self.lack(study, model=model, target=target, **keys)
         self._add_truth(study, world, plant, base, [run for run in runs if run.control is None])
         self._effects.extend(_effects(study, plant))
-        self.raw.job(study, "items")
-
-    def _score(self, key: str, right: np.ndarray) -> None:
-        self._keys.append(key)
-        self._sizes.append(len(right))
-        self._right.append(right)
 
     def _add_truth(self, study: str, world: str, plant: Plant, base: np.ndarray, runs: list[Run]) -> None:
         design = plant.design
@@ -115,70 +203,6 @@ class PlantedWarehouse:
                 "planted": str(plant.facts.get("planted", "")), "planted_pp2": float(plant.facts.get("planted_pp2", 0)),
             }
         )  # fmt: skip
-
-    def _frames(self) -> dict[str, pl.DataFrame]:
-        return {
-            "jobs": pl.DataFrame({"job": np.arange(len(self._keys)), "job_key": self._keys}),
-            "answered": pl.DataFrame(
-                {
-                    "job": np.repeat(np.arange(len(self._keys), dtype=np.int32), self._sizes),
-                    "item": np.concatenate([np.arange(size, dtype=np.int16) for size in self._sizes]),
-                    "correct": np.concatenate(self._right),
-                }
-            ),
-            "studies": pl.DataFrame(self._studies),
-            "cells": pl.concat(self._cells),
-            "effects": pl.DataFrame(self._effects, schema=EFFECTS),
-        }
-
-    def digest(self) -> str:
-        """Return a digest of all that was drawn and is true."""
-        digest = hashlib.sha256()
-        for name, frame in self._frames().items():
-            digest.update(name.encode() + frame.write_csv().encode())
-        return digest.hexdigest()
-
-    def write(self, path: Path) -> None:
-        """Write the warehouse to `path`, which must not exist."""
-        for task in sorted({task for task, _ in self._items}):
-            self.raw.task(task, kind="generation", primary_metric="exact_match", chance=0.0)
-        for number in sorted({row["config"]["model"] for row in self.raw.rows["jobs"] if "model" in row["config"]}):
-            self.raw.model(number, family=number.split("@")[0])
-        (items_job,) = {row["job_key"] for row in self.raw.rows["jobs"] if row["plugin"] == "items"}
-        for (task, language), n_items in self._items.items():
-            for i in range(n_items):
-                self.raw.add(
-                    "items", task=task, language=language, item_id=f"i{i}", parallel_id=f"{task}{i}", split="test",
-                    prompt="plain@1", job_key=items_job,
-                )  # fmt: skip
-        self.raw.write(path)
-        frames = self._frames()
-        files = {name: path.with_suffix(f".{name}.parquet") for name in frames}
-        for name, frame in frames.items():
-            frame.write_parquet(files[name])
-        with duckdb.connect(str(path)) as connection:
-            connection.execute("set memory_limit = '4GB'; set preserve_insertion_order = false; set threads = 2")
-            connection.execute(
-                f"""
-                create temp table keyed as
-                select
-                    job, job_key, config ->> '$.model' as model, config ->> '$.variant' as variant,
-                    config ->> '$.source_task' as source_task, config ->> '$.source_language' as source_language,
-                    config ->> '$.control' as control, cast(config ->> '$.seed' as bigint) as seed,
-                    config ->> '$.target_task' as target_task, config ->> '$.target_language' as target_language,
-                    config ->> '$.prompt' as prompt
-                from '{files["jobs"]}' inner join raw.jobs using (job_key)
-                """
-            )
-            connection.execute(
-                "insert into raw.item_scores by name select keyed.* exclude (job), 'i' || item as item_id, correct"
-                f" from '{files['answered']}' inner join keyed using (job)"
-            )
-            connection.execute("create schema planted")
-            for name in ("studies", "cells", "effects"):
-                connection.execute(f"create table planted.{name} as from '{files[name]}'")
-        for file in files.values():
-            file.unlink()
 
 
 def _kept(plant: Plant) -> tuple[np.ndarray, np.ndarray]:
