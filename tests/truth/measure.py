@@ -139,10 +139,18 @@ def measure(worlds: Sequence[str], draws: int, seed: int, folder: Path, say: Cal
                 file.with_suffix(".partial").rename(file)
         names = ", ".join(f"{part.world} {part.first}–{part.end - 1}" for part in batch)
         say(f"{time.monotonic() - began:5.0f} s  {names}")
+    return kept(worlds, draws, seed, folder)
+
+
+def kept(worlds: Sequence[str], draws: int, seed: int, folder: Path) -> list[Measured]:
+    """Return the numbers whose parts `folder` holds, that of one SQL; a world that lacks a part is not asked."""
     rows: dict[str, dict[str, Rows]] = {world: defaultdict(list) for world in worlds}
+    parts = list(_parts(worlds, draws, seed))
+    lacking = {part.world for part in parts if not part.file(folder, seed).exists()}
     for part in parts:
-        for judge, found_rows in json.loads(part.file(folder, seed).read_text()).items():
-            rows[part.world][judge].extend(found_rows)
+        if part.world not in lacking:
+            for judge, found in json.loads(part.file(folder, seed).read_text()).items():
+                rows[part.world][judge].extend(found)
     return summarise(rows)
 
 
@@ -162,33 +170,3 @@ def _estimate(judge: Judge, rows: Rows) -> rates.Estimate:
         return rates.rate([row[1] for row in rows], [row[2] for row in rows])
     values = [np.nan if row[1] is None else float(row[1]) for row in rows]
     return rates.mean(values) if judge.kind == "mean" else rates.median(values)
-
-
-def table(measured: Sequence[Measured]) -> str:
-    """Return a Markdown table, a row a judge."""
-    lines = ["| world | asked | measured | 95 % interval | reach | draws | |", "|---|---|---|---|---|---|---|"]
-    for m in measured:
-        head = f"| {m.world.name} | {m.judge.name} "
-        if m.estimate is None:
-            lines.append(
-                f"{head}| – | – | {reach_text(m.judge.reach)} | – | not asked: needs {', '.join(m.judge.needs)} |"
-            )
-            continue
-        e = m.estimate
-        interval = f"{e.low:.3f} to {e.high:.3f}"
-        lines.append(
-            f"{head}| {e.value:.3f} | {interval} | {reach_text(m.judge.reach)} | {e.n_draws}"
-            f" | {'yes' if m.passes else '**no**'} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def reach_text(reach: rates.Reach) -> str:
-    """Return the reach in words."""
-    if reach.low is None and reach.high is None:
-        return "as it comes"
-    if reach.low is None:
-        return f"at most {reach.high:g}"
-    if reach.high is None:
-        return f"at least {reach.low:g}"
-    return f"{reach.low:g} to {reach.high:g}"
