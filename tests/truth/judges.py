@@ -179,6 +179,23 @@ RECEPTIVITY_IS_NO_DONATION = Judge(
     kind="mean",
 )
 
+LEARNERS_FOUND = rate_of(
+    "sources that learned their own cell, found", "learners", "learned", Reach(low=0.8), "rpt_roles.learned",
+    where="true_own_pp > 0",
+)  # fmt: skip
+OTHERS_NOT_FOUND = rate_of(
+    "sources that did not, found", "learners", "learned", Reach(high=0.05), "rpt_roles.learned",
+    where="true_own_pp = 0", unknown=True,
+)  # fmt: skip
+NO_AGREEMENT = rate_of(
+    "sources whose agreement has p ≤ .05", "consistency", "p_value <= 0.05", Reach(high=0.05),
+    where="regime = 'transfer'", unknown=True,
+)  # fmt: skip
+AGREEMENT = rate_of(
+    "sources whose agreement has p ≤ .05", "consistency", "p_value <= 0.05", Reach(low=0.8),
+    where="regime = 'transfer'",
+)  # fmt: skip
+
 # --- incomplete grids ----------------------------------------------------------------------------------------------
 
 

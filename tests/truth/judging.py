@@ -35,6 +35,28 @@ VIEWS = {
             and r.scope = 'all'
         """,
     ),
+    "learners": (
+        "rpt_roles",
+        """
+        select m.* exclude (study), p.study, p.true_pp as true_own_pp, s.world
+        from planted.cells as p
+        inner join planted.studies as s using (study)
+        left join marts.rpt_roles as m on p.study = m.study and p.source_language = m.entity
+            and m.scope = 'all' and m.axis = 'language'
+        where p.is_own
+        """,
+    ),
+    "consistency": (
+        "rpt_consistency",
+        """
+        with sources as (select distinct study, source_task, source_language from planted.cells)
+        select m.* exclude (study, source_task, source_language), sources.*, s.world
+        from sources
+        inner join planted.studies as s using (study)
+        left join marts.rpt_consistency as m on sources.study = m.study and sources.source_task = m.source_task
+            and sources.source_language = m.source_language
+        """,
+    ),
     "all_roles": (
         "rpt_roles",
         """

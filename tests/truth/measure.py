@@ -71,7 +71,8 @@ def _digest_of_world(world: str, seed: int) -> str:
         rng = _generator(seed, world, draw)
         warehouse.add(f"draw {draw}", world, WORLDS[world].draw(rng), rng)
     asked = [(judge.name, judge.sql, judge.needs) for judge in WORLDS[world].judges]
-    return hashlib.sha256(f"{warehouse.digest()}{asked}{VIEWS}".encode()).hexdigest()[:8]
+    views = [view for view in VIEWS.items() if any(f"from {view[0]} " in judge.sql for judge in WORLDS[world].judges)]
+    return hashlib.sha256(f"{warehouse.digest()}{asked}{views}".encode()).hexdigest()[:8]
 
 
 def _generator(seed: int, world: str, draw: int) -> np.random.Generator:

@@ -197,6 +197,26 @@ def population_of_models(n_models: int, n_items: int) -> Draw:
     return draw
 
 
+def learning(rng: np.random.Generator) -> Plant:
+    """Half of the sources gain 15 pp on their own cell, nobody anything elsewhere."""
+    design = role_design(1, 2, 0)
+    learners = rng.permutation(len(design.sources)) < len(design.sources) // 2
+    return Plant(design, accuracies(rng, design), np.diag(15.0 * learners)[None])
+
+
+def agreeing(share: float) -> Draw:
+    """Three models whose differences have an SD of 8 pp over targets, of which they share this part of the variance."""
+    design = Design(cells_of("add", 4), cells_of("sort", 8), 3, 200, 2)
+    models, sources, targets = design.shape
+
+    def draw(rng: np.random.Generator) -> Plant:
+        shared, own = rng.normal(0, 8, (sources, targets)), rng.normal(0, 8, (models, sources, targets))
+        tuned = np.clip(np.sqrt(share) * shared + np.sqrt(1 - share) * own, -30, 30)
+        return Plant(design, accuracies(rng, design, 0.4, 0.6), tuned)
+
+    return draw
+
+
 def incomplete(target_task: str) -> Draw:
     """One adapter of 18 failed; another model lacks one target of seven."""
     design = Design(cells_of("add", 6), cells_of(target_task, 7), 3, 200, 2)
@@ -322,6 +342,20 @@ def _worlds() -> tuple[World, ...]:
             costly(0, is_unlike=True), (ask.NO_BRITTLE, ask.GAINS_COVER),
         ),
     )  # fmt: skip
+    agreement = (
+        World(
+            "models agree", "3 models whose gains by target share .9 of their variance", ("rpt_consistency",),
+            agreeing(0.9), (ask.AGREEMENT,),
+        ),
+        World(
+            "models do not agree", "the same with nothing shared", ("rpt_consistency",), agreeing(0),
+            (ask.NO_AGREEMENT,),
+        ),
+        World(
+            "learners", "half of 8 sources gain 15 pp on their own cell: 1 model, 2 seeds", ROLES, learning,
+            (ask.LEARNERS_FOUND, ask.OTHERS_NOT_FOUND),
+        ),
+    )  # fmt: skip
     variance = tuple(
         World(
             f"model × source of {pp} pp", "model, source and target of 3 pp, luck 3.6 pp: 3 models, 200 items, 2 seeds",
@@ -351,7 +385,7 @@ def _worlds() -> tuple[World, ...]:
              *ask.RAW_MEANS_COVER, *ask.EFFECTS_COVER),
         ),
     )  # fmt: skip
-    return (*cells, *roles, *variance, *advice, *grids)
+    return (*cells, *roles, *agreement, *variance, *advice, *grids)
 
 
 WORLDS: dict[str, World] = {world.name: world for world in _worlds()}
