@@ -120,6 +120,8 @@ def receptive(donor_pp: float, design: Design, *, is_unlike: bool = False) -> Dr
 
     def draw(rng: np.random.Generator) -> Plant:
         receptivity = np.clip(rng.normal(0, 8, len(design.targets)), -20, 20)
+        if donor_pp:  # else the mean receptivity, of SD 3 pp, would decide whether a donor of 6 pp gains at all
+            receptivity -= receptivity.mean()
         tuned = np.zeros(design.shape) + receptivity
         donor = int(rng.integers(len(design.sources)))
         tuned[:, donor] += donor_pp
@@ -335,6 +337,10 @@ def _worlds() -> tuple[World, ...]:
         World(
             "one brittle target", "the same with one target 8 pp worse under tuning only", ROLES, costly(8),
             (ask.the_planted_alone("is_brittle", "recipient"), ask.NO_HUB),
+        ),
+        World(
+            "one brittle target, free tuning", "one target 8 pp worse under tuning only, else nothing: 1 model, 200"
+            " items, 2 and 2 seeds", ROLES, costly(8, 0), (ask.the_planted_alone("is_brittle", "recipient"),),
         ),
         World(
             "costly tuning, unlike", "targets lose 2 to 8 pp in both arms: baselines .3 to .9, luck that differs",
