@@ -20,7 +20,7 @@ WANTS_FILE := test ! -d "$$WAREHOUSE" || { echo "WAREHOUSE=$$WAREHOUSE: expected
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help all install compute build check report sql docs test lint bench clean
+.PHONY: help all install compute build check report sql docs test truth lint bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -68,6 +68,10 @@ docs: install ## the dbt docs, one page: target/static_index.html
 
 test: install ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+
+# What is kept under target/truth is not measured again; `make clean` removes it.
+truth: install ## planted truth against the marts: writes docs/calibration.md
+	@$(BIN)/python -m tests.truth --draws 200 --seed 1 --work target/truth --write-docs
 
 lint: install ## ruff, mypy, sqlfluff
 	@$(BIN)/ruff check .
