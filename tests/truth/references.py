@@ -62,7 +62,8 @@ def moderated_variances(variances: ArrayLike, degrees: ArrayLike) -> Moderated:
 
     With e = log s^2 - digamma(d/2) + log(d/2): log s0^2 and d0 solve mean(e) = log s0^2 - digamma(d0/2) + log(d0/2)
     and var(e) - mean(trigamma(d/2)) = trigamma(d0/2). Where the left side is not positive, d0 is infinite and s0^2 the
-    mean of the variances, which with equal degrees is the maximum of likelihood (limma since 2017). Posterior:
+    mean of the variances by their degrees, the maximum of likelihood (with equal degrees limma's since 2017). A
+    variance of 0 stands at 1e-5 of the median in logarithms, as in limma. Posterior:
     (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom, but no more than the sum of all d.
 
     Parameters
@@ -70,16 +71,17 @@ def moderated_variances(variances: ArrayLike, degrees: ArrayLike) -> Moderated:
     variances, degrees : [unit]; a unit with no degrees of freedom gets the prior.
     """
     s2, d = np.broadcast_arrays(np.asarray(variances, dtype=float), np.asarray(degrees, dtype=float))
-    used = (d > 0) & (s2 > 0)
+    used = d > 0
     half = d[used] / 2
-    e = np.log(s2[used]) - special.digamma(half) + np.log(half)
+    floored = np.maximum(s2[used], 1e-5 * max(np.median(s2[used]), 1e-9))
+    e = np.log(floored) - special.digamma(half) + np.log(half)
     excess = e.var(ddof=1) - special.polygamma(1, half).mean() if len(e) > 1 else 0.0
     if excess > 0:
         prior_degrees = 2 * trigamma_inverse(excess)
         prior = float(np.exp(e.mean() + special.digamma(prior_degrees / 2) - np.log(prior_degrees / 2)))
         posterior = (prior_degrees * prior + d * np.where(d > 0, s2, 0)) / (prior_degrees + d)
     else:
-        prior_degrees, prior = np.inf, float(s2[used].mean())
+        prior_degrees, prior = np.inf, float(np.average(s2[used], weights=d[used]))
         posterior = np.full(s2.shape, prior)
     return Moderated(prior, prior_degrees, posterior, np.minimum(prior_degrees + d, d.sum()))
 

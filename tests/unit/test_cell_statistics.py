@@ -11,11 +11,12 @@ import pytest
 import statsmodels.formula.api as smf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from tests.unit.derived import Row, add_cells, as_rows, derived, transfer_cells
+from tests.unit.derived import add_cells, as_rows, derived, transfer_cells
+from tests.unit.luck import Cell, error_of_cell, luck_of_runs
 from tests.warehouse_fixture import RawRows, rendered
 
 SEED = st.integers(0, 2**32 - 1)
@@ -44,87 +45,143 @@ def test_quantile_is_students(degrees: list[float]) -> None:
     assert [row[0] for row in found] == pytest.approx(stats.t.ppf(0.975, degrees).tolist(), rel=1e-5)
 
 
-def _expected(d: np.ndarray) -> Row:
-    """Standard error, degrees of freedom, interval and p of d = after - before, [seeds, items], by NumPy and SciPy."""
-    n_seeds, n = d.shape
-    means = d.mean(axis=0)
-    from_items = means.var(ddof=1) / n
-    from_seeds = from_residual = 0.0
-    degrees = n - 1.0
-    if n_seeds > 1:
-        residual = d - means - d.mean(axis=1, keepdims=True) + d.mean()
-        mean_square = (residual**2).sum() / ((n - 1) * (n_seeds - 1))
-        from_residual, seeds = mean_square / (n * n_seeds), d.mean(axis=1).var(ddof=1) / n_seeds
-        if seeds > from_residual * (1 + 1e-9):
-            from_seeds = seeds - from_residual
-            degrees = max(
-                1.0,
-                (from_items + from_seeds) ** 2
-                / (from_items**2 / (n - 1) + seeds**2 / (n_seeds - 1) + from_residual**2 / ((n - 1) * (n_seeds - 1))),
-            )
-    error = np.sqrt(from_items + from_seeds)
-    widened = np.concatenate([means, [0.0, 0.0]])
-    spread = (widened**2).sum() + 1 - widened.sum() ** 2 / (n + 2)  # half an item won, half an item lost
-    half = stats.t.ppf(0.975, degrees) * np.sqrt(spread / ((n + 1) * (n + 2)) + from_seeds)
-    up, down = int((means > 0).sum()), int((means < 0).sum())
-    sign = stats.binomtest(min(up, down), up + down).pvalue if up + down else 1.0
-    if n_seeds == 1 or error < 1e-12:
-        p_value = sign
-    else:
-        p_value = 2 * stats.t.sf(abs(d.mean()) / error, degrees)
-        p_value = max(sign, p_value) if up + down < 25 else p_value
-    return {
-        "delta_pp": 100 * d.mean(), "delta_se": 100 * error, "p_value": p_value,
-        "ci_low": max(-100, 100 * (widened.mean() - half)), "ci_high": min(100, 100 * (widened.mean() + half)),
-    }  # fmt: skip
+@given(st.floats(1e-3, 1e3), st.floats(1e-5, 1e5))
+@settings(max_examples=40, deadline=None)
+def test_polygammas_are_scipys(x: float, y: float) -> None:
+    sql = "select {{ digamma('x') }}, {{ trigamma('x') }}, {{ trigamma_inverse('y') }} from (select $1 as x, $2 as y)"
+    found = duckdb.execute(rendered(sql), [x, y]).fetchall()[0]
+    assert found[0] == pytest.approx(special.digamma(x), rel=1e-8, abs=1e-8)
+    assert found[1] == pytest.approx(special.polygamma(1, x), rel=1e-8)
+    assert special.polygamma(1, found[2]) == pytest.approx(y, rel=1e-6)
+
+
+def _cells(before: np.ndarray, after: np.ndarray) -> list[Cell]:
+    """Cells of `add_cells`: each source has one, on one target."""
+    return [Cell(source, source, ("t", "en"), before, right) for source, right in enumerate(after)]
+
+
+def _sign_test(d: np.ndarray) -> float:
+    up, down = int((d > 0).sum()), int((d < 0).sum())
+    return float(stats.binomtest(min(up, down), up + down).pvalue) if up + down else 1.0
 
 
 @given(SEED)
-@settings(max_examples=6, deadline=None)
-def test_errors_and_p_are_those_of_the_two_way_layout(seed: int) -> None:
+@settings(max_examples=8, deadline=None)
+def test_errors_are_of_items_and_of_moderated_luck(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    raw, arrays = RawRows(), []
+    raw, expected = RawRows(), []
     for number in range(3):
-        n_seeds, n = rng.integers(1, 5), rng.integers(2, 120)
-        before = rng.random(n) < rng.random()
-        luck = rng.normal(0, rng.choice([0, 0.3]), (6, n_seeds, 1))
-        after = np.where(rng.random((6, n_seeds, n)) < rng.random() + luck, ~before, before)
+        n = rng.integers(8, 120)
+        n_seeds = rng.integers(1, 5, 6) if number else np.ones(6, int)
+        before = rng.random(n) < rng.uniform(0.2, 0.8)
+        luck = rng.choice([0.02, 0.3], 6)
+        after = [
+            np.where(rng.random((s, n)) < np.clip(0.3 + rng.normal(0, l, (s, 1)), 0.02, 0.98), ~before, before)
+            for s, l in zip(n_seeds, luck, strict=True)
+        ]
         add_cells(raw, f"study{number}", before, after)
-        arrays += [a.astype(int) - before for a in after]
-    for row, d in zip(transfer_cells(raw), arrays, strict=True):
-        for name, value in _expected(d).items():
-            assert row[name] == pytest.approx(value, rel=1e-4, abs=1e-9 if name == "p_value" else 1e-3), name
+        cells = _cells(before, after)
+        found = luck_of_runs(cells)[0] if max(n_seeds) > 1 else {}
+        for cell in cells:
+            error = error_of_cell(cell, found.get(cell.source))
+            if not found:
+                error["p_value"] = _sign_test(cell.d.mean(axis=0))
+            expected.append(error | {"error_of": "tuning" if found else "this run"})
+    for row, error in zip(transfer_cells(raw), expected, strict=True):
+        assert row["error_of"] == error.pop("error_of")
+        for name, value in error.items():
+            assert row[name] == pytest.approx(value, rel=2e-4, abs=1e-7 if name == "p_value" else 1e-3), name
 
 
-def test_residual_mean_square_is_that_of_statsmodels() -> None:
+def test_luck_of_several_targets_is_pooled_as_far_as_they_are_independent() -> None:
+    rng = np.random.default_rng(3)
+    raw, cells, n = RawRows(), [], 60
+    raw.study("s")
+    for task in ("t", "u"):
+        raw.task(task)
+        for language in ("en", "fi", "fr"):
+            before = rng.random(n) < 0.6
+            keys = {"model": "m@1", "target": (task, language)}
+            raw.scores("s", correct=before.tolist(), **keys)
+            for source, n_seeds in (("a", 3), ("b", 2), ("c", 2), ("d", 1)):
+                right = rng.random((n_seeds, n)) < 0.6 + rng.normal(0, 0.15, (n_seeds, 1))
+                for number, answers in enumerate(right):
+                    raw.scores("s", source=("v", source), seed=number, correct=answers.tolist(), **keys)
+                cells.append(Cell(source, source, (task, language), before, right))
+    connection = derived(raw, "int_run_luck", "fct_transfer")
+    found, sharing = luck_of_runs(cells)
+    (row,) = as_rows(connection, "from int_luck_sharing")
+    told = (sharing.correlation, sharing.of_all, sharing.of_task, sharing.of_language)
+    assert [row[name] for name in ("correlation", "of_all", "of_task", "of_language")] == pytest.approx(told)
+    for row in as_rows(connection, "from int_run_luck"):
+        luck = found[row["source_language"]]
+        assert (row["luck_variance"], row["luck_and_noise"]) == pytest.approx((luck.variance, luck.with_noise))
+        assert row["degrees_of_freedom"] == pytest.approx(luck.degrees)
+    rows = {(row["source_language"], row["target_task"], row["target_language"]): row
+            for row in as_rows(connection, "from fct_transfer")}  # fmt: skip
+    for cell in cells:
+        for name, value in error_of_cell(cell, found[cell.source]).items():
+            assert rows[cell.source, *cell.target][name] == pytest.approx(value, rel=2e-4, abs=1e-3)
+
+
+def test_noise_of_seeds_is_that_of_statsmodels() -> None:
     rng = np.random.default_rng(5)
     before, after = rng.random(30) < 0.5, rng.random((4, 30)) < 0.6
     raw = RawRows()
     add_cells(raw, "s", before, [after])
     raw.task("t")
-    (row,) = as_rows(derived(raw, "int_cell_errors"), "from int_cell_errors")
+    (row,) = as_rows(derived(raw, "int_cell_mean_squares"), "from int_cell_mean_squares")
     d = after.astype(float) - before
     long = pd.DataFrame([{"d": d[s, i], "item": i, "seed": s} for s in range(4) for i in range(30)])
-    assert row["residual_variance"] == pytest.approx(smf.ols("d ~ C(item) + C(seed)", long).fit().mse_resid / d.size)
+    assert row["seed_noise"] == pytest.approx(smf.ols("d ~ C(item) + C(seed)", long).fit().mse_resid / 30)
 
 
-def test_p_of_one_seed_is_mcnemars_and_of_several_the_t_test_on_items() -> None:
+def test_questions_on_one_passage_are_drawn_together() -> None:
+    rng = np.random.default_rng(15)
+    n, passages = 90, np.arange(90) // 3
+    before = np.zeros(n, bool)
+    after = rng.random((1, 30)).repeat(3, axis=1) < 0.4  # all three questions of a passage fall alike
+    raw = RawRows()
+    raw.task("t")
+    for study, ids in (("apart", [f"p{i}" for i in range(n)]), ("together", [f"p{i}" for i in passages])):
+        raw.study(study)
+        keys = {"model": "m@1", "variant": study, "target": ("t", "en"), "parallel_ids": ids, "prompt": f"{study}@1"}
+        raw.scores(study, correct=before.tolist(), **keys)
+        raw.scores(study, source=("u", "de"), seed=1, correct=after[0].tolist(), **keys)
+    rows = {row["study"]: row for row in as_rows(derived(raw, "fct_transfer"), "from fct_transfer")}
+    assert rows["apart"]["delta_pp"] == rows["together"]["delta_pp"]
+    means = after[0].reshape(30, 3).mean(axis=1)
+    assert rows["together"]["delta_se"] == pytest.approx(100 * stats.sem(means))
+    assert rows["together"]["p_value"] > rows["apart"]["p_value"]
+
+
+def test_p_of_one_seed_is_mcnemars() -> None:
     rng = np.random.default_rng(6)
     before = rng.random(200) < 0.5
     once = rng.random((5, 1, 200)) < 0.6
-    # Seeds that agree in everything add nothing.
-    flips = rng.random((3, 200)) < 0.4
-    several = [np.stack([before ^ flip] * 3) for flip in flips]
     raw = RawRows()
     add_cells(raw, "once", before, list(once))
-    add_cells(raw, "several", before, several)
-    rows = transfer_cells(raw)
-    for row, right in zip(rows[:5], once, strict=True):
+    for row, right in zip(transfer_cells(raw), once, strict=True):
         table = [[int((before & (right[0] == r)).sum()), int((~before & (right[0] == r)).sum())] for r in (True, False)]
         assert row["p_value"] == pytest.approx(mcnemar(table, exact=True).pvalue)
-    for row, right in zip(rows[5:], several, strict=True):
-        d = right.astype(int) - before
-        assert row["p_value"] == pytest.approx(stats.ttest_1samp(d.mean(axis=0), 0).pvalue, rel=1e-6)
+        assert row["error_of"] == "this run"
+
+
+@pytest.mark.parametrize(("shift", "threshold", "expected"), [
+    (-0.4, 1.0, "harm"), (0.4, 1.0, "gain"), (0.0, 1.0, "undecided"), (0.0, 30.0, "none"), (-0.4, 45.0, "none"),
+])  # fmt: skip
+def test_verdicts(shift: float, threshold: float, expected: str) -> None:
+    rng = np.random.default_rng(16)
+    n = 400
+    before = rng.random(n) < 0.5
+    flip = rng.random((2, n)) < (abs(shift) * 2 or 0.4)
+    after = np.where(flip, shift > 0 if shift else ~before, before)
+    raw = RawRows()
+    add_cells(raw, "s", before, [after, np.stack([before, before])])
+    raw.rows["studies"][0]["config"] = {"study": "s", "harm_threshold_pp": threshold}
+    row = transfer_cells(raw)[0]
+    assert row["verdict"] == expected
+    assert (row["q_harm"] <= 0.05) == (expected == "harm")
 
 
 def test_items_that_not_every_seed_answered_count_for_none() -> None:
@@ -139,8 +196,9 @@ def test_items_that_not_every_seed_answered_count_for_none() -> None:
         )
     (row,) = transfer_cells(raw)
     assert row["n_items"] == 25
-    for name, value in _expected(after[:, :25].astype(int) - before[:25]).items():
-        assert row[name] == pytest.approx(value, rel=1e-4), name
+    cell = Cell("de", "de", ("t", "en"), before[:25], after[:, :25])
+    for name, value in error_of_cell(cell, luck_of_runs([cell])[0]["de"]).items():
+        assert row[name] == pytest.approx(value, rel=2e-4), name
 
 
 @pytest.mark.parametrize("n_seeds", [1, 3])
@@ -210,7 +268,7 @@ def test_q_is_benjamini_hochbergs_of_each_family() -> None:
         assert row["placebo_pp"] == (None if row["control"] else placebos[pair])
 
 
-def test_harms_by_chance_are_those_of_random_signs() -> None:
+def test_harms_by_chance_are_those_of_random_signs_and_luck() -> None:
     rng = np.random.default_rng(9)
     before = rng.random(60) < 0.5
     after = [
@@ -222,8 +280,12 @@ def test_harms_by_chance_are_those_of_random_signs() -> None:
     raw.task("t")
     rows = as_rows(derived(raw, "int_transfer_cells"), "from int_transfer_cells order by source_language")
     signs = rng.choice([-1, 1], (20_000, 60))
-    for row, right in zip(rows, after, strict=True):
-        flipped = 100 * (signs @ (right.astype(int) - before).sum(axis=0)) / right.size
+    cells = _cells(before, after)
+    luck, _ = luck_of_runs(cells)
+    for row, cell in zip(rows, cells, strict=True):
+        runs = np.sqrt(cell.scale * luck[cell.source].variance / len(cell.after))
+        totals = signs @ cell.d.sum(axis=0) + runs * cell.after.size * rng.standard_normal(len(signs))
+        flipped = 100 * np.round(totals) / cell.after.size
         # A quarter of a percentage point of the normal's, and the simulation's own error.
         assert row["null_harm_probability"] == pytest.approx(np.mean(flipped <= -1), abs=0.03)
 

@@ -12,7 +12,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from tests.truth.references import adjusted_effects
 from tests.unit.derived import add_cells, as_rows, derived
+from tests.unit.luck import Cell, half_width, luck_of_runs
 from tests.warehouse_fixture import RawRows
 
 LANGUAGES = "abcdefgh"
@@ -88,52 +90,76 @@ def _differences(truth: dict[tuple[str | None, str, int, str], np.ndarray], cont
     )
 
 
-def _half_width(d: np.ndarray, weights: np.ndarray) -> float:
-    """Of sum of weights [source, target] * mean differences: items drawn jointly, runs of a source jointly."""
-    n_seeds, n = d.shape[2:]
-    by_item = np.einsum("st,stki->i", weights, d) / n_seeds
-    items = by_item.var(ddof=1) / n
-    by_run = np.einsum("st,stk->sk", weights, d.mean(axis=3))
-    runs = residual = 0.0
-    spread = items**2 / (n - 1)
-    if n_seeds > 1:
-        of_source = by_run.var(axis=1, ddof=1) / n_seeds
-        error = d - d.mean(axis=2, keepdims=True) - d.mean(axis=3, keepdims=True) + d.mean(axis=(2, 3), keepdims=True)
-        mean_square = (error**2).sum(axis=(2, 3)) / ((n - 1) * (n_seeds - 1))
-        residual = float((weights**2 * mean_square).sum() / (n * n_seeds))
-        runs = float(of_source.sum()) - residual if of_source.sum() > residual * (1 + 1e-9) else 0.0
-        spread += (of_source**2).sum() / (n_seeds - 1) if runs else 0
-    variance = items + runs
-    return float(100 * stats.t.ppf(0.975, max(1, variance**2 / spread)) * np.sqrt(variance))
+def _luck_cells(truth: dict[tuple[str | None, str, int, str], np.ndarray], trained: bool) -> dict[Any, Cell]:
+    """Cells by (control, source, target): trained ones, or all others."""
+    return {
+        (control, source, target): Cell(
+            source, (control, source), ("t", target), truth[None, "", 0, target],
+            np.stack([truth[control, source, seed, target] for seed in ((1,) if control else (1, 2))]),
+        )
+        for control in (None, "placebo") for source in LANGUAGES for target in LANGUAGES
+        if (source == target) == trained
+    }  # fmt: skip
+
+
+def _effect_weights() -> tuple[np.ndarray, np.ndarray]:
+    """What each cell [source, target] weighs in each donor's and recipient's effect, by least squares of unit grids."""
+    weights = np.zeros((2, 8, 8, 8))
+    for s, t in zip(*np.nonzero(OFF_DIAGONAL), strict=True):
+        unit = np.zeros((1, 8, 8))
+        unit[0, s, t] = 1
+        for role, effects in enumerate(adjusted_effects(unit, np.eye(8, dtype=bool))):
+            weights[role, :, s, t] = effects
+    return weights[0], weights[1]
 
 
 OFF_DIAGONAL = 1 - np.eye(len(LANGUAGES))
 
 
 def test_intervals_of_roles_and_regimes(grids: duckdb.DuckDBPyConnection, truth: dict[Any, np.ndarray]) -> None:
-    d = _differences(truth, None)
+    d = _differences(truth, None).mean(axis=(2, 3))
+    placebo = _differences(truth, "placebo").mean(axis=(2, 3))
+    cells, trained = _luck_cells(truth, trained=False), _luck_cells(truth, trained=True)
+    luck, sharing = luck_of_runs(list(cells.values()))
+
+    def expected(weights: np.ndarray, paired: bool = False) -> tuple[float, float]:
+        chosen, by = [], []
+        for s, t in zip(*np.nonzero(OFF_DIAGONAL), strict=True):
+            for control, sign in ((None, 1), *([("placebo", -1)] if paired else [])):
+                chosen.append(cells[control, LANGUAGES[s], LANGUAGES[t]])
+                by.append(sign * weights[s, t])
+        value = 100 * (weights * (d - placebo if paired else d)).sum()
+        return value, half_width(chosen, by, luck, sharing)
+
     rows = {row["entity"]: row for row in as_rows(
         grids, "from rpt_roles where study = 'plain' and scope = 'all' and axis = 'language'"
     )}  # fmt: skip
+    donors, recipients = _effect_weights()
     for i, language in enumerate(LANGUAGES):
-        for role, weights in (("donor", OFF_DIAGONAL / 7 * (np.arange(8) == i)[:, None]),
-                              ("recipient", OFF_DIAGONAL / 7 * (np.arange(8) == i)[None])):  # fmt: skip
-            row = rows[language]
-            mean = 100 * (weights * d.mean(axis=(2, 3))).sum()
-            assert row[f"{role}_pp"] == pytest.approx(mean)
-            half = _half_width(d, weights)
-            assert row[f"{role}_ci_low"] == pytest.approx(mean - half, rel=1e-4)
-            assert row[f"{role}_ci_high"] == pytest.approx(mean + half, rel=1e-4)
-    for regime, weights in (("MT-CL", OFF_DIAGONAL / 56), ("MT-ML", np.eye(8) / 8)):
+        row = rows[language]
+        for value, low, high, weights, paired in (
+            ("donor_pp", "donor_ci_low", "donor_ci_high", OFF_DIAGONAL / 7 * (np.arange(8) == i)[:, None], False),
+            ("recipient_pp", "recipient_ci_low", "recipient_ci_high", OFF_DIAGONAL / 7 * (np.arange(8) == i), False),
+            ("donor_effect_pp", "donor_effect_low", "donor_effect_high", donors[i], False),
+            ("recipient_effect_pp", "recipient_effect_low", "recipient_effect_high", recipients[i], False),
+            ("gain_over_placebo_pp", "gain_over_placebo_low", "gain_over_placebo_high", donors[i], True),
+        ):
+            mean, half = expected(weights, paired)
+            assert row[value] == pytest.approx(mean), value
+            assert row[low] == pytest.approx(mean - half, rel=2e-4, abs=1e-3), value
+            assert row[high] == pytest.approx(mean + half, rel=2e-4, abs=1e-3), value
+        assert row["placebo_pp"] == pytest.approx(100 * placebo[i][OFF_DIAGONAL[i] > 0].mean())
+    own_luck, _ = luck_of_runs(list(trained.values()))
+    own = half_width([trained[None, x, x] for x in LANGUAGES], [1 / 8] * 8, own_luck, sharing)
+    for regime, half in (("MT-CL", expected(OFF_DIAGONAL / 56)[1]), ("MT-ML", own)):
         (row,) = as_rows(grids, f"from rpt_regimes where study = 'plain' and scope = 'all' and regime = '{regime}'")
-        half = _half_width(d, weights)
-        assert (row["ci_high"] - row["ci_low"]) / 2 == pytest.approx(half, rel=1e-4)
+        assert (row["ci_high"] - row["ci_low"]) / 2 == pytest.approx(half, rel=2e-4)
         # Joint drawing matters: translations move together.
         (alone,) = as_rows(
             grids, f"from rpt_regimes where study = 'untranslated' and scope = 'all' and regime = '{regime}'"
         )
         assert alone["mean_pp"] == pytest.approx(row["mean_pp"])
-        assert alone["ci_high"] - alone["ci_low"] < 0.8 * (row["ci_high"] - row["ci_low"])
+        assert alone["ci_high"] - alone["ci_low"] < 0.9 * (row["ci_high"] - row["ci_low"])
 
 
 def test_the_interval_of_a_mean_of_one_cell_is_the_cells_error(grids: duckdb.DuckDBPyConnection) -> None:
@@ -149,13 +175,13 @@ def test_the_interval_of_a_mean_of_one_cell_is_the_cells_error(grids: duckdb.Duc
 def test_donors_in_the_top_quarter(grids: duckdb.DuckDBPyConnection, truth: dict[Any, np.ndarray]) -> None:
     d = _differences(truth, None)
     rng = np.random.default_rng(12)
-    by_item = (OFF_DIAGONAL[:, :, None] * d.mean(axis=2)).sum(axis=1) / 7
+    by_item = np.einsum("ast,sti->ai", _effect_weights()[0], d.mean(axis=2))
     drawn = rng.multinomial(N_ITEMS - 1, np.full(N_ITEMS, 1 / N_ITEMS), 4_000) / (N_ITEMS - 1)
     replicates = 100 * drawn @ by_item.T
     errors = dict(
         grids.execute(
-            "select entity, seed_se from int_mean_errors"
-            " where study = 'plain' and scope = 'all' and axis = 'language' and role = 'donor'"
+            "select entity, run_se from int_mean_errors"
+            " where study = 'plain' and scope = 'all' and axis = 'language' and statistic = 'donor effect'"
         ).fetchall()
     )
     replicates += rng.standard_normal(replicates.shape) * [errors[language] for language in LANGUAGES]
@@ -169,31 +195,44 @@ def test_donors_in_the_top_quarter(grids: duckdb.DuckDBPyConnection, truth: dict
     assert all(row["is_hub"] is None for row in as_rows(grids, "from rpt_roles where study = 'without placebo'"))
 
 
-def _flipped(d: np.ndarray, threshold: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Of each target: p of its share of harms, and that share."""
-    by_item = d.mean(axis=2)
-    keep = OFF_DIAGONAL.astype(bool)
-
-    def statistic(deltas: np.ndarray) -> np.ndarray:  # share of harms, then the mean: one number in their order
-        harms = np.where(keep, deltas <= -threshold + 1e-9, False).sum(axis=-2) / 7
-        return harms - np.where(keep, deltas, 0).sum(axis=-2) / 7 / 1e6
-
+def _exchanged(truth: dict[Any, np.ndarray], threshold: float, rng: np.random.Generator) -> np.ndarray:
+    """p of each target's harms beyond its placebo's: items change arms together, runs are drawn normal."""
+    cells = _luck_cells(truth, trained=False)
+    luck, _ = luck_of_runs(list(cells.values()))
     signs = rng.choice([-1, 1], (6_000, N_ITEMS))
-    null = statistic(100 * np.einsum("ri,sti->rst", signs, by_item) / N_ITEMS)
-    seen = statistic(100 * by_item.mean(axis=2))
-    return (null >= seen - 1e-12).mean(axis=0), np.round(seen, 3)
+
+    def depth(delta: np.ndarray) -> np.ndarray:
+        return np.maximum(0, -delta - threshold)
+
+    found = []
+    for target in LANGUAGES:
+        seen = null = 0.0
+        for source in LANGUAGES:
+            if source == target:
+                continue
+            arms = [cells[control, source, target] for control in (None, "placebo")]
+            means = [100 * arm.d.mean(axis=0) for arm in arms]
+            runs = [1e4 * arm.scale * luck[source].variance / len(arm.d) for arm in arms]
+            variances = [mean.var(ddof=1) / N_ITEMS + run for mean, run in zip(means, runs, strict=True)]
+            part = variances[0] / sum(variances)
+            common = (1 - part) * means[0].mean() + part * means[1].mean()
+            noise = np.sqrt(sum(runs)) * rng.standard_normal(len(signs))
+            difference = signs @ (means[0] - means[1]) / N_ITEMS + noise
+            null = null + depth(common + part * difference) - depth(common + (part - 1) * difference)
+            seen += depth(means[0].mean()) - depth(means[1].mean())
+        found.append(np.mean(null >= seen - 1e-9))
+    return np.array(found)
 
 
 @pytest.mark.parametrize(("study", "threshold"), [("plain", 1.0), ("bold", 20.0)])
-def test_harms_of_recipients_against_random_signs(
+def test_harms_beyond_the_placebos_by_exchange_of_arms(
     grids: duckdb.DuckDBPyConnection, truth: dict[Any, np.ndarray], study: str, threshold: float
 ) -> None:
-    expected, shares = _flipped(_differences(truth, None), threshold, np.random.default_rng(13))
     rows = as_rows(
         grids,
         f"from int_recipient_harms where study = '{study}' and scope = 'all' and axis = 'language' order by entity",
     )
-    assert [row["harm_share"] for row in rows] == pytest.approx(shares.tolist(), abs=1e-3)
+    expected = _exchanged(truth, threshold, np.random.default_rng(13))
     assert [row["p_value"] for row in rows] == pytest.approx(expected.tolist(), abs=0.05)
     holm = multipletests([row["p_value"] for row in rows], method="holm")[1]
     assert [row["holm_p_value"] for row in rows] == pytest.approx(holm.tolist())
@@ -211,7 +250,7 @@ def test_who_is_brittle_is_judged_beside_a_placebo_only(
 
 
 def test_renaming_languages_renames_roles(grids: duckdb.DuckDBPyConnection) -> None:
-    names = ("donor_pp", "donor_ci_low", "donor_ci_high", "donor_rank", "recipient_pp", "recipient_ci_low",
+    names = ("donor_pp", "donor_ci_low", "donor_effect_pp", "donor_effect_low", "donor_rank", "recipient_pp", "recipient_effect_pp",
              "recipient_rank", "placebo_pp", "is_hub", "is_brittle", "n_cells")  # fmt: skip
     found = {
         (row["study"], row["axis"], row["entity"][-1]): row

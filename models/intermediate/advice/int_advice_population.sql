@@ -99,7 +99,10 @@ final as (
         {{ pool }},
         n_models,
         case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees,
-        exp(mean_log + coalesce(({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2), 0)) as prior_variance,
+        case
+            when excess > 0 then exp(mean_log + ({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2))
+            else mean_variance
+        end as prior_variance,
         case
             when d = 1 then 1
             when squares_of_sigma <= 0 then d * n_cells

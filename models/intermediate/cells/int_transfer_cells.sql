@@ -87,8 +87,8 @@ judged as (
 with_family as (
     select
         *,
-        -- Flips of the items' signs, and the runs' luck.
-        -(least_harm_total + 1)
+        -- Flips of the items' signs, by twos; and the runs' luck, which knows no steps of two.
+        -case when from_runs > 0 then least_harm + 0.5 else least_harm_total + 1 end
         / nullif(sqrt(sum_squared_difference + pow(n_items * n_seeds, 2) * coalesce(from_runs, 0)), 0) as z_of_harm,
         count(p_value) over (partition by {{ family }}) as n_tests,
         count(p_value) over (partition by {{ family }} order by p_value) as n_as_small,

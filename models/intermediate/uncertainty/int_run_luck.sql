@@ -66,6 +66,7 @@ logarithms as (
         study,
         is_trained_cell,
         degrees,
+        relative_variance,
         ln(greatest(
             relative_variance,
             1e-5 * greatest(median(relative_variance) over (partition by study, is_trained_cell), 1e-9)
@@ -78,25 +79,25 @@ moments as (
     select
         study,
         is_trained_cell,
-        count(*) as n_sources,
         sum(degrees) as sum_degrees,
+        sum(degrees * relative_variance) / sum(degrees) as mean_variance,
         avg(log_variance) as mean_log,
         var_samp(log_variance) - avg(log_variance_error) as excess
     from logarithms
     group by study, is_trained_cell
 ),
 
--- Sources that differ no more than chance makes them have one variance: infinite degrees of freedom.
+-- Sources that differ no more than chance makes them have one variance, their mean: infinite degrees of freedom.
 priors as (
     select
         moments.*,
         rough.rough_luck,
         rough.study_luck_part,
         case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees,
-        exp(
-            mean_log
-            + coalesce(({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2), 0)
-        ) as prior_variance
+        case
+            when excess > 0 then exp(mean_log + ({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2))
+            else mean_variance
+        end as prior_variance
     from moments
     inner join rough
         on moments.study = rough.study
@@ -109,8 +110,6 @@ moderated as (
         priors.rough_luck,
         coalesce(by_source.luck_part, priors.study_luck_part) as luck_part,
         case
-            when by_source.degrees is not null and (priors.n_sources = 1 or by_source.degrees = priors.sum_degrees)
-                then by_source.relative_variance
             when priors.prior_degrees is null or by_source.degrees is null then priors.prior_variance
             else (by_source.degrees * by_source.relative_variance + priors.prior_degrees * priors.prior_variance)
                 / (by_source.degrees + priors.prior_degrees)
