@@ -381,13 +381,13 @@ def _worlds() -> tuple[World, ...]:
     grids = (
         World(
             "incomplete grid", "one adapter of 18 failed, one model lacks one target of seven; targets of another task",
-            ROLES, incomplete("sort"), (ask.regime_cells(90, 126, least=85), ask.role_cells("cell", 90, least=85),
+            ROLES, incomplete("sort"), (ask.regime_cells(90, 126, least=90), ask.role_cells("cell", 90, least=90),
                                         ask.REGIMES_COVER),
         ),
         World(
             "incomplete grid, own cells", "the same with targets of the sources' task, whose trained cells are absent",
             ROLES, incomplete("add"),
-            (ask.regime_cells(75, 108, least=70), ask.role_cells("language", 75, least=70), ask.REGIMES_COVER,
+            (ask.regime_cells(78, 108, least=75), ask.role_cells("language", 78, least=75), ask.REGIMES_COVER,
              *ask.RAW_MEANS_COVER, *ask.EFFECTS_COVER),
         ),
     )  # fmt: skip
