@@ -270,8 +270,8 @@ def _worlds() -> tuple[World, ...]:
         ),
         *(
             World(
-                f"some effects, {n} seeds", f"30 % of the cells at ±5 or ±8 pp, else nothing: baselines .55 to .85, 400 items,"
-                f" {n} seeds",
+                f"some effects, {n} seeds", "30 % of the cells at ±5 or ±8 pp, else nothing: baselines .55"
+                f" to .85, 400 items, {n} seeds",
                 CELLS, some_effects(n),
                 (ask.FALSE_DISCOVERIES, ask.POWER, ask.FALSE_GAINS, ask.FALSE_HARMS, ask.CELLS_COVER,
                  ask.REGIMES_COVER),
