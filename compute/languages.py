@@ -18,6 +18,3 @@ wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho zu:zul
 """
 THREE_LETTERS = dict(pair.split(":") for pair in _CODES.split())
 """ISO 639-1 -> 639-3. A macrolanguage stays one (ar: ara): URIEL documents it better than its varieties."""
-
-SEVERAL_OR_UNKNOWN = ("mul", "und")
-"""ISO 639-2's codes of several languages and of an undetermined one; as a task likewise. Such a source has no regime."""

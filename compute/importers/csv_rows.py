@@ -33,4 +33,4 @@ def read_rows(file: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[s
                 raise UserError(f"{place}: another number of fields than the header has")
             yield place, row
     except csv.Error as error:
-        raise UserError(f"{file}:{reader.line_num}: not CSV: {error}") from None
+        raise UserError(f"{file}:{reader.line_num + 1}: not CSV from here on: {error} (a quote alone?)") from None

@@ -198,7 +198,7 @@ def _items_decided(cells: Sequence[_Cell], metrics: Mapping[str, str], say: Say)
 
 
 def _differing(cells: Sequence[_Cell]) -> tuple[str, str] | None:
-    """Says of which item runs disagree what is asked, if of any: data of two revisions, or choices that are shuffled."""
+    """Say of which item runs disagree what is asked, if of any: data of two revisions, or shuffled choices."""
     known: dict[tuple[str, str], tuple[Any, Any]] = {}
     for cell in cells:
         for item in cell.reading.items:

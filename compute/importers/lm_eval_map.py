@@ -175,7 +175,7 @@ class LmEvalMap:
     def _adapter(self, one: _Described) -> Adapter | None:
         """What the run's adapter was tuned on; None for a run without one."""
         found: dict[str, str] = {}
-        enabled = None
+        enabled = ""
         for key, value in one.arguments.items():
             text = str(value).strip()
             if not _ADAPTER.search(key) or text.lower() in ("", "none", "false", "0"):

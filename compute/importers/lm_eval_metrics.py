@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 SHARE_UNIT = "pp"
 """Unit of a difference of shares: percentage points. Any other metric's unit is the metric itself."""
@@ -123,5 +123,5 @@ class Scale:
         return SHARE_UNIT if _SHARE.search(metric) or proven else metric
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -24,9 +24,9 @@ CHOICE_METRICS = ("acc", "acc_norm", "acc_bytes")
 GENERATION_METRIC = "exact_match"
 """What SQL derives from items."""
 
-_NO_METRICS = frozenset(
-    ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics")
-    + ("doc_hash", "prompt_hash", "target_hash")
+_NO_METRICS = (
+    *("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"),
+    *("doc_hash", "prompt_hash", "target_hash"),
 )
 _ROUNDING = 1e-6
 
@@ -296,7 +296,5 @@ def _compare_means(values: Mapping[str, Iterable[float]], scores: Mapping[str, S
             n_compared += 1
             mean = float(np.mean(list(of_items)))
             if abs(mean - scores[metric].value) > _ROUNDING:
-                raise _NotByItem(
-                    f"{metric} is {scores[metric].value:g} in the results file, {mean:g} by its samples"
-                )
+                raise _NotByItem(f"{metric} is {scores[metric].value:g} in the results file, {mean:g} by its samples")
     return n_compared

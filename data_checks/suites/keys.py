@@ -68,7 +68,7 @@ CHECKS = (
     Check(
         name="item_scores_are_whole",
         severity="error",
-        description="Item scores have their keys, and log-probabilities with gold and lengths (in tokens where they were "
+        description="Item scores have their keys, and log-probabilities with gold and lengths (in tokens where "
         "computed here: other programs do not write them), or else a verdict.",
         sql=not_null("item_scores", _ITEM_SCORE, ("model", "target_task", "target_language", "prompt", "item_id"))
         + "union all by name"

@@ -39,7 +39,7 @@ CHECKS = (
     Check(
         name="scores_are_shares",
         severity="error",
-        description="Scores that are shares, before and after tuning, lie between 0 and 1; there is no score of nothing.",
+        description="Scores that are shares, before and after tuning, lie between 0 and 1; none is NULL.",
         sql="""
             select
                 'fct_scores' as mart, model, source_task, source_language, target_task, target_language, metric, score,
