@@ -187,7 +187,7 @@ class LmEvalMap:
             elif not _NO_ADAPTER.search(key):
                 raise UserError(f"{one.results.path}: model_args has {key}={text}: unclear which adapter that is")
         if len(set(found.values())) > 1 or (enabled and not found):
-            said = ", ".join(f"{key}={value}" for key, value in (found or {enabled: True}).items())
+            said = ", ".join(f"{key}={value}" for key, value in (found or {enabled: "True"}).items())
             raise UserError(f"{one.results.path}: model_args has {said}: unclear which adapter that is")
         for adapter in found.values():
             if adapter not in self._adapters:

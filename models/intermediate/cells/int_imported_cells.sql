@@ -107,8 +107,10 @@ final as (
         min(delta_unit) as delta_unit,
         bool_and(higher_is_better) as higher_is_better,
         -- Means over cells know gains and losses of shares alone.
-        case when min(delta_unit) = 'pp' and max(delta_unit) = 'pp' and bool_and(higher_is_better) is distinct from false
-            then avg(delta) end as delta_pp,
+        case
+            when min(delta_unit) = 'pp' and max(delta_unit) = 'pp' and coalesce(bool_and(higher_is_better), true)
+                then avg(delta)
+        end as delta_pp,
         case when count(*) = 1 then any_value(delta_se) end as delta_se
     from in_one_metric
     group by all
