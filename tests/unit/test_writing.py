@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
 
 from compute.embeddings.reading import read_vectors
 from compute.embeddings.vectors import Vectors
