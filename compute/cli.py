@@ -90,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     imports.add_argument("files", nargs="+", type=Path, metavar="PATH", help="result files, or folders of them")
     imports.add_argument("--map", type=Path, help="lm-eval: which adapter is which source, which task which language")
     imports.add_argument("--study", help="the study's name (default: the importer's)")
+    imports.add_argument(
+        "--harm-threshold-pp",
+        type=_number,
+        metavar="PP",
+        help="what counts as a harm in this study, in percentage points (default: the map's, else 1)",
+    )
     _add_warehouse(imports)
 
     advise = verb("advise", _advise, "say which source to tune on for a target, and what it would cost elsewhere")
@@ -289,7 +295,10 @@ def _import(options: argparse.Namespace) -> int:
     from compute.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
-    import_results(options.importer, options.files, options.map, options.study, warehouse, LANDING, _say)
+    threshold = options.harm_threshold_pp
+    if threshold is not None and not 0 < threshold < float("inf"):
+        raise UserError(f"--harm-threshold-pp {threshold:g}: expected percentage points above 0")
+    import_results(options.importer, options.files, options.map, options.study, warehouse, LANDING, _say, threshold)
     return 0
 
 

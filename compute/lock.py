@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from compute.errors import UserError
 def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock of directory `root`; the system drops it when this process ends, however it ends.
 
-    Raises UserError when another process still holds it after `wait` seconds, or the directory cannot be written.
+    Raises UserError when another process still holds it after `wait` seconds, the directory cannot be written, or its
+    file system has no locks.
     """
     path = root / ".lock"
     try:
@@ -39,7 +41,30 @@ def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[N
                     say(f"process {holder} is computing in {root}; waiting up to {wait:.0f} s")
                     told = True
                 time.sleep(0.5)
+            except OSError as error:
+                raise UserError(
+                    f"{root}: {no_locks(error)}; run in a folder on a local disk, or mount the share with locks"
+                ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def no_locks(error: OSError) -> str:
+    """Say that a file system refuses locks, as shares do whose server keeps none (NFS without lockd, SMB)."""
+    return f"its file system has no locks ({error.strerror}), as network shares without a lock service"
+
+
+def refused_locks(folder: Path) -> OSError | None:
+    """What a lock on a new file in `folder` fails with, which nobody else can hold; None where it does not fail."""
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - not every error is one of locks
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error
+    return None

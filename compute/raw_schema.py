@@ -146,7 +146,7 @@ TABLES: dict[str, Table] = {
             ("task",),
             (
                 Column("task", "varchar", "the task's name"),
-                Column("kind", "varchar", "'choice' or 'generation'"),
+                Column("kind", "varchar", "'choice' or 'generation'; NULL where an import's is neither"),
                 Column("primary_metric", "varchar", "the metric that verdicts use"),
                 Column("chance", "double", "score of a guesser, 0 to 1"),
                 Column("licence", "varchar", "licence of the data"),
@@ -191,16 +191,21 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "aggregate_scores",
-            "One imported cell with no items behind it.",
+            "One score as an import's file has it.",
             (*_SCORE_GRAIN, "metric"),
             (
                 *_SCORE_KEYS,
                 Column("metric", "varchar", "metric of the score"),
-                Column("score", "double", "score after tuning, 0 to 1"),
+                Column("score", "double", "the score, of a share 0 to 1, of others on their own scale"),
                 Column("score_stderr", "double", "its standard error"),
-                Column("baseline_score", "double", "score of the base model, 0 to 1"),
+                Column("baseline_score", "double", "a tuned model's: score of its base model"),
                 Column("baseline_stderr", "double", "its standard error"),
-                Column("delta_pp", "double", "published difference, percentage points"),
+                Column("delta", "double", "published difference in delta_unit"),
+                Column("delta_unit", "varchar", "'pp' where the metric is a share, else the metric; NULL: 'pp'"),
+                Column("higher_is_better", "boolean", "whether more is better; NULL where nothing says"),
+                Column(
+                    "delta_pp", "double", "published difference, percentage points; NULL of other metrics than shares"
+                ),
                 Column("delta_stderr", "double", "its standard error, percentage points"),
                 Column("n_items", "bigint", "items behind the score"),
                 Column("n_seeds", "bigint", "seeds behind the score"),

@@ -18,6 +18,7 @@ import polars as pl
 
 from compute.errors import UserError
 from compute.landing import Landing, parquet_bytes
+from compute.lock import no_locks, refused_locks
 from compute.plugin import Job, canonical_json
 from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
 
@@ -89,7 +90,8 @@ class Warehouse:
 
     @contextmanager
     def connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-        """An open connection. Raises UserError for a file that is locked, damaged or no database."""
+        """An open connection. Raises UserError for a file that is locked, damaged or no database, or that
+        lies where there are no locks."""
         deadline = time.monotonic() + self.wait
         told = False
         while True:
@@ -98,6 +100,12 @@ class Warehouse:
                 break
             except duckdb.Error as error:
                 holder = _lock_holder(str(error))
+                # DuckDB takes any lock that is refused for another process's.
+                if holder is not None and (refused := refused_locks(self.path.parent)) is not None:
+                    raise UserError(
+                        f"{self.path}: {no_locks(refused)}; put the warehouse on a local disk (WAREHOUSE=...), or "
+                        "mount the share with locks"
+                    ) from None
                 if holder is None:
                     raise UserError(self._unusable(error)) from None
                 if time.monotonic() >= deadline:

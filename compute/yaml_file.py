@@ -24,7 +24,17 @@ Location = Sequence[str | int]
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key written twice, which plain YAML would silently overwrite."""
+    """YAML that refuses a key written twice, which plain YAML would silently overwrite, and whose only booleans are
+    true and false, as in YAML 1.2: `no` is Norwegian."""
+
+
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF")
+)
 
 
 def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -60,7 +70,7 @@ class YamlFile:
         except ValidationError as error:
             raise UserError(self.describe(error, model)) from None
         for location, found in _truths_read_as_numbers(self.content, validated):
-            raise UserError(f"{self.place(location)}: expected a number, found {found!r} (YAML reads yes as true)")
+            raise UserError(f"{self.place(location)}: expected a number, found {found!r}")
         return validated
 
     def describe(self, error: ValidationError, model: Any, location: Location = ()) -> str:
@@ -189,7 +199,7 @@ def _expectation(problem: Any, model: Any) -> str:
     if kind == "string_type" and isinstance(found, dict | list):
         return f"expected text, found a {'mapping' if isinstance(found, dict) else 'list'}"
     if kind == "string_type" and isinstance(found, bool):
-        return f"expected text, found {found!r} (YAML reads no, yes, on and off as true or false: put it in quotes)"
+        return f"expected text, found {found!r} (in YAML a truth: put it in quotes)"
     message = problem["msg"].removeprefix("Value error, ")
     if kind == "value_error" or isinstance(found, dict | list | tuple):
         return message

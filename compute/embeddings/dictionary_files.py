@@ -1,13 +1,15 @@
-"""Bilingual dictionaries in files: tab-separated, a source word and a target word a line, UTF-8."""
+"""Bilingual dictionaries in files: a source word and a target word a line, with a tab or spaces between, UTF-8."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from compute.catalog import CataloguedFile, files, find
 from compute.embeddings.corpora import lower_case
 from compute.embeddings.dictionary import GoldPair
+from compute.embeddings.settings import Separator
 from compute.names import UnknownName
 
 XLING_LANGUAGES = ("de", "en", "fi", "fr", "hr", "it", "ru", "tr")
@@ -21,11 +23,16 @@ Part = Literal["train", "test"]
 
 
 def read_dictionary(
-    path: Path, languages: tuple[str, str], fold_case: bool, exchange: bool = False, concepts: str = "row"
+    path: Path,
+    languages: tuple[str, str],
+    fold_case: bool,
+    exchange: bool = False,
+    concepts: str = "row",
+    separator: Separator = "tab",
 ) -> list[GoldPair]:
     """The rows of a dictionary file in order, repeated ones included, with the white space around words taken off.
 
-    A byte order mark and Windows line ends are let pass, and blank lines skipped.
+    A byte order mark and line ends of any system are let pass, and blank lines skipped.
 
     Args:
         path: the file.
@@ -33,10 +40,11 @@ def read_dictionary(
         fold_case: lower-case both words.
         exchange: give the second column as the source.
         concepts: what `concept_id`s begin with: that of row i, counted from 0, is `<concepts>/<i>`.
+        separator: what stands between the two words. Words with spaces between them have none within.
 
     Raises:
         OSError: no such file, or it cannot be read.
-        ValueError: not UTF-8, a line that is not two words with one tab between, or no line at all; the message names
+        ValueError: not UTF-8, a line that is not two words so separated, or no line at all; the message names
             the file and the first such line, and counts them.
     """
     try:
@@ -46,12 +54,14 @@ def read_dictionary(
         raise ValueError(f"{path}, line {ends_before + 1}: not UTF-8 text") from None
     pairs: list[GoldPair] = []
     mistakes: list[str] = []
-    # Only "\n" ends a line: others that Python knows, such as U+2028, may stand within a word.
-    for number, line in enumerate(text.split("\n"), start=1):
+    # Only one character ends a line: others that Python knows, such as U+2028, may stand within a word.
+    end = "\r" if "\r" in text and "\n" not in text else "\n"
+    for number, line in enumerate(text.split(end), start=1):
         if not line.strip():
             continue
-        words = [word.strip() for word in line.split("\t")]
-        if mistake := _mistake(words):
+        fields = line.split("\t") if separator == "tab" else re.split("[ \t]+", line.strip())
+        words = [word.strip() for word in fields]
+        if mistake := _mistake(words, separator):
             mistakes.append(f"line {number}: {mistake}")
             continue
         if fold_case:
@@ -62,13 +72,16 @@ def read_dictionary(
         others = f" (and {len(mistakes) - 1} more such lines)" if len(mistakes) > 1 else ""
         raise ValueError(f"{path}, {mistakes[0]}{others}")
     if not pairs:
-        raise ValueError(f"{path}: no pairs in it; expected a source word, a tab and a target word a line")
+        raise ValueError(f"{path}: no pairs in it; expected a source word, a {separator} and a target word a line")
     return pairs
 
 
-def _mistake(words: list[str]) -> str | None:
+def _mistake(words: list[str], separator: Separator) -> str | None:
     if len(words) == 1:
-        return f"expected a source word, a tab and a target word, found no tab in {words[0][:60]!r}"
+        mistake = f"expected a source word, a {separator} and a target word, found no {separator} in {words[0][:60]!r}"
+        if separator == "tab" and len(words[0].split()) == 2:
+            return f"{mistake}; are spaces meant? Then give `separator: space` beside `test`"
+        return mistake
     if len(words) > 2:
         return f"expected two columns, found {len(words)}"
     if not all(words):

@@ -192,8 +192,12 @@ def parse_vector_set(value: Any) -> VectorSet:
 AnyVectorSet = Annotated[SerializeAsAny[VectorSet], PlainValidator(parse_vector_set)]
 
 
+Separator = Literal["tab", "space"]
+"""What stands between the two words of a dictionary's line: a tab, or any number of spaces and tabs."""
+
+
 class DictionaryFiles(BaseModel):
-    """The user's own dictionaries: tab-separated, a source word and a target word a line.
+    """The user's own dictionaries: a source word and a target word a line.
 
     A file of the other direction, (target)-(source), is read with its columns exchanged where there is none of this.
     """
@@ -202,6 +206,7 @@ class DictionaryFiles(BaseModel):
 
     train: PairTemplate | None = Field(default=None, description="pairs to learn from, the best first")
     test: PairTemplate = Field(description="pairs to test on")
+    separator: Separator = Field(default="tab", description="what stands between the words; space: as MUSE has it")
 
 
 def parse_dictionaries(value: Any) -> DictionarySource:

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,9 @@ import polars as pl
 from compute.embeddings.vectors import Matrix, Vectors, load_vectors
 
 NO_BREAK_SPACE = "\u00a0"
+
+_SPACES = (NO_BREAK_SPACE, "\u202f", "\u2007", "\u2060", "\u3000", "\u2003", "\u2002", "\u2009")
+"""What may stand for a space, in order of preference: all but a space and a line end are letters to other programs."""
 
 _ROWS_AT_ONCE = 8_192
 
@@ -24,7 +28,8 @@ def write_word2vec_text(vectors: Vectors, path: Path, decimals: int | None = Non
 
     Without `decimals` there are six, or as many more as give the largest value six digits: vectors may be short.
 
-    The format has no quotes: a space inside a word is written as a no-break space, and comes back as one.
+    The format has no quotes: a space inside a word is written as a no-break space, and comes back as one; where the
+    vocabulary has that word too, as another space that no program splits at.
 
     Raises:
         OSError: the folder does not exist, or the disk refuses.
@@ -33,6 +38,10 @@ def write_word2vec_text(vectors: Vectors, path: Path, decimals: int | None = Non
     for word in vectors.words:
         if not word or "\n" in word or "\r" in word:
             raise ValueError(f"{path}: the word {word!r} cannot be written as word2vec text")
+    try:
+        words = _written(vectors.words)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     if decimals is None:
         decimals = _enough_decimals(vectors.matrix)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -40,9 +49,9 @@ def write_word2vec_text(vectors: Vectors, path: Path, decimals: int | None = Non
         with os.fdopen(descriptor, "wb") as file:
             if path.suffix == ".gz":
                 with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as zipped:
-                    _write(vectors, zipped, decimals)
+                    _write(vectors, words, zipped, decimals)
             else:
-                _write(vectors, file, decimals)
+                _write(vectors, words, file, decimals)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
@@ -55,12 +64,27 @@ def _enough_decimals(matrix: Matrix) -> int:
     return 6 if largest == 0 else max(6, 5 - math.floor(math.log10(largest)))
 
 
-def _write(vectors: Vectors, file: gzip.GzipFile | io.BufferedIOBase, decimals: int) -> None:
+def _written(words: Sequence[str]) -> list[str]:
+    """The words as they are written, no two alike. Raises ValueError where the spaces run out."""
+    taken = {word for word in words if " " not in word}
+    written = []
+    for word in words:
+        if " " in word:
+            possible = (word.replace(" ", space) for space in _SPACES)
+            found = next((form for form in possible if form not in taken), None)
+            if found is None:
+                raise ValueError(f"the word {word!r} cannot be told from others where a space cannot be written")
+            taken.add(found)
+            word = found
+        written.append(word)
+    return written
+
+
+def _write(vectors: Vectors, words: Sequence[str], file: gzip.GzipFile | io.BufferedIOBase, decimals: int) -> None:
     file.write(f"{len(vectors)} {vectors.dimension}\n".encode())
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        words = [word.replace(" ", NO_BREAK_SPACE) for word in vectors.words[rows]]
-        table = pl.DataFrame({"word": words}).hstack(pl.from_numpy(vectors.matrix[rows], orient="row"))
+        table = pl.DataFrame({"word": words[rows]}).hstack(pl.from_numpy(vectors.matrix[rows], orient="row"))
         text = table.write_csv(include_header=False, separator=" ", quote_style="never", float_precision=decimals)
         file.write(text.encode())
 

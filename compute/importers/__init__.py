@@ -7,21 +7,23 @@ so that importing twice counts nothing twice.
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from compute.errors import UserError
+from compute.importers.baselines import score_cell, without_baseline
 from compute.landing import Landing
 from compute.lock import exclusive
 from compute.names import UnknownName
 from compute.plugin import Job, Rows, canonical_json
-from compute.warehouse import RegisteredStudy, Warehouse
+from compute.warehouse import RegisteredJob, RegisteredStudy, Warehouse
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,17 @@ class Imported:
     tables: Mapping[str, Rows]
 
 
+@dataclass(frozen=True)
+class ImportedStudy:
+    """What an importer found: the jobs, and settings of the study that its map has, by their name in a study file."""
+
+    jobs: Sequence[Imported]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 Say = Callable[[str], None]
-Importer = Callable[[Sequence[Path], Path | None, Say], Iterable[Imported]]
-"""`read(files, map, say)`: the jobs in some files; `map` is the file of `--map`, if there is one. Raises UserError."""
+Importer = Callable[[Sequence[Path], Path | None, Say], ImportedStudy]
+"""`read(files, map, say)`: what some files hold; `map` is the file of `--map`, if there is one. Raises UserError."""
 
 IMPORTERS: dict[str, str] = {
     "lm-eval": "compute.importers.lm_eval:read",
@@ -52,10 +62,14 @@ def import_results(
     warehouse: Warehouse,
     landing: Path,
     say: Say,
+    harm_threshold_pp: float | None = None,
 ) -> None:
     """Land and load what `files` hold as the study `study` (by default called after the importer).
 
-    What the study had from earlier imports stays.
+    What the study had from earlier imports stays, save scores that are imported anew.
+
+    Args:
+        harm_threshold_pp: the study's, in percentage points; None: its map's, else what an earlier import said.
 
     Raises:
         UserError: no such importer; damaged files; a study of that name that was not imported by it.
@@ -65,9 +79,12 @@ def import_results(
     module, _, function = IMPORTERS[name].partition(":")
     read = cast(Importer, getattr(import_module(module), function))
     study = study or name
-    found = list(read(files, map_file, say))
+    imports = read(files, map_file, say)
+    found = imports.jobs
     jobs = {imported.job.key: imported.job for imported in found}
-    config = canonical_json({"study": study, "importer": name, "files": [file.name for file in files]})
+    config = {"study": study, "importer": name, "files": [file.name for file in files], **imports.settings}
+    if harm_threshold_pp is not None:
+        config["harm_threshold_pp"] = harm_threshold_pp
     with exclusive(landing, warehouse.wait, say):
         earlier = warehouse.registered(study)
         if earlier is not None and earlier.origin != name:
@@ -77,9 +94,31 @@ def import_results(
         for imported in found:
             if imported.job.key not in there:
                 store.write(imported.job.key, imported.tables, _record(imported.job))
-        kept = dict(earlier.jobs) if earlier is not None else {}
-        loaded = warehouse.load(RegisteredStudy(study, config, name, kept | jobs), store)
+        kept = _kept(earlier, jobs.values(), say)
+        if earlier is not None:
+            config = {**_lasting_settings(earlier), **config}
+        tasks = [row for imported in found for row in imported.tables.get("tasks", ())]
+        loaded = warehouse.load(RegisteredStudy(study, canonical_json(config), name, kept | jobs, tasks), store)
+    for line in without_baseline((kept | jobs).values()):
+        say(line)
     say(f"{warehouse.path}: study {study}: {len(jobs)} jobs imported, {loaded.rows:,} rows loaded")
+
+
+def _kept(earlier: RegisteredStudy | None, jobs: Iterable[Job], say: Say) -> dict[str, Job | RegisteredJob]:
+    """The jobs of earlier imports, less those whose scores have now been imported anew."""
+    if earlier is None:
+        return {}
+    keys = {job.key for job in jobs}
+    cells = {cell for job in jobs if (cell := score_cell(job)) is not None}
+    kept = {key: job for key, job in earlier.jobs.items() if key in keys or score_cell(job) not in cells}
+    if len(kept) < len(earlier.jobs):
+        say(f"{len(earlier.jobs) - len(kept)} scores of earlier imports are replaced")
+    return kept
+
+
+def _lasting_settings(earlier: RegisteredStudy) -> dict[str, Any]:
+    settings = json.loads(earlier.config)
+    return {key: settings[key] for key in ("harm_threshold_pp",) if key in settings}
 
 
 def file_digest(path: Path) -> str:
@@ -92,9 +131,11 @@ def file_digest(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A file's text, without a byte order mark; UserError if it cannot be read or is not UTF-8."""
+    """A file's text with its own line ends, without a byte order mark; UserError if it cannot be read or is not
+    UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return file.read()
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:

@@ -8,13 +8,13 @@ if not), `concept` (what a row means, the same in every language pair that asks 
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
-from compute.importers import Imported, Say, file_digest, read_text
+from compute.importers import Imported, ImportedStudy, Say, file_digest
+from compute.importers.csv_rows import read_rows
 from compute.names import UnknownName
 from compute.plugin import Job
 
@@ -26,7 +26,7 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _KEYS = ("method", "vectors", "source_language", "target_language", "dictionary_size", "seed")
 
 
-def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imported]:
+def read(files: Sequence[Path], map_file: Path | None, say: Say) -> ImportedStudy:
     """One job a (file, method, vectors, pair, size, seed).
 
     Raises:
@@ -34,6 +34,10 @@ def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imp
     """
     if map_file is not None:
         raise UserError("bli takes no --map: its rows say what they are")
+    return ImportedStudy(list(_mappings(files, say)))
+
+
+def _mappings(files: Sequence[Path], say: Say) -> Iterator[Imported]:
     for file in files:
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in _rows(file):
@@ -72,15 +76,7 @@ def _numbered(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(read_text(file).splitlines())
-    columns = reader.fieldnames or []
-    for name in _COLUMNS:
-        if name not in columns:
-            raise UserError(f"{file}:1: {UnknownName('column', name, columns)}")
-    for row in reader:
-        place = f"{file}:{reader.line_num}"
-        if None in row or None in row.values():
-            raise UserError(f"{place}: another number of fields than the header has")
+    for place, row in read_rows(file, _COLUMNS):
         yield _row(place, {**_OPTIONAL, **row})
 
 
@@ -89,7 +85,7 @@ def _row(place: str, row: Mapping[str, str]) -> dict[str, Any]:
     if not (dash and source.isalpha() and target.isalpha() and source != target):
         raise UserError(f"{place}: pair: expected two languages such as en-de, found {row['pair']!r}")
     for name in ("method", "query", "gold"):
-        if not row[name].strip():
+        if not row[name].strip(" \t"):  # U+0085 is a word of published vectors, and white space to Unicode
             raise UserError(f"{place}: {name} is empty")
     if row["retrieval"] not in _RETRIEVALS:
         raise UserError(f"{place}: {UnknownName('retrieval', row['retrieval'], _RETRIEVALS)}")

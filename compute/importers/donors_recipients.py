@@ -6,14 +6,13 @@ with their standard error over seeds; the scores beside them are the length-norm
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compute.errors import UserError
-from compute.importers import Imported, Say, file_digest, read_text
-from compute.names import UnknownName
+from compute.importers import Imported, ImportedStudy, Say, file_digest
+from compute.importers.csv_rows import read_rows
 from compute.plugin import Job
 
 VERSION = "1"
@@ -29,7 +28,7 @@ _REVISION = "published"
 _ROUNDING_PP = 1e-3
 
 
-def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imported]:
+def read(files: Sequence[Path], map_file: Path | None, say: Say) -> ImportedStudy:
     """The cells of each CSV, one job a file.
 
     Raises:
@@ -38,6 +37,10 @@ def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imp
     """
     if map_file is not None:
         raise UserError("donors-recipients takes no --map: its rows say what they are")
+    return ImportedStudy(list(_tables(files, say)))
+
+
+def _tables(files: Sequence[Path], say: Say) -> Iterator[Imported]:
     for file in files:
         rows = list(_rows(file))
         _check_grid(file, rows, say)
@@ -76,6 +79,9 @@ def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imp
                         "score_stderr": _error(row["score_norm_se"]),
                         "baseline_score": float(row["score_norm_base_mean"]),
                         "baseline_stderr": _error(row["score_norm_base_se"]),
+                        "delta": float(row["delta_score_norm_mean"]),
+                        "delta_unit": "pp",
+                        "higher_is_better": True,
                         "delta_pp": float(row["delta_score_norm_mean"]),
                         "delta_stderr": _error(row["delta_score_norm_se"]),
                         "n_items": None,
@@ -91,21 +97,14 @@ def _error(text: str) -> float | None:
     return float(text) if text else None
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and row, each checked by itself."""
-    reader = csv.DictReader(read_text(file).splitlines())
-    columns = reader.fieldnames or []
-    for name in (*_KEY, *_NUMBERS, *_ERRORS, "regime"):
-        if name not in columns:
-            raise UserError(f"{file}:1: {UnknownName('column', name, columns)}")
-    for row in reader:
-        _check_row(f"{file}:{reader.line_num}", row)
-        yield reader.line_num, row
+def _rows(file: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Place and row, each checked by itself."""
+    for place, row in read_rows(file, (*_KEY, *_NUMBERS, *_ERRORS, "regime")):
+        _check_row(place, row)
+        yield place, row
 
 
 def _check_row(place: str, row: dict[str, str]) -> None:
-    if None in row or None in row.values():
-        raise UserError(f"{place}: another number of fields than the header has")
     for name in _KEY:
         if not row[name].strip():
             raise UserError(f"{place}: {name} is empty")
@@ -131,16 +130,17 @@ def _check_row(place: str, row: dict[str, str]) -> None:
         )
 
 
-def _check_grid(file: Path, rows: Sequence[tuple[int, dict[str, str]]], say: Say) -> None:
+def _check_grid(file: Path, rows: Sequence[tuple[str, dict[str, str]]], say: Say) -> None:
     """Every cell once; a grid with holes is said, not refused."""
     if not rows:
         raise UserError(f"{file}: no rows below the header")
-    seen: dict[tuple[str, ...], int] = {}
-    for line, row in rows:
+    seen: dict[tuple[str, ...], str] = {}
+    for place, row in rows:
         key = tuple(row[name] for name in _KEY)
         if key in seen:
-            raise UserError(f"{file}:{line}: the cell {' '.join(key)} stands in line {seen[key]} already")
-        seen[key] = line
+            line = seen[key].rpartition(":")[2]
+            raise UserError(f"{place}: the cell {' '.join(key)} stands in line {line} already")
+        seen[key] = place
     models, sources, targets = (
         len({tuple(row[name] for name in names) for _, row in rows}) for names in (_KEY[:1], _KEY[1:3], _KEY[3:])
     )

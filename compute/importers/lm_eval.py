@@ -1,255 +1,326 @@
-"""Importer `lm-eval`: results (`results_*.json`) and samples (`samples_*.jsonl`) of lm-evaluation-harness.
+"""Importer `lm-eval`: results and samples of lm-evaluation-harness 0.4.
 
-A folder means all result files below it. Where a task's samples lie beside its results, the item level is imported;
-where not, its scores. A run with a peft adapter is a tuned model: `--map` says which source and seed it is, and which
-task name is which task and language (see `compute.importers.lm_eval_map`).
+A folder means all result files below it. All scores of a task are imported as its results file has them. Where its
+samples lie beside it and give the same scores (`compute.importers.lm_eval_samples`), so are its items; that is decided
+for all runs of a task together, since a base model's items can be compared with nothing else. `--map` says which
+adapter or checkpoint is which source, and which task name is which task and language
+(`compute.importers.lm_eval_map`).
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
-from compute.importers import Imported, Say, file_digest
+from compute.importers import Imported, ImportedStudy, Say, file_digest
+from compute.importers.lm_eval_files import results_files
 from compute.importers.lm_eval_map import LmEvalMap, Run, read_map
+from compute.importers.lm_eval_metrics import (
+    SHARE_UNIT,
+    Scale,
+    Score,
+    higher_is_better,
+    not_finite,
+    scores,
+)
+from compute.importers.lm_eval_samples import CHOICE_METRICS, GENERATION_METRIC, Item, Reading, read_items
+from compute.names import UnknownName
 from compute.plugin import Job, digest
 from compute.tasks import TASKS
 
-VERSION = "1"
+VERSION = "2"
 _PROMPT_KEYS = ("doc_to_text", "doc_to_choice", "doc_to_target", "description", "target_delimiter", "num_fewshot")
+_LEADING_METRICS = ("acc", GENERATION_METRIC)
+_KINDS = {"multiple_choice": "choice", "generate_until": "generation"}
+"""`output_type` -> `raw.tasks.kind`; others are neither."""
+
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
+_PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\"]+/)+")
+"""What a callable's text has of the process that wrote it: its address, and folders of paths."""
 
 
-@dataclass(frozen=True)
-class _Results:
-    """One results file: its run, and what it says of each task."""
+@dataclass
+class _Cell:
+    """One task in one run.
 
-    file: Path
+    Attributes:
+        run: the run.
+        name: the harness's name of the task.
+        task, language: the warehouse's.
+        scores: of the results file, by metric.
+        n_items: behind them; None if unknown.
+        samples: the samples file; None if there is none.
+        reading: what it holds.
+    """
+
     run: Run
-    content: Mapping[str, Any]
+    name: str
+    task: str
+    language: str
+    scores: Mapping[str, Score]
+    n_items: int | None
+    samples: Path | None
+    reading: Reading = field(default_factory=Reading)
 
     @property
-    def stamp(self) -> str:
-        """What its samples files end in."""
-        return self.file.stem.removeprefix("results_")
+    def config(self) -> Mapping[str, Any]:
+        return self.run.results.task_config(self.name)
 
-    def samples(self, task: str) -> Path | None:
-        """The samples file of a task, or None."""
-        file = self.file.with_name(f"samples_{task}_{self.stamp}.jsonl")
-        return file if file.is_file() else None
+    @property
+    def prompt(self) -> str:
+        """The prompt's identity: what the task's settings and the run make of a document."""
+        content = self.run.results.content
+        wording = {key: _lasting(self.config.get(key)) for key in _PROMPT_KEYS}
+        parts = [wording, content.get("n-shot", {}).get(self.name), content.get("chat_template_sha")]
+        parts += [content[key] for key in ("system_instruction_sha", "fewshot_as_multiturn") if content.get(key)]
+        return f"lm_eval@{digest(parts)[:8]}"
 
-
-def read(files: Sequence[Path], map_file: Path | None, say: Say) -> Iterable[Imported]:
-    """One job a (results file, task).
-
-    Raises:
-        UserError: no results files; a damaged one; an adapter or a task that the map does not name; two runs that
-            are the same cell.
-    """
-    names = read_map(map_file)
-    results = [_open(file, names) for file in _result_files(files)]
-    seen: dict[tuple[Any, ...], Path] = {}
-    baselines = _aggregate_baselines(results, names)
-    n_items = 0
-    for one in results:
-        for name in one.content["results"]:
-            if name in one.content.get("groups", {}) or not _metrics(one.content["results"][name]):
-                continue  # a group's heading or mean
-            task, language = names.task(name, one.file)
-            cell = (*one.run.keys.values(), task, language)
-            if cell in seen:
-                raise UserError(f"{one.file}: {name} repeats what {seen[cell]} holds; import one of them")
-            seen[cell] = one.file
-            imported = _import(one, name, task, language, names, baselines)
-            n_items += len(imported.tables.get("item_scores", ()))
-            yield imported
-    say(f"{len(results)} results files, {len(seen)} cells, {n_items:,} item rows")
-
-
-def _result_files(paths: Sequence[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(path.rglob("results_*.json"))
-        elif path.name.startswith("samples_"):
-            continue  # read beside its results
-        else:
-            found.append(path)
-    if not found:
-        raise UserError(f"{', '.join(map(str, paths))}: no results_*.json of lm-evaluation-harness there")
-    return found
-
-
-def _open(file: Path, names: LmEvalMap) -> _Results:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{file}: not JSON: {error}") from None
-    for key in ("results", "config", "configs"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), dict):
-            raise UserError(f"{file}: no {key!r}: not a results file of lm-evaluation-harness")
-    return _Results(file, names.run(content["config"], file), content)
-
-
-def _import(
-    one: _Results, name: str, task: str, language: str, names: LmEvalMap, baselines: Mapping[tuple[str, str], Any]
-) -> Imported:
-    content = one.content
-    shots = content.get("n-shot", {}).get(name)
-    wording = {key: content["configs"].get(name, {}).get(key) for key in _PROMPT_KEYS}
-    prompt = f"lm_eval@{digest([wording, shots, content.get('chat_template_sha')])[:8]}"
-    target = {"target_task": task, "target_language": language, "prompt": prompt}
-    samples = one.samples(name)
-    job = Job(
-        plugin="import",
-        version=VERSION,
-        config={
-            "importer": "lm-eval",
-            **one.run.keys,
-            **target,
-            "sha256": file_digest(samples or one.file),
-            "lm_eval_task": name,
-        },
-        label=f"import {name} of {one.run.label}",
-    )
-    tables: dict[str, list[dict[str, Any]]] = {"models": [one.run.model_row(content["config"])]}
-    if samples is None:
-        tables["aggregate_scores"] = list(_scores(one, name, {**one.run.keys, **target}, baselines))
-        return Imported(job, tables)
-    rows, items = [], []
-    for row, choices, parallel in _items(samples, task in names.parallel):
-        rows.append({**one.run.keys, **target, **row})
-        items.append(
-            {
-                "task": task,
-                "language": language,
-                "item_id": row["item_id"],
-                "parallel_id": parallel,
-                "split": "test",
-                "gold": row["gold"],
-                "choices": choices,
-                "prompt": prompt,
-            }
-        )
-    tables["item_scores"], tables["items"] = rows, items
-    if task not in TASKS and rows:
-        tables["tasks"] = [_task_row(task, name, rows)]
-    return Imported(job, tables)
-
-
-def _task_row(task: str, name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    generated = rows[0].get("logprobs") is None
-    return {
-        "task": task,
-        "kind": "generation" if generated else "choice",
-        "primary_metric": "exact_match" if generated else "acc",
-        "chance": 0.0 if generated else sum(1 / len(row["logprobs"]) for row in rows) / len(rows),
-        "source_url": f"lm-evaluation-harness: {name}",
-    }
-
-
-def _scores(
-    one: _Results, name: str, keys: Mapping[str, Any], baselines: Mapping[tuple[str, str], Any]
-) -> Iterator[dict[str, Any]]:
-    """Rows of `raw.aggregate_scores`, one a metric, of a tuned model; a base model's scores are their baselines."""
-    if one.run.keys["source_task"] is None:
-        return
-    base = baselines.get((one.run.keys["model"], name), {})
-    for metric, (score, error) in _metrics(one.content["results"][name]).items():
-        before, before_error = base.get(metric, (None, None))
-        yield {
-            **keys,
-            "metric": metric,
-            "score": score,
-            "score_stderr": error,
-            "baseline_score": before,
-            "baseline_stderr": before_error,
-            "delta_pp": None if before is None else 100 * (score - before),
-            "delta_stderr": None,
-            "n_items": one.content.get("n-samples", {}).get(name, {}).get("effective"),
-            "n_seeds": 1,
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The key columns of its rows."""
+        return {
+            **self.run.keys,
+            "target_task": self.task,
+            "target_language": self.language,
+            "prompt": self.prompt,
         }
 
 
-def _aggregate_baselines(results: Sequence[_Results], names: LmEvalMap) -> dict[tuple[str, str], Any]:
-    """Metrics of base models by (model, lm-eval's task name)."""
-    return {
-        (one.run.keys["model"], name): _metrics(found)
-        for one in results
-        if one.run.keys["source_task"] is None
-        for name, found in one.content["results"].items()
-    }
+def read(files: Sequence[Path], map_file: Path | None, say: Say) -> ImportedStudy:
+    """One job a (results file, task), one a (task, language, prompt) for the items, and one a task.
 
-
-def _metrics(found: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]:
-    """Score and standard error by metric; one of a filter other than none is called metric:filter."""
-    scores = {}
-    for key, value in found.items():
-        metric, comma, filter_name = key.partition(",")
-        if not comma or metric.endswith("_stderr") or isinstance(value, str | bool) or value is None:
-            continue
-        error = found.get(f"{metric}_stderr,{filter_name}")
-        name = metric if filter_name == "none" else f"{metric}:{filter_name}"
-        scores[name] = (float(value), float(error) if isinstance(error, int | float) else None)
-    return scores
-
-
-def _items(file: Path, parallel: bool) -> Iterator[tuple[dict[str, Any], list[str], str | None]]:
-    """Columns of `raw.item_scores` that a samples file has, the choices, and the parallel id, item by item.
-
-    Where a task has several filters, the first in the file is taken.
+    Raises:
+        UserError: no results files; a damaged one; an adapter or a task that the map does not name; two runs that
+            are the same cell; a metric of the map that a task does not have.
     """
-    first_filter: str | None = None
-    with open(file, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
+    names = read_map(map_file)
+    runs = names.runs(results_files(files))
+    targets = names.targets(runs)
+    for line in names.unused(runs):
+        say(line)
+    cells = list(_cells(runs, targets, say))
+    metrics = {task: _primary_metric(task, group, names) for task, group in _grouped(cells, lambda c: c.task).items()}
+    by_item = _items_decided(cells, metrics, say)
+    scales = _scales(cells)
+    jobs = [
+        *(
+            _task_job(task, [c for c in cells if c.task == task], metrics[task], by_item)
+            for task in metrics
+            if task not in TASKS
+        ),
+        *_item_jobs([cell for cell in cells if cell.name in by_item], names),
+        *_score_jobs(cells, by_item, scales, names),
+    ]
+    n_items = sum(len(job.tables.get("item_scores", ())) for job in jobs)
+    say(f"{len(runs)} results files, {len(cells)} cells, {n_items:,} item rows")
+    settings = {} if names.harm_threshold_pp is None else {"harm_threshold_pp": names.harm_threshold_pp}
+    return ImportedStudy(jobs, settings)
+
+
+def _cells(runs: Sequence[Run], targets: Mapping[str, tuple[str, str]], say: Say) -> Iterator[_Cell]:
+    seen: dict[tuple[Any, ...], Path] = {}
+    for run in runs:
+        for name in run.results.tasks:
+            if name not in targets:
+                continue  # left out by the map
+            found = run.results.content["results"][name]
+            named = scores(found)
+            for metric in not_finite(found):
+                say(f"{run.results.path}: {name}: its {metric} is no finite number and is left out")
+            if not named:
+                say(f"{run.results.path}: {name}: no scores in it")
                 continue
-            try:
-                sample = json.loads(line)
-                item_id = str(sample["doc_id"])
-                first_filter = first_filter or str(sample.get("filter", "none"))
-                if str(sample.get("filter", "none")) != first_filter:
-                    continue
-                row, choices = _item(sample)
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+            task, language = targets[name]
+            key = (*run.keys.values(), task, language)
+            if key in seen:
                 raise UserError(
-                    f"{file}:{number}: not a sample of lm-evaluation-harness ({type(error).__name__}: {error})"
-                ) from None
-            yield {"item_id": item_id, **row}, choices, item_id if parallel else None
+                    f"{run.results.path}: {name} repeats what {seen[key]} holds; import one of them, or let `seed` or "
+                    "`variant` in the map tell them apart"
+                )
+            seen[key] = run.results.path
+            cell = _Cell(run, name, task, language, named, run.results.n_items(name), run.results.samples(name))
+            if cell.samples is not None:
+                cell.reading = read_items(cell.samples, cell.config, named, cell.n_items)
+            yield cell
 
 
-def _item(sample: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    arguments = sample["arguments"]
-    pairs = [(one["arg_0"], one["arg_1"]) for one in arguments.values()] if isinstance(arguments, dict) else arguments
-    answers = sample["filtered_resps"]
-    if isinstance(answers[0], str):  # a generation task
-        correct = next(sample[name] for name in ("exact_match", *sample["metrics"]) if name in sample)
-        return {"gold": 0, "prediction": answers[0], "correct": float(correct) == 1.0}, [str(sample["target"])]
-    choices = [str(continuation) for _, continuation in pairs]
-    logprobs = [float(answer[0]) for answer in answers]
-    if len(choices) != len(logprobs):
-        raise ValueError(f"{len(choices)} continuations, {len(logprobs)} log-likelihoods")
-    texts = [choice.removeprefix(" ") for choice in choices]
+def _lasting(value: Any) -> Any:
+    """A setting without what varies by process: a callable is dumped as its text, with its address."""
+    if isinstance(value, str) and ("<" in value or "(" in value) and _ADDRESS.search(value):
+        return _PATH.sub("", _ADDRESS.sub("0x", value))
+    return value
+
+
+def _primary_metric(task: str, cells: Sequence[_Cell], names: LmEvalMap) -> str:
+    """What verdicts use: as the map says, else accuracy, else the first metric that all languages and runs have."""
+    shared = [metric for metric in cells[0].scores if all(metric in cell.scores for cell in cells)]
+    asked = names.metrics.get(task)
+    if asked is not None:
+        for cell in cells:
+            if asked not in cell.scores:
+                raise UserError(
+                    f"{cell.run.results.path}: {cell.name}: metrics.{task} in the map: "
+                    f"{UnknownName('metric', asked, cell.scores)}"
+                )
+        return asked
+    return next((metric for metric in (*_LEADING_METRICS, *shared) if metric in shared), next(iter(cells[0].scores)))
+
+
+def _items_decided(cells: Sequence[_Cell], metrics: Mapping[str, str], say: Say) -> set[str]:
+    """The harness's names of the tasks that are imported item by item; says why others with samples are not."""
+    by_item = set()
+    for name, group in _grouped(cells, lambda cell: cell.name).items():
+        sampled = [cell for cell in group if cell.samples is not None]
+        if not sampled:
+            continue
+        metric = metrics[group[0].task]
+        problem = next((c for c in sampled if c.reading.reason or metric not in c.reading.metrics), None)
+        if problem is not None:
+            reason = problem.reading.reason or f"its metric is {metric}"
+            where = f"{problem.samples}: "
+        elif len(sampled) < len(group):
+            without = next(cell for cell in group if cell.samples is None)
+            reason, where = "there are no samples beside it", f"{without.run.results.path}: "
+        elif (differing := _differing(sampled)) is not None:
+            reason, where = differing
+        else:
+            by_item.add(name)
+            for cell in sampled:
+                if cell.reading.remark:
+                    say(f"{name}: {cell.reading.remark}")
+            continue
+        say(f"{where}{name} is imported by its scores, not item by item: {reason}")
+    return by_item
+
+
+def _differing(cells: Sequence[_Cell]) -> tuple[str, str] | None:
+    """Say of which item runs disagree what is asked, if of any: data of two revisions, or shuffled choices."""
+    known: dict[tuple[str, str], tuple[Any, Any]] = {}
+    for cell in cells:
+        for item in cell.reading.items:
+            asked = (list(item.choices), item.columns["gold"])
+            if known.setdefault((cell.prompt, item.item_id), asked) != asked:
+                reason = f"its item {item.item_id} has other choices, or another right one, than in {cells[0].samples}"
+                return reason, f"{cell.samples}: "
+    return None
+
+
+def _scales(cells: Iterable[_Cell]) -> dict[tuple[str, str], Scale]:
+    """What is known of the values of each (task, metric)."""
+    scales: dict[tuple[str, str], Scale] = {}
+    for cell in cells:
+        for score in cell.scores.values():
+            scale = scales.setdefault((cell.task, score.metric), Scale())
+            scale.add([score.value], of_items=False)
+            scale.add(cell.reading.values.get(score.metric, ()), of_items=True)
+    return scales
+
+
+def _task_job(task: str, cells: Sequence[_Cell], metric: str, by_item: set[str]) -> Imported:
+    """The row of `raw.tasks`."""
+    sampled = [item for cell in cells if cell.name in by_item for item in cell.reading.items]
+    kind = _KINDS.get(str(cells[0].config.get("output_type")))
+    chance = None
+    if sampled:
+        is_choice = "logprobs" in sampled[0].columns
+        kind = "choice" if is_choice else "generation"
+        chance = sum(1 / len(item.choices) for item in sampled) / len(sampled) if is_choice else 0.0
+    elif kind == "choice" and metric in CHOICE_METRICS and isinstance(cells[0].config.get("doc_to_choice"), list):
+        chance = 1 / len(cells[0].config["doc_to_choice"])
+    elif metric == GENERATION_METRIC:
+        chance = 0.0
     row = {
-        "gold": _gold(sample["target"], texts),
-        "logprobs": logprobs,
-        "char_counts": [len(text) for text in texts],
-        "byte_counts": [len(text.encode()) for text in texts],
+        "task": task,
+        "kind": kind,
+        "primary_metric": metric,
+        "chance": chance,
+        "source_url": f"lm-evaluation-harness: {cells[0].name}",
     }
-    return row, choices
+    job = Job("import", VERSION, {"importer": "lm-eval", "describes": row}, label=f"import what {task} is")
+    return Imported(job, {"tasks": [row]})
 
 
-def _gold(target: Any, texts: Sequence[str]) -> int:
-    """Index of the right choice: the target is it, or the choice's text."""
-    text = str(target)
-    if text in texts and not (text.isdigit() and int(text) < len(texts)):
-        return texts.index(text)
-    gold = int(text)
-    if not 0 <= gold < len(texts):
-        raise ValueError(f"target {text!r} of {len(texts)} choices")
-    return gold
+def _item_jobs(cells: Sequence[_Cell], names: LmEvalMap) -> Iterator[Imported]:
+    """The items of each (task, language, prompt), once for all runs that answered them."""
+    for (task, language, prompt), group in _grouped(cells, lambda c: (c.task, c.language, c.prompt)).items():
+        items = {item.item_id: item for cell in group for item in cell.reading.items}
+        rows = [_item_row(item, task in names.parallel) for item in items.values()]
+        keys = {"task": task, "language": language, "prompt": prompt}
+        config = {"importer": "lm-eval", **keys, "items": digest(rows)}
+        job = Job("import", VERSION, config, label=f"import the items of {task}/{language}")
+        yield Imported(job, {"items": [{**keys, "split": "test", **row} for row in rows]})
+
+
+def _item_row(item: Item, is_parallel: bool) -> dict[str, Any]:
+    return {
+        "item_id": item.item_id,
+        "parallel_id": item.item_id if is_parallel else None,
+        "gold": item.columns["gold"],
+        "choices": list(item.choices),
+    }
+
+
+def _score_jobs(
+    cells: Sequence[_Cell], by_item: set[str], scales: Mapping[tuple[str, str], Scale], names: LmEvalMap
+) -> Iterator[Imported]:
+    baselines = {
+        (cell.run.keys["model"], cell.name, cell.prompt): cell.scores for cell in cells if not cell.run.is_tuned
+    }
+    for cell in cells:
+        units = {
+            name: scales[cell.task, score.metric].unit(score.metric, score.metric in names.shares)
+            for name, score in cell.scores.items()
+        }
+        base = baselines.get((cell.run.keys["model"], cell.name, cell.prompt), {}) if cell.run.is_tuned else {}
+        config = {
+            "importer": "lm-eval",
+            **cell.keys,
+            "sha256": file_digest(cell.run.results.path),
+            "lm_eval_task": cell.name,
+            "units": units,
+        }
+        tables: dict[str, list[dict[str, Any]]] = {
+            "models": [cell.run.model_row],
+            "aggregate_scores": [_score_row(cell, name, units[name], base) for name in cell.scores],
+        }
+        if cell.name in by_item and cell.samples is not None:
+            config["samples_sha256"] = file_digest(cell.samples)
+            tables["item_scores"] = [
+                {**cell.keys, "item_id": item.item_id, **item.columns} for item in cell.reading.items
+            ]
+        job = Job("import", VERSION, config, label=f"import {cell.name} of {cell.run.label}")
+        yield Imported(job, tables)
+
+
+def _score_row(cell: _Cell, name: str, unit: str, base: Mapping[str, Score]) -> dict[str, Any]:
+    """A row of `raw.aggregate_scores`; a base model's has no difference."""
+    score, before = cell.scores[name], base.get(name)
+    better = higher_is_better(score.metric, cell.run.results.content, cell.name)
+    delta = None if before is None else (100 if unit == SHARE_UNIT else 1) * (score.value - before.value)
+    return {
+        **cell.keys,
+        "metric": name,
+        "score": score.value,
+        "score_stderr": score.error,
+        "baseline_score": None if before is None else before.value,
+        "baseline_stderr": None if before is None else before.error,
+        "delta": delta,
+        "delta_unit": unit,
+        "higher_is_better": better,
+        # Less of a share may be better too; mean transfer knows gains and losses alone.
+        "delta_pp": delta if unit == SHARE_UNIT and better is not False else None,
+        "delta_stderr": None,
+        "n_items": cell.n_items if cell.n_items is not None else len(cell.reading.items) or None,
+        "n_seeds": 1,
+    }
+
+
+def _grouped(cells: Iterable[_Cell], key: Any) -> dict[Any, list[_Cell]]:
+    groups: dict[Any, list[_Cell]] = {}
+    for cell in cells:
+        groups.setdefault(key(cell), []).append(cell)
+    return groups

@@ -14,7 +14,7 @@ from compute.catalog import fetch
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.dictionary_files import Part, read_dictionary, xling_file
 from compute.embeddings.numeral_corpus import seed_dictionary, test_dictionary
-from compute.embeddings.settings import NUMERAL_TEST_SIZE, DictionaryFiles, NumeralVectors, VectorSet
+from compute.embeddings.settings import NUMERAL_TEST_SIZE, DictionaryFiles, NumeralVectors, Separator, VectorSet
 from compute.errors import JobError
 from compute.plugin import Job, Planned, digest
 from compute.plugins.products import vectors_label, vectors_product
@@ -103,6 +103,7 @@ class FileDictionary(Dictionary):
     fold_case: bool
     train_path: str | None
     test_path: str
+    separator: Separator = "tab"
 
     kind = "files"
 
@@ -113,7 +114,7 @@ class FileDictionary(Dictionary):
 
     @property
     def hints(self) -> dict[str, Any]:
-        return {"train_path": self.train_path, "test_path": self.test_path}
+        return {"train_path": self.train_path, "test_path": self.test_path, "separator": self.separator}
 
     def pairs(self, part: Part, size: int | None) -> list[GoldPair]:
         pairs = self._train if part == "train" else self._test
@@ -136,7 +137,7 @@ class FileDictionary(Dictionary):
         path, languages = self._file(part)
         exchange = languages != (self.source, self.target)
         concepts = f"{languages[0]}-{languages[1]}/{part}"
-        return read_dictionary(path, languages, self.fold_case, exchange, concepts)
+        return read_dictionary(path, languages, self.fold_case, exchange, concepts, self.separator)
 
     def _file(self, part: Part) -> tuple[Path, tuple[str, str]]:
         """The file, of this direction or of the other where there is none of this, and the languages of its columns."""
@@ -196,7 +197,7 @@ class Pair:
         origin, pair = self.embeddings.dictionaries, (self.source, self.target)
         if isinstance(origin, DictionaryFiles):
             train = None if origin.train is None else _absolute(origin.train)
-            return FileDictionary(*pair, self.settings.lower_cases, train, _absolute(origin.test))
+            return FileDictionary(*pair, self.settings.lower_cases, train, _absolute(origin.test), origin.separator)
         if origin == "xling-eval":
             return XlingDictionary(*pair, self.settings.lower_cases)
         assert isinstance(self.settings, NumeralVectors)  # checked with the study

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compute.catalog import fetch, find
 from compute.errors import JobError, UserError
+from compute.languages import THREE_LETTERS
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.study import Study
@@ -35,23 +36,6 @@ _PREFIXES: dict[Distance, str] = {"syntactic": "S_", "phonological": "P_", "inve
 
 _REPOSITORY = "antonisa/lang2vec"
 _PATH = "lang2vec/data/feature_predictions.npz"
-
-_CODES = """
-aa:aar ab:abk ae:ave af:afr ak:aka am:amh an:arg ar:ara as:asm av:ava ay:aym az:aze ba:bak be:bel bg:bul bi:bis
-bm:bam bn:ben bo:bod br:bre bs:bos ca:cat ce:che ch:cha co:cos cr:cre cs:ces cu:chu cv:chv cy:cym da:dan de:deu
-dv:div dz:dzo ee:ewe el:ell en:eng eo:epo es:spa et:est eu:eus fa:fas ff:ful fi:fin fj:fij fo:fao fr:fra fy:fry
-ga:gle gd:gla gl:glg gn:grn gu:guj gv:glv ha:hau he:heb hi:hin ho:hmo hr:hrv ht:hat hu:hun hy:hye hz:her ia:ina
-id:ind ie:ile ig:ibo ii:iii ik:ipk io:ido is:isl it:ita iu:iku ja:jpn jv:jav ka:kat kg:kon ki:kik kj:kua kk:kaz
-kl:kal km:khm kn:kan ko:kor kr:kau ks:kas ku:kur kv:kom kw:cor ky:kir la:lat lb:ltz lg:lug li:lim ln:lin lo:lao
-lt:lit lu:lub lv:lav mg:mlg mh:mah mi:mri mk:mkd ml:mal mn:mon mr:mar ms:msa mt:mlt my:mya na:nau nb:nob nd:nde
-ne:nep ng:ndo nl:nld nn:nno no:nor nr:nbl nv:nav ny:nya oc:oci oj:oji om:orm or:ori os:oss pa:pan pi:pli pl:pol
-ps:pus pt:por qu:que rm:roh rn:run ro:ron ru:rus rw:kin sa:san sc:srd sd:snd se:sme sg:sag sh:hbs si:sin sk:slk
-sl:slv sm:smo sn:sna so:som sq:sqi sr:srp ss:ssw st:sot su:sun sv:swe sw:swa ta:tam te:tel tg:tgk th:tha ti:tir
-tk:tuk tl:tgl tn:tsn to:ton tr:tur ts:tso tt:tat tw:twi ty:tah ug:uig uk:ukr ur:urd uz:uzb ve:ven vi:vie vo:vol
-wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho zu:zul
-"""
-_THREE_LETTERS = dict(pair.split(":") for pair in _CODES.split())
-"""ISO 639-1 -> 639-3. A macrolanguage stays one (ar: ara): URIEL documents it better than its varieties."""
 
 
 class Settings(BaseModel):
@@ -102,7 +86,7 @@ class Features:
         of_kind = self.values[:, np.char.startswith(self.names, _PREFIXES[kind])]
         found = np.full((len(languages), of_kind.shape[1]), np.nan)
         for i, language in enumerate(languages):
-            row = self.languages.get(_THREE_LETTERS.get(language, language))
+            row = self.languages.get(THREE_LETTERS.get(language, language))
             if row is not None:
                 found[i] = of_kind[row]
         return found

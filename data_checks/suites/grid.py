@@ -105,7 +105,8 @@ CHECKS = (
     Check(
         name="landed_cells_are_in_fct_transfer",
         severity="error",
-        description="Every transfer cell that landed is in fct_transfer, with all its seeds and at least one item.",
+        description="Every transfer cell that landed is in fct_transfer, with all its seeds and at least one item "
+        "(old files that were imported do not count theirs).",
         sql="""
             with planned as (
                 select
@@ -131,7 +132,10 @@ CHECKS = (
                 and planned.target_task = cells.target_task
                 and planned.target_language = cells.target_language
                 and planned.prompt is not distinct from cells.prompt
-            where cells.n_seeds is distinct from planned.n_seeds or coalesce(cells.n_items, 0) = 0
+            where
+                cells.n_seeds is distinct from planned.n_seeds
+                or cells.n_items = 0
+                or (cells.n_items is null and cells.origin = 'computed')
             order by all
         """,
     ),

@@ -68,14 +68,22 @@ CHECKS = (
     Check(
         name="item_scores_are_whole",
         severity="error",
-        description="Item scores have their keys, and log-probabilities with gold and lengths, or else a verdict.",
+        description="Item scores have their keys, and log-probabilities with gold and lengths (in tokens where "
+        "computed here: other programs do not write them), or else a verdict.",
         sql=not_null("item_scores", _ITEM_SCORE, ("model", "target_task", "target_language", "prompt", "item_id"))
         + "union all by name"
         + not_null(
             "item_scores",
             _ITEM_SCORE,
-            ("gold", "token_counts", "char_counts", "byte_counts"),
+            ("gold", "char_counts", "byte_counts"),
             where="logprobs is not null",
+        )
+        + "union all by name"
+        + not_null(
+            "item_scores",
+            _ITEM_SCORE,
+            ("token_counts",),
+            where="logprobs is not null and (select origin from studies) = 'computed'",
         )
         + "union all by name"
         + not_null("item_scores", _ITEM_SCORE, ("logprobs", "correct"), where="logprobs is null and correct is null"),
@@ -83,11 +91,19 @@ CHECKS = (
     Check(
         name="cells_are_whole",
         severity="error",
-        description="Transfer cells have their keys, regime and metric, computed ones a score, seeds and prompt too.",
+        description="Transfer cells have their keys, regime (but of sources that are several or unknown) and metric, "
+        "computed ones a score, seeds and prompt too.",
         sql=not_null(
             "fct_transfer",
             _CELL,
-            ("model", "source_task", "source_language", "target_task", "target_language", "regime", "metric"),
+            ("model", "source_task", "source_language", "target_task", "target_language", "metric"),
+        )
+        + "union all by name"
+        + not_null(
+            "fct_transfer",
+            _CELL,
+            ("regime",),
+            where="source_task not in ('mul', 'und') and source_language not in ('mul', 'und')",
         )
         + "union all by name"
         + not_null("fct_transfer", _CELL, ("prompt", "score", "n_seeds", "n_items"), where="origin = 'computed'"),

@@ -39,19 +39,19 @@ CHECKS = (
     Check(
         name="scores_are_shares",
         severity="error",
-        description="Scores, before and after tuning, lie between 0 and 1.",
+        description="Scores that are shares, before and after tuning, lie between 0 and 1; none is NULL.",
         sql="""
             select
                 'fct_scores' as mart, model, source_task, source_language, target_task, target_language, metric, score,
                 null as baseline_score
             from fct_scores
-            where score is null or score not between 0 and 1
+            where score is null or (delta_unit = 'pp' and score not between 0 and 1)
             union all
             select
                 'fct_transfer', model, source_task, source_language, target_task, target_language, metric, score,
                 baseline_score
             from fct_transfer
-            where score not between 0 and 1 or baseline_score not between 0 and 1
+            where delta_unit = 'pp' and (score not between 0 and 1 or baseline_score not between 0 and 1)
         """,
     ),
     Check(

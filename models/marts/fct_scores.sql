@@ -23,15 +23,22 @@ computed as (
         scoring_jobs.*,
         job_counts.metric,
         job_counts.n_correct / job_counts.n_items as score,
-        job_counts.n_items
+        job_counts.n_items,
+        'pp' as delta_unit,
+        true as higher_is_better
     from job_counts
     inner join scoring_jobs on job_counts.job_number = scoring_jobs.job_number
 ),
 
+-- What came with its items is counted from them.
 scores as (
     select * from computed
     union all by name
-    select * exclude (baseline_score, delta_pp, delta_se, n_seeds) from aggregate_scores
+    select aggregate_scores.* exclude (baseline_score, delta, delta_pp, delta_se, n_seeds) -- noqa: RF02
+    from aggregate_scores
+    anti join computed
+        on aggregate_scores.job_key = computed.job_key
+        and aggregate_scores.metric = computed.metric
 ),
 
 final as (
@@ -49,7 +56,10 @@ final as (
         scores.prompt,
         scores.metric,
         scores.score,
-        scores.n_items
+        scores.n_items,
+        scores.score_stderr,
+        scores.delta_unit,
+        scores.higher_is_better
     from scores
     inner join study_jobs on scores.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study

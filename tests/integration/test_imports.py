@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from compute.errors import UserError
-from compute.importers import import_results
-from compute.warehouse import Warehouse
+from tests.integration.importing import Place
 
 ERRORS = ("score_norm_se", "score_norm_base_se", "delta_score_norm_se")
-
-
-class Place:
-    """A folder with a warehouse, and what was said."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.said: list[str] = []
-        self.warehouse = Warehouse(folder / "w.duckdb", wait=0.0)
-
-    def take(self, name: str, *files: Path, names: Path | None = None, study: str | None = None) -> None:
-        import_results(name, files, names, study, self.warehouse, self.folder / "landing", self.said.append)
-
-    def ask(self, sql: str) -> list[tuple[object, ...]]:
-        with duckdb.connect(str(self.folder / "w.duckdb"), read_only=True) as connection:
-            return connection.execute(sql).fetchall()
 
 
 @pytest.fixture
@@ -115,143 +96,10 @@ def test_the_released_rows(place: Place) -> None:
     assert [row[0] for row in place.ask("select delta_pp from raw.aggregate_scores order by 1")] == deltas
 
 
-# ---- lm-eval ----
-
-
-def run_of_lm_eval(
-    folder: Path, correct: list[bool], adapter: str | None = None, samples: bool = True, task: str = "toy_de"
-) -> Path:
-    """A results file, and samples, as lm-evaluation-harness 0.4 writes them; two choices of unequal length."""
-    folder.mkdir(parents=True)
-    arguments = {"pretrained": "org/small"} | ({"peft": adapter} if adapter else {})
-    accuracy = sum(correct) / len(correct)
-    results = {
-        "results": {task: {"alias": task, "acc,none": accuracy, "acc_stderr,none": 0.1, "acc_norm,none": accuracy}},
-        "configs": {task: {"doc_to_text": "{{q}}"}}, "n-samples": {task: {"effective": len(correct)}},
-        "n-shot": {task: 0}, "config": {"model": "hf", "model_args": arguments, "model_sha": "abcdef0123"},
-    }  # fmt: skip
-    (folder / "results_2026-01-01T00-00-00.json").write_text(json.dumps(results))
-    if samples:
-        lines = [
-            {
-                "doc_id": number, "doc": {}, "target": "1", "filter": "none", "metrics": ["acc"],
-                "arguments": {f"gen_args_{i}": {"arg_0": "q", "arg_1": word} for i, word in enumerate((" ja", " nö"))},
-                "filtered_resps": [["-2.0", "False"], ["-1.0" if right else "-3.0", "False"]],
-            }
-            for number, right in enumerate(correct)
-        ]  # fmt: skip
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / f"samples_{task}_2026-01-01T00-00-00.jsonl").write_text(text)
-    return folder
-
-
-def names(place: Place, text: str) -> Path:
-    path = place.folder / "map.yml"
-    path.write_text(text)
-    return path
-
-
-SOURCES = "adapters: {out/a: {source: toy/en, seed: 7}}\ntasks: {toy_de: toy/de}\nparallel: [toy]\n"
-
-
-def test_samples_become_item_scores(place: Place) -> None:
-    base = run_of_lm_eval(place.folder / "r/base", [True, False])
-    tuned = run_of_lm_eval(place.folder / "r/tuned", [True, True], adapter="out/a")
-    place.take("lm-eval", base, tuned, names=names(place, SOURCES), study="mine")
-    assert place.ask(
-        "select model, source_task, source_language, seed, item_id, gold, logprobs[2], char_counts, byte_counts "
-        "from raw.item_scores order by source_task nulls first, item_id"
-    ) == [
-        ("small@abcdef01", None, None, None, "0", 1, -1.0, [2, 2], [2, 3]),
-        ("small@abcdef01", None, None, None, "1", 1, -3.0, [2, 2], [2, 3]),
-        ("small@abcdef01", "toy", "en", 7, "0", 1, -1.0, [2, 2], [2, 3]),
-        ("small@abcdef01", "toy", "en", 7, "1", 1, -1.0, [2, 2], [2, 3]),
-    ]
-    assert place.ask("select distinct parallel_id from raw.items order by 1") == [("0",), ("1",)]
-    assert place.ask("select kind, chance from raw.tasks where task = 'toy'") == [("choice", 0.5)]
-    later = run_of_lm_eval(place.folder / "later", [False], task="toy_it")
-    place.take("lm-eval", later, study="mine")
-    assert place.ask("select count(*) from raw.study_jobs where study = 'mine'") == [(3,)], "earlier imports stay"
-
-
-def test_results_without_samples_become_aggregates_beside_their_baseline(place: Place) -> None:
-    base = run_of_lm_eval(place.folder / "r/base", [True, False], samples=False)
-    tuned = run_of_lm_eval(place.folder / "r/tuned", [True, True], adapter="out/a", samples=False)
-    place.take("lm-eval", base, tuned, names=names(place, SOURCES))
-    assert place.ask(
-        "select metric, baseline_score, score, delta_pp, n_items from raw.aggregate_scores order by 1"
-    ) == [
-        ("acc", 0.5, 1.0, 50.0, 2),
-        ("acc_norm", 0.5, 1.0, 50.0, 2),
-    ]
-
-
-def test_what_the_harness_itself_writes_is_read(place: Place) -> None:
-    """An answer that is text, arguments as lists, model_args as on the command line: older versions' files."""
-    folder = run_of_lm_eval(place.folder / "r", [True])
-    samples = next(folder.glob("samples_*"))
-    sample = json.loads(samples.read_text())
-    sample |= {
-        "target": " nö".strip(),
-        "arguments": [["q", " ja"], ["q", " nö"]],
-        "filtered_resps": [[-2.0, False], [-1, True]],
-    }
-    samples.write_text(json.dumps(sample) + "\n")
-    results = next(folder.glob("results_*"))
-    content = json.loads(results.read_text())
-    content["config"] = {"model_args": "pretrained=org/small,revision=v2", "model": "hf"}
-    results.write_text(json.dumps(content))
-    place.take("lm-eval", folder)
-    assert place.ask("select model, gold, logprobs from raw.item_scores") == [("small@v2", 1, [-2.0, -1.0])]
-
-
-def test_generated_answers(place: Place) -> None:
-    folder = run_of_lm_eval(place.folder / "r", [True], task="sum_de")
-    samples = next(folder.glob("samples_*"))
-    line = {
-        "doc_id": 0,
-        "target": "12",
-        "arguments": {},
-        "filter": "strict",
-        "metrics": ["exact_match"],
-        "exact_match": 1.0,
-    }
-    loose = line | {"filter": "flexible", "filtered_resps": ["13"], "exact_match": 0.0}
-    samples.write_text(json.dumps(line | {"filtered_resps": ["12"]}) + "\n" + json.dumps(loose) + "\n")
-    place.take("lm-eval", folder)
-    assert place.ask("select prediction, correct, logprobs from raw.item_scores") == [("12", True, None)]
-
-
-def test_what_cannot_be_told_is_asked_for(place: Place) -> None:
-    tuned = run_of_lm_eval(place.folder / "r/tuned", [True], adapter="out/b")
-    with pytest.raises(UserError, match=r"unknown adapter 'out/b'; did you mean 'out/a'\?.*--map"):
-        place.take("lm-eval", tuned, names=names(place, SOURCES))
-    other = run_of_lm_eval(place.folder / "r/other", [True], task="toy_deu_Latn")
-    with pytest.raises(UserError, match=r"task 'toy_deu_Latn': its language is not known; add `toy_deu_Latn: "):
-        place.take("lm-eval", other)
-    with pytest.raises(UserError, match=r"map.yml:1: adapters.out/a.seed: .*found 'x'"):
-        place.take("lm-eval", tuned, names=names(place, "adapters: {out/a: {source: toy/en, seed: x}}"))
-    (place.folder / "empty").mkdir()
-    with pytest.raises(UserError, match=r"no results_\*.json"):
-        place.take("lm-eval", place.folder / "empty")
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [("{", "not a sample"), ('{"doc_id": 1}\n', "not a sample .*KeyError"), ("[]\n", "not a sample")],
-)
-def test_damaged_samples_name_their_line(damage: str, message: str, place: Place) -> None:
-    folder = run_of_lm_eval(place.folder / "r", [True])
-    samples = next(folder.glob("samples_*"))
-    samples.write_text(samples.read_text() + damage)
-    with pytest.raises(UserError, match=rf"samples_toy_de_.*:2: {message}"):
-        place.take("lm-eval", folder)
-
-
 def test_a_study_of_another_origin_is_not_touched(place: Place) -> None:
     place.take("donors-recipients", table(place.folder, [published()]), study="mine")
     with pytest.raises(UserError, match=r"'mine' is there already, with origin 'donors-recipients'"):
-        place.take("lm-eval", run_of_lm_eval(place.folder / "r", [True]), study="mine")
+        place.take("bli", table(place.folder, [RANK], "ranks.csv"), study="mine")
     with pytest.raises(UserError, match=r"unknown importer 'lmeval'; did you mean 'lm-eval'\?"):
         place.take("lmeval", place.folder)
 
@@ -259,13 +107,15 @@ def test_a_study_of_another_origin_is_not_touched(place: Place) -> None:
 # ---- bli ----
 
 
+RANK = {"method": "VecMap", "pair": "it-fr", "size": "1000", "query": "cane", "gold": "chien", "rank": "1"}
+
+
 def test_ranks_of_other_tools(place: Place) -> None:
-    row = {"method": "VecMap", "pair": "it-fr", "size": "1000", "query": "cane", "gold": "chien", "rank": "1"}
     rows = [
-        row,
-        row,
-        row | {"query": "la", "gold": "la", "rank": ""},
-        row | {"pair": "fr-it", "size": "0", "rank": "2.5"},
+        RANK,
+        RANK,
+        RANK | {"query": "la", "gold": "la", "rank": ""},
+        RANK | {"pair": "fr-it", "size": "0", "rank": "2.5"},
     ]
     place.take("bli", table(place.folder, rows))
     assert place.ask(
@@ -280,8 +130,7 @@ def test_ranks_of_other_tools(place: Place) -> None:
 
 
 def test_rows_mean_what_they_say_or_their_number(place: Place) -> None:
-    row = {"method": "VecMap", "pair": "it-fr", "size": "0", "query": "cane", "gold": "chien", "rank": "1"}
-    place.take("bli", table(place.folder, [row | {"concept": concept} for concept in ("dog", " ", "dog")]))
+    place.take("bli", table(place.folder, [RANK | {"concept": concept} for concept in ("dog", " ", "dog")]))
     assert place.ask("select concept_id from raw.bli_ranks order by pair_number") == [("dog",), ("1",), ("dog",)]
 
 
@@ -296,6 +145,45 @@ def test_rows_mean_what_they_say_or_their_number(place: Place) -> None:
     ],
 )
 def test_a_damaged_rank_names_its_line(change: dict[str, str], message: str, place: Place) -> None:
-    row = {"method": "VecMap", "pair": "it-fr", "size": "1000", "query": "cane", "gold": "chien", "rank": "1"}
     with pytest.raises(UserError, match=message):
-        place.take("bli", table(place.folder, [row | change]))
+        place.take("bli", table(place.folder, [RANK | change]))
+
+
+def test_rows_are_split_as_csv_says(place: Place) -> None:
+    """Line ends that only Unicode knows, and any within quotes, are parts of a word; white space is one of published
+    vectors' words."""
+    words = [
+        "New\u2028York",
+        "\x85",
+        "a\x0bb",
+        "a\x0cb",
+        "a\x1cb\x1db\x1eb",
+        "two\nlines",
+        "two\r\nlines",
+        'say "no"',
+        "\xa0",
+    ]
+    place.take("bli", table(place.folder, [RANK | {"query": word} for word in words]))
+    assert place.ask("select query from raw.bli_ranks order by pair_number") == [(word,) for word in words]
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_any_line_end_ends_a_row(ends: str, place: Place) -> None:
+    text = ends.join([",".join(RANK), ",".join(RANK.values()), ",".join((RANK | {"query": "gatto"}).values())])
+    path = place.folder / "ranks.csv"
+    path.write_bytes(text.encode())
+    place.take("bli", path)
+    assert place.ask("select query from raw.bli_ranks order by pair_number") == [("cane",), ("gatto",)]
+
+
+def test_quotes_that_do_not_close_are_refused(place: Place) -> None:
+    path = place.write("ranks.csv", ",".join(RANK) + '\nVecMap,it-fr,5,"cane,chien,1\nVecMap,it-fr,5,gatto,chat,1\n')
+    with pytest.raises(UserError, match=r"ranks.csv:2: not CSV from here on"):
+        place.take("bli", path)
+
+
+def test_an_import_has_a_threshold_of_harm(place: Place) -> None:
+    file = table(place.folder, [published()])
+    place.take("donors-recipients", file, harm=2.5)
+    place.take("donors-recipients", file)
+    assert place.ask("select config ->> '$.harm_threshold_pp' from raw.studies") == [("2.5",)], "it lasts"

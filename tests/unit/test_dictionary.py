@@ -43,6 +43,22 @@ def test_what_people_write_is_read(tmp_path: Path) -> None:
     assert read(path, exchange=True)[0] == ("Der", "The")
 
 
+def test_spaces_separate_where_it_is_said(tmp_path: Path) -> None:
+    path = tsv(tmp_path, "cat Katze\r\n dog  Hund \nbird\tVogel\n")
+    pairs = read_dictionary(path, ("en", "de"), False, separator="space")
+    assert [pair[1:] for pair in pairs] == [("cat", "Katze"), ("dog", "Hund"), ("bird", "Vogel")]
+    with pytest.raises(
+        ValueError, match=r"line 1: .*found no tab in 'cat Katze'; are spaces meant\? .*separator: space"
+    ):
+        read(path)
+    with pytest.raises(ValueError, match="line 1: expected two columns, found 3"):
+        read_dictionary(tsv(tmp_path, "New York Neu-York\n"), ("en", "de"), False, separator="space")
+
+
+def test_lines_may_end_with_carriage_returns(tmp_path: Path) -> None:
+    assert read(tsv(tmp_path, "cat\tKatze\rdog\tHund\r")) == [("cat", "Katze"), ("dog", "Hund")]
+
+
 def test_a_row_means_the_same_whichever_way_it_is_given(tmp_path: Path) -> None:
     path = tsv(tmp_path, "a\tb\n\nc\td\n")
     one, other = (read_dictionary(path, ("en", "de"), False, exchange, "en-de/test") for exchange in (False, True))

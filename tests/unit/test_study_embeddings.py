@@ -52,7 +52,7 @@ def test_dictionaries_of_ones_own_are_written_down_without_a_warning(tmp_path: P
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kept = json.loads(study(tmp_path, dictionaries=files).model_dump_json())
-    assert kept["embeddings"]["dictionaries"] == files
+    assert kept["embeddings"]["dictionaries"] == {**files, "separator": "tab"}
 
 
 def test_a_setting_that_is_not_finite_is_told_with_its_key(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from compute.errors import UserError
 from compute.study_file import read_study
+from compute.yaml_file import read_yaml
 
 TINY = (Path(__file__).parents[1] / "studies" / "tiny.yml").read_text()
 
@@ -32,8 +33,8 @@ MISTAKES = {
     "syntax": (("seeds: [1]\nplacebo", "seeds: [1\nplacebo"), 11, "", "expected"),
     "a number is text": (("test: 20", "test: many"), 9, "items.test", "found 'many'"),
     "text for a list": (("tasks: [parity]", "tasks: parity"), 7, "sources.tasks", "expected a list"),
-    "yaml's no": (("tasks: [parity], languages: [en, de]", "tasks: [parity], languages: [en, no]"), 7,
-                  "sources.languages[1]", "in quotes"),
+    "a truth for a text": (("tasks: [parity], languages: [en, de]", "tasks: [parity], languages: [en, true]"), 7,
+                           "sources.languages[1]", "in quotes"),
     "name is a path": (("study: tiny", "study: ../tiny"), 2, "study", "found '../tiny'"),
     "dictionary too large": (("[100]", "[100000]"), None, "embeddings", "allow 600"),
     "compared with itself": (("study: tiny", "study: tiny\ncompare_with: tiny"), None, "", "names the study itself"),
@@ -94,8 +95,8 @@ MISTAKES = {
                                  "prompts.train.compare", "unknown task to tune on"),
     "train prompt of no task": (("study: tiny", "study: tiny\nvariants: {v: {train_prompt: {pairty: x}}}"), 3,
                                 "variants.v.train_prompt.pairty", "did you mean 'parity'?"),
-    "truth for a number": (("{epochs: 1}", "{epochs: yes}"), 12, "lora.epochs", "expected a number, found True"),
-    "truth for a seed": (("seeds: [1]\nplacebo", "seeds: [0, yes]\nplacebo"), 10, "seeds[1]", "found True"),
+    "truth for a number": (("{epochs: 1}", "{epochs: true}"), 12, "lora.epochs", "expected a number, found True"),
+    "truth for a seed": (("seeds: [1]\nplacebo", "seeds: [0, true]\nplacebo"), 10, "seeds[1]", "found True"),
     "infinite rate": (("{epochs: 1}", "{learning_rate: .inf}"), 12, "lora.learning_rate", "finite"),
     "seed without bounds": (("seeds: [1]\nplacebo", "seeds: [99999999999]\nplacebo"), 10, "seeds[0]", "less"),
     "nothing to adapt": (("{epochs: 1}", "{target_modules: []}"), 12, "lora.target_modules", "empty"),
@@ -119,6 +120,18 @@ def test_a_mistake_is_one_line_with_its_place(name: str, tmp_path: Path) -> None
     assert message.startswith(f"{path}:{line}: " if line else str(path))
     assert place in message
     assert hint in message
+
+
+def test_only_true_and_false_are_truths(tmp_path: Path) -> None:
+    """As in YAML 1.2: `no` is Norwegian, a key too."""
+    path = tmp_path / "x.yml"
+    path.write_text("languages: [en, no, NO, y, on, off, Yes]\nno: arc/no\ntruths: [true, False, TRUE]\nnumber: 1\n")
+    assert read_yaml(path, "anything").content == {
+        "languages": ["en", "no", "NO", "y", "on", "off", "Yes"],
+        "no": "arc/no",
+        "truths": [True, False, True],
+        "number": 1,
+    }
 
 
 TRAIN_ONLY = (

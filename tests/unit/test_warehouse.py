@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import pytest
 
 from compute.errors import UserError
 from compute.landing import Landing
+from compute.lock import exclusive
 from compute.plugin import Job, canonical_json
 from compute.tasks.numerals import COMPARE, PARITY
 from compute.warehouse import RegisteredStudy, Warehouse
@@ -242,3 +246,36 @@ def test_a_warehouse_and_shards_of_an_earlier_version_gain_the_columns_added_sin
         (3,),
         (3,),
     ]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_named(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as another process, whose end would be waited for; DuckDB says `PID 0`."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def conflict(*_: object, **__: object) -> None:
+        raise duckdb.IOException('IO Error: Could not set lock on file "w": Conflicting lock is held in PID 0.')
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(UserError, match=r"landing: its file system has no locks \(.*local disk"),
+        exclusive(tmp_path / "landing", 60.0, print),
+    ):
+        pass
+    monkeypatch.setattr(duckdb, "connect", conflict)
+    with pytest.raises(UserError, match=r"w\.duckdb: its file system has no locks \(.*WAREHOUSE=.*"):
+        Warehouse(tmp_path / "w.duckdb", wait=60.0).prepare()
+
+
+def test_a_lock_of_an_unknown_process_is_still_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one in another container, which has no number here."""
+
+    def conflict(*_: object, **__: object) -> None:
+        raise duckdb.IOException('IO Error: Could not set lock on file "w": Conflicting lock is held in PID 0.')
+
+    monkeypatch.setattr(duckdb, "connect", conflict)
+    with pytest.raises(UserError, match=r"w\.duckdb: locked by another process; close it and run again"):
+        Warehouse(tmp_path / "w.duckdb", wait=0.0).prepare()

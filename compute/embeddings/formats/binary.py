@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import re
+
 import numpy as np
 
 from compute.embeddings.formats.kept import Kept
@@ -9,17 +12,41 @@ from compute.embeddings.formats.stream import LONGEST_LINE, Source
 from compute.embeddings.formats.text import NUMBER, read_header
 from compute.embeddings.vectors import Matrix
 
+_LINES_LOOKED_AT = 1 << 18
+"""Bytes whose lines are looked at for numbers: some hundred lines of the widest vectors."""
+
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1b\x7f]")
+"""Bytes that text does not have, and floating-point numbers do."""
+
 
 def looks_binary(source: Source) -> bool:
-    """True where a header is not followed by a line of text with numbers."""
-    beginning, _, rest = source.peek(1 << 14).partition(b"\n")
-    header, rest = read_header(beginning), rest.lstrip()  # text may have blank lines there
-    if header is None or not rest:
+    """True where a header is followed by what is not text: neither lines that mostly have numbers, nor UTF-8."""
+    block = source.peek_block()
+    beginning, _, rest = block.partition(b"\n")
+    header = read_header(beginning)
+    if header is None or not rest.strip():
         return False
+    lines = [line for line in rest[:_LINES_LOOKED_AT].split(b"\n") if line.strip()]
+    numeric = sum(_has_numbers(line, min(2, header[1])) for line in lines)
+    return 2 * numeric < len(lines) and not _is_text(rest)
+
+
+def _has_numbers(line: bytes, least: int) -> bool:
     # A word may have spaces, and the last field may be cut off by the end of what was looked at. Numbers between tabs
     # are text too, though none that can be read.
-    fields = rest.partition(b"\n")[0].rstrip().replace(b"\t", b" ").split(b" ")[1:]
-    return sum(NUMBER.fullmatch(field) is not None for field in fields) < min(2, header[1])
+    fields = line.rstrip().replace(b"\t", b" ").split(b" ")[1:]
+    return sum(NUMBER.fullmatch(field) is not None for field in fields) >= least
+
+
+def _is_text(block: bytes) -> bool:
+    """Whether a block is UTF-8 without control characters; its last character may be cut off."""
+    if _CONTROLS.search(block):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(block)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_binary(source: Source, kept: Kept) -> None:
@@ -61,3 +88,5 @@ def read_binary(source: Source, kept: Kept) -> None:
     if words:
         kept.add(words, np.stack(rows), places)
     kept.check_share(number)
+    if number == count and not kept.full and (data[at:].strip() or source.read_block().strip()):
+        raise ValueError(f"line 1 promises {count} words, but the file goes on after them")

@@ -43,6 +43,16 @@ class Source:
         self._ahead = self._ahead[size:]
         return data
 
+    def end_lines_with_feeds(self) -> None:
+        """Read carriage returns as line feeds from now on, if they alone end the lines of text that comes next."""
+        beginning = self.peek_block()
+        if b"\r" in beginning and b"\n" not in beginning:
+            self._stream, self._ahead = _WithLineFeeds(self._ahead, self._stream), b""
+
+    def peek_block(self) -> bytes:
+        """What `read_block` will give."""
+        return self.peek(BLOCK_BYTES)
+
     def read_block(self) -> bytes:
         """The next `BLOCK_BYTES`, fewer at the end."""
         return self.read(BLOCK_BYTES)
@@ -57,3 +67,10 @@ class _Rejoined:
     def read(self, size: int) -> bytes:
         taken, self._beginning = self._beginning[:size], self._beginning[size:]
         return taken or self._rest.read(size)
+
+
+class _WithLineFeeds(_Rejoined):
+    """A stream whose lines end with carriage returns, as if they ended with line feeds."""
+
+    def read(self, size: int) -> bytes:
+        return super().read(size).replace(b"\r", b"\n")

@@ -6,29 +6,83 @@ study_jobs as (
     select * from {{ ref('stg_study_jobs') }}
 ),
 
+scoring_jobs as (
+    select * from {{ ref('int_scoring_jobs') }}
+),
+
 tasks as (
     select * from {{ ref('stg_tasks') }}
 ),
 
-tuned as (
+study_scores as (
     select
         study_jobs.study,
         aggregate_scores.*
     from aggregate_scores
     inner join study_jobs on aggregate_scores.job_key = study_jobs.job_key
-    where aggregate_scores.source_task is not null
+),
+
+-- What came with its items is counted from them.
+tuned as (
+    select study_scores.*
+    from study_scores
+    anti join scoring_jobs on study_scores.job_key = scoring_jobs.job_key
+    where study_scores.source_task is not null
+),
+
+baselines as (
+    select
+        study,
+        model,
+        variant,
+        target_task,
+        target_language,
+        prompt,
+        metric,
+        min(score) as score
+    from study_scores
+    where source_task is null and source_language is null
+    group by all
+),
+
+compared as (
+    select
+        tuned.* exclude (baseline_score, delta),
+        coalesce(tuned.baseline_score, own_baselines.score, default_baselines.score) as baseline_score,
+        coalesce(
+            tuned.delta,
+            (tuned.score - coalesce(tuned.baseline_score, own_baselines.score, default_baselines.score))
+            * case when tuned.delta_unit = 'pp' then 100 else 1 end
+        ) as delta
+    from tuned
+    left join baselines as own_baselines
+        on tuned.study = own_baselines.study
+        and tuned.model = own_baselines.model
+        and tuned.variant = own_baselines.variant
+        and tuned.target_task = own_baselines.target_task
+        and tuned.target_language = own_baselines.target_language
+        and tuned.prompt is not distinct from own_baselines.prompt
+        and tuned.metric = own_baselines.metric
+    left join baselines as default_baselines
+        on tuned.study = default_baselines.study
+        and tuned.model = default_baselines.model
+        and default_baselines.variant = 'default'
+        and tuned.target_task = default_baselines.target_task
+        and tuned.target_language = default_baselines.target_language
+        and tuned.prompt is not distinct from default_baselines.prompt
+        and tuned.metric = default_baselines.metric
 ),
 
 -- The target task's primary metric; where the import has no such metric, the first by name.
 in_one_metric as (
-    select tuned.*
-    from tuned
-    left join tasks on tuned.target_task = tasks.task
+    select compared.*
+    from compared
+    left join tasks on compared.target_task = tasks.task
     qualify dense_rank() over (
         partition by
-            tuned.study, tuned.model, tuned.variant, tuned.source_task, tuned.source_language, tuned.control,
-            tuned.target_task, tuned.target_language, tuned.prompt
-        order by tuned.metric is distinct from tasks.primary_metric, tuned.metric
+            compared.study, compared.model, compared.variant, compared.source_task, compared.source_language,
+            compared.control, compared.target_task, compared.target_language, compared.prompt
+        order by compared.metric is distinct from tasks.primary_metric, compared.metric
     ) = 1
 ),
 
@@ -49,7 +103,14 @@ final as (
         max(n_items) as n_items,
         avg(baseline_score) as baseline_score,
         avg(score) as score,
-        avg(coalesce(delta_pp, 100 * (score - baseline_score))) as delta_pp,
+        avg(delta) as delta,
+        min(delta_unit) as delta_unit,
+        bool_and(higher_is_better) as higher_is_better,
+        -- Means over cells know gains and losses of shares alone.
+        case
+            when min(delta_unit) = 'pp' and max(delta_unit) = 'pp' and coalesce(bool_and(higher_is_better), true)
+                then avg(delta)
+        end as delta_pp,
         case when count(*) = 1 then any_value(delta_se) end as delta_se
     from in_one_metric
     group by all

@@ -67,7 +67,10 @@ judged as (
         prompt_pools.prompt_pool,
         {{ regime() }} as regime,
         studies.harm_threshold_pp,
-        cells.delta_pp > 0 as is_positive,
+        coalesce(
+            cells.delta_pp > 0,
+            case cells.higher_is_better when true then cells.delta > 0 when false then cells.delta < 0 end
+        ) as is_positive,
         cells.delta_pp <= -studies.harm_threshold_pp as is_harm,
         -- The largest total of signed differences that is a harm and, flips moving it by twos, can occur.
         floor(1e-9 - studies.harm_threshold_pp * cells.n_items * cells.n_seeds / 100) as least_harm,
@@ -133,6 +136,9 @@ final as (
         adjusted.n_items,
         adjusted.baseline_score,
         adjusted.score,
+        coalesce(adjusted.delta, adjusted.delta_pp) as delta,
+        coalesce(adjusted.delta_unit, 'pp') as delta_unit,
+        case when adjusted.delta_unit is null then true else adjusted.higher_is_better end as higher_is_better,
         adjusted.delta_pp,
         adjusted.delta_se,
         adjusted.degrees_of_freedom,

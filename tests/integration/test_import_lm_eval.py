@@ -1,0 +1,529 @@
+"""Results of lm-evaluation-harness, written by hand: every layout, what decides between items and scores, the map."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compute.errors import UserError
+from tests.integration.importing import Place
+
+STAMP = "2026-01-01T00-00-00.000001"
+SOURCES = "adapters: {out/a: {source: toy/en, seed: 7}}\ntasks: {toy_de: toy/de}\nparallel: [toy]\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def choices(correct: list[bool], words: tuple[str, str] = (" ja", " nö"), **more: Any) -> list[dict[str, Any]]:
+    """Samples of two choices, the second right."""
+    return [
+        {
+            "doc_id": number, "doc": {}, "target": "1", "filter": "none", "metrics": ["acc"], "acc": float(right),
+            "arguments": {f"gen_args_{i}": {"arg_0": "q", "arg_1": word} for i, word in enumerate(words)},
+            "filtered_resps": [["-2.0", "False"], ["-1.0" if right else "-3.0", "False"]],
+            **more,
+        }
+        for number, right in enumerate(correct)
+    ]  # fmt: skip
+
+
+def answers(metric: str, values: list[Any]) -> list[dict[str, Any]]:
+    """Samples of a generation task."""
+    request = {"gen_args_0": {"arg_0": "q", "arg_1": {"until": ["\n"]}}}
+    return [
+        {"doc_id": i, "target": "12", "arguments": request, "filter": "none", "filtered_resps": ["12"], metric: value}
+        for i, value in enumerate(values)
+    ]
+
+
+def run(
+    folder: Path,
+    samples: list[dict[str, Any]] | None,
+    scores: dict[str, Any] | None = None,
+    task: str = "toy_de",
+    arguments: Any = None,
+    adapter: str | None = None,
+    settings: dict[str, Any] | None = None,
+    file: str = f"results_{STAMP}.json",
+    samples_file: str | None = None,
+    **content: Any,
+) -> Path:
+    """A results file, and samples, as lm-evaluation-harness 0.4 writes them. Returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if scores is None:
+        right = [sample["acc"] for sample in samples or ()]
+        scores = {"acc,none": sum(right) / len(right), "acc_stderr,none": 0.1}
+    arguments = arguments or {"pretrained": "org/small"} | ({"peft": adapter} if adapter else {})
+    whole = {
+        "results": {task: {"alias": task, **scores}},
+        "configs": {task: {"doc_to_text": "{{q}}", **(settings or {})}},
+        "n-shot": {task: 0}, "n-samples": {task: {"original": 9, "effective": len(samples or "1234")}},
+        "config": {"model": "hf", "model_args": arguments, "model_sha": "abcdef0123"}, **content,
+    }  # fmt: skip
+    (folder / file).write_text(json.dumps(whole))
+    if samples is not None:
+        name = samples_file or f"samples_{task}_{STAMP}.jsonl"
+        (folder / name).write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    return folder
+
+
+def said(place: Place) -> str:
+    return "\n".join(place.said)
+
+
+# ---- what is read ----
+
+
+def test_samples_become_items_once_and_scores_of_every_run(place: Place) -> None:
+    base = run(place.folder / "r/base", choices([True, False]))
+    tuned = run(place.folder / "r/tuned", choices([True, True]), adapter="out/a")
+    place.take("lm-eval", base, tuned, names=place.write("map.yml", SOURCES), study="mine")
+    assert place.ask(
+        "select model, source_task, source_language, seed, item_id, gold, logprobs[2], char_counts, byte_counts "
+        "from raw.item_scores order by source_task nulls first, item_id"
+    ) == [
+        ("small@abcdef01", None, None, None, "0", 1, -1.0, [2, 2], [2, 3]),
+        ("small@abcdef01", None, None, None, "1", 1, -3.0, [2, 2], [2, 3]),
+        ("small@abcdef01", "toy", "en", 7, "0", 1, -1.0, [2, 2], [2, 3]),
+        ("small@abcdef01", "toy", "en", 7, "1", 1, -1.0, [2, 2], [2, 3]),
+    ]
+    assert place.ask("select item_id, parallel_id from raw.items order by 1") == [("0", "0"), ("1", "1")]
+    assert place.ask("select kind, chance, primary_metric from raw.tasks where task = 'toy'") == [
+        ("choice", 0.5, "acc")
+    ]
+    assert place.ask("select score, score_stderr from raw.aggregate_scores order by 1") == [(0.5, 0.1), (1.0, 0.1)]
+    later = run(place.folder / "later", choices([False]), task="toy_it")
+    place.take("lm-eval", later, study="mine")
+    scored = "select count(*) from raw.study_jobs where study = 'mine' and (config ->> '$.target_task') is not null"
+    assert place.ask(scored) == [(3,)], "earlier imports stay"
+
+
+def test_results_without_samples_become_aggregates_beside_their_baseline(place: Place) -> None:
+    base = run(place.folder / "r/base", None, {"acc,none": 0.5, "acc_norm,none": 0.25})
+    tuned = run(place.folder / "r/tuned", None, {"acc,none": 1.0, "acc_norm,none": 0.5}, adapter="out/a")
+    place.take("lm-eval", base, tuned, names=place.write("map.yml", SOURCES))
+    assert place.ask(
+        "select metric, baseline_score, score, delta_pp, delta, delta_unit, n_items from raw.aggregate_scores "
+        "order by source_task nulls last, metric"
+    ) == [
+        ("acc", 0.5, 1.0, 50.0, 50.0, "pp", 4),
+        ("acc_norm", 0.25, 0.5, 25.0, 25.0, "pp", 4),
+        ("acc", None, 0.5, None, None, "pp", 4),
+        ("acc_norm", None, 0.25, None, None, "pp", 4),
+    ]
+
+
+OLD = "pretrained=org/small,dtype=float32"
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "folder": {},
+    "output path x.json": {"file": f"x_{STAMP}.json"},
+    "before 0.4.3": {
+        "file": "results.json", "arguments": OLD,
+        "samples_file": "pretrained__org__small,dtype__float32_toy_de.jsonl",
+    },
+    "before 0.4.3, output path x.json": {
+        "file": "x.json", "arguments": OLD, "samples_file": "pretrained__org__small,dtype__float32_toy_de.jsonl",
+    },
+    "0.4.0, output path x.jsonl": {
+        "file": "x.jsonl", "arguments": OLD, "samples_file": "pretrained__org__small,dtype__float32_toy_de.jsonl",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("by_name", [False, True], ids=["folder given", "file given"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_since_0_4_0(layout: str, by_name: bool, place: Place) -> None:
+    given = LAYOUTS[layout]
+    folder = run(place.folder / "r", choices([True, False, True]), **given)
+    if "arguments" in given:  # then samples were one list, filters had no name, and tasks no size
+        path = folder / given["samples_file"]
+        samples = [json.loads(line) for line in path.read_text().splitlines()]
+        for sample in samples:
+            sample["arguments"] = [list(request.values()) for request in sample["arguments"].values()]
+            sample["filtered_resps"] = [[float(value), False] for value, _ in sample["filtered_resps"]]
+            sample["target"] = 1
+            del sample["filter"], sample["metrics"]
+        second_filter = [sample | {"filtered_resps": [[-9.0, False], [-8.0, False]]} for sample in samples]
+        path.write_text(json.dumps(samples + second_filter, indent=2))
+        content = json.loads((folder / given["file"]).read_text())
+        del content["n-samples"]
+        (folder / given["file"]).write_text(json.dumps(content, indent=2))
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    place.take("lm-eval", folder / given.get("file", f"results_{STAMP}.json") if by_name else folder)
+    assert place.ask("select item_id, logprobs from raw.item_scores order by 1") == [
+        ("0", [-2.0, -1.0]),
+        ("1", [-2.0, -3.0]),
+        ("2", [-2.0, -1.0]),
+    ]
+    assert place.ask("select n_items from raw.aggregate_scores") == [(3,)]
+
+
+def test_groups_are_means_of_tasks_and_not_imported(place: Place) -> None:
+    folder = run(place.folder / "r", None, {"acc,none": 0.5})
+    path = next(folder.glob("results_*"))
+    content = json.loads(path.read_text())
+    content["results"] |= {"all_de": {"acc,none": 0.7}, "old_de": {"acc,none": 0.8}, "heading": {"alias": "heading"}}
+    content |= {"groups": {"old_de": {"acc,none": 0.8}}, "group_subtasks": {"all_de": ["toy_de"], "toy_de": []}}
+    path.write_text(json.dumps(content))
+    place.take("lm-eval", folder)
+    assert place.ask("select target_task, score from raw.aggregate_scores") == [("toy", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [("{", "not a sample"), ('{"doc_id": 1}\n', "not a sample .*KeyError"), ("[]\n", "not a sample")],
+)
+def test_damaged_samples_name_their_line(damage: str, message: str, place: Place) -> None:
+    folder = run(place.folder / "r", choices([True]))
+    samples = next(folder.glob("samples_*"))
+    samples.write_text(samples.read_text() + damage)
+    with pytest.raises(UserError, match=rf"samples_toy_de_.*:2: {message}"):
+        place.take("lm-eval", folder)
+
+
+def test_a_damaged_results_file_is_told_and_other_json_is_let_be(place: Place) -> None:
+    folder = run(place.folder / "r", choices([True]))
+    (folder / "trainer_state.json").write_text("{")
+    place.take("lm-eval", folder)
+    (folder / "results_2027-01-01T00-00-00.json").write_text('{"results": {')
+    with pytest.raises(UserError, match=r"results_2027-01-01T00-00-00.json: not JSON"):
+        place.take("lm-eval", folder)
+    (place.folder / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no results_\*.json"):
+        place.take("lm-eval", place.folder / "empty")
+
+
+# ---- items or scores ----
+
+
+def mutual(words: tuple[str, str] = (" ja", " nö")) -> list[dict[str, Any]]:
+    """Choices asked again without the context."""
+    samples = choices([True, False], words, acc_mutual_info=1.0)
+    for sample in samples:
+        sample["arguments"] |= {f"gen_args_{i + 2}": {"arg_0": "", "arg_1": word} for i, word in enumerate(words)}
+        sample["filtered_resps"] += [["-0.5", "False"], ["-0.1", "False"]]
+    return samples
+
+
+def test_unconditional_requests_are_no_choices(place: Place) -> None:
+    place.take("lm-eval", run(place.folder / "r", mutual(), {"acc,none": 0.5, "acc_mutual_info,none": 1.0}))
+    assert place.ask("select distinct len(logprobs) from raw.item_scores") == [(2,)]
+    assert place.ask("select score from raw.aggregate_scores where metric = 'acc_mutual_info'") == [(1.0,)]
+
+
+@pytest.mark.parametrize(
+    ("words", "delimiter", "target", "lengths"),
+    [
+        ((" ja", " nein"), None, "1", [2, 4]),
+        (("\nja", "\nnein"), "\n", "1", [2, 4]),
+        ((" ja", " nein"), "", "1", [3, 5]),
+        ((" ja", " nein"), "", " nein", [3, 5]),
+        (("ja", "nein"), None, "nein", [2, 4]),  # a chat: no delimiter, whatever the task says
+        ((" 1", " 0"), None, "1", [1, 1]),  # an index, not the choice "1"
+    ],
+)
+def test_lengths_are_without_the_task_s_delimiter(
+    words: tuple[str, str], delimiter: str | None, target: str, lengths: list[int], place: Place
+) -> None:
+    settings = {} if delimiter is None else {"target_delimiter": delimiter}
+    place.take("lm-eval", run(place.folder / "r", choices([True], words, target=target), settings=settings))
+    assert place.ask("select gold, char_counts from raw.item_scores") == [(1, lengths)]
+
+
+def test_a_reading_that_gives_other_numbers_is_not_taken(place: Place) -> None:
+    """A target "1" is the choice of that text here, as the sample's own accuracy tells."""
+    samples = choices([False], (" 1", " 0"), target="1", acc=1.0)
+    place.take("lm-eval", run(place.folder / "r", samples))
+    assert place.ask("select gold from raw.item_scores") == [(0,)]
+
+
+NOT_BY_ITEM: dict[str, tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], str]] = {
+    "a scoring of its own": (
+        choices([True, False], acc=0.75), {"acc,none": 0.75}, {}, "acc of item 0 is 0.75 there, 1 by"
+    ),
+    "an accuracy of another task": (choices([True, False]), {"acc,none": 0.9}, {}, "acc is 0.9 in the results file"),
+    "several right": (choices([True], target="[0, 1]"), {"acc,none": 1.0}, {}, "2 choices of an item are right"),
+    "no right choice": (choices([False], target="-1"), {"acc,none": 0.0}, {}, "target '-1' is none of its 2 choices"),
+    "one answer": (
+        choices([True]), {"acc,none": 1.0}, {"output_type": "loglikelihood"}, "its output_type is loglikelihood"
+    ),
+    "choices in the context": (
+        choices([True], (" ja", " ja")), {"acc,none": 1.0}, {}, "its choices stand in the contexts"
+    ),
+    "an item twice": (choices([True]) * 2, {"acc,none": 1.0}, {}, "a doc_id stands in its samples twice"),
+    "infinite": (
+        choices([True], filtered_resps=[["-inf", "False"], ["-1.0", "False"]]), {"acc,none": 1.0}, {}, "finite"
+    ),
+    "another metric": (choices([True]), {"mcc,none": 0.3}, {}, "its metric is mcc"),
+    "graded": (answers("f1", [0.4, 0.5]), {"f1,none": 0.45}, {}, "it is scored by f1, not by exact_match"),
+    "graded exact match": (answers("exact_match", [0.5, 1]), {"exact_match,none": 0.75}, {}, "exact_match is graded"),
+    "a corpus metric": (answers("chrf", [["a", "b"]]), {"chrf,none": 52.0}, {}, "it is scored by chrf"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_BY_ITEM)
+def test_scores_are_the_harness_s_where_its_items_would_give_others(name: str, place: Place) -> None:
+    samples, scores, settings, reason = NOT_BY_ITEM[name]
+    odd = run(place.folder / "r/odd", samples, scores, settings=settings)
+    plain = run(place.folder / "r/plain", choices([True]), task="plain_de")
+    place.take("lm-eval", odd, plain)
+    assert reason in said(place) and "toy_de is imported by its scores, not item by item" in said(place)
+    ((metric, value),) = scores.items()
+    rows = place.ask("select metric, score, delta_unit from raw.aggregate_scores where target_task = 'toy'")
+    unit = {"mcc": "mcc", "chrf": "chrf"}.get(metric.partition(",")[0], "pp")
+    assert rows == [(metric.partition(",")[0], value, unit)]
+    assert place.ask("select distinct target_task from raw.item_scores") == [("plain",)], "the others are not held up"
+
+
+def test_a_task_is_taken_by_items_in_all_runs_or_in_none(place: Place) -> None:
+    base = run(place.folder / "r/base", choices([True, False]))
+    tuned = run(place.folder / "r/tuned", None, {"acc,none": 1.0}, adapter="out/a")
+    place.take("lm-eval", base, tuned, names=place.write("map.yml", SOURCES))
+    assert "toy_de is imported by its scores, not item by item: there are no samples beside it" in said(place)
+    assert place.ask("select count(*) from raw.item_scores") == [(0,)]
+    assert place.ask("select delta_pp from raw.aggregate_scores where source_task = 'toy'") == [(50.0,)]
+
+
+def test_choices_that_are_shuffled_in_every_run_are_no_common_items(place: Place) -> None:
+    base = run(place.folder / "r/base", choices([True]))
+    tuned = run(place.folder / "r/tuned", choices([True], (" nö", " ja")), adapter="out/a")
+    place.take("lm-eval", base, tuned, names=place.write("map.yml", SOURCES))
+    assert "its item 0 has other choices, or another right one" in said(place)
+    assert place.ask("select count(*) from raw.item_scores") == [(0,)]
+
+
+def test_missing_samples_are_told(place: Place) -> None:
+    folder = run(place.folder / "r", choices([True, False, False]), {"acc,none": 0.9})
+    path = next(folder.glob("samples_*"))
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    place.take("lm-eval", folder)
+    assert "holds 2 of 3 items" in said(place)
+    assert place.ask("select count(*) from raw.item_scores") == [(2,)]
+
+
+def test_generated_answers_of_the_first_filter(place: Place) -> None:
+    strict = [sample | {"filter": "strict"} for sample in answers("exact_match", [1.0, 0.0])]
+    loose = [sample | {"filter": "loose"} for sample in answers("exact_match", [0.0, 0.0])]
+    scores = {"exact_match,strict": 0.5, "exact_match,loose": 0.0}
+    place.take("lm-eval", run(place.folder / "r", strict + loose, scores, n_samples={}))
+    assert place.ask("select prediction, correct from raw.item_scores order by item_id") == [
+        ("12", True),
+        ("12", False),
+    ]
+    assert place.ask("select metric, score from raw.aggregate_scores order by 1") == [
+        ("exact_match", 0.5),
+        ("exact_match:loose", 0.0),
+    ]
+
+
+# ---- scales and directions ----
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "file", "unit", "better", "delta_pp"),
+    [
+        ("word_perplexity", 30.0, 20.0, {}, "word_perplexity", False, None),
+        ("bits_per_byte", 0.9, 0.8, {}, "bits_per_byte", False, None),
+        ("chrf", 0.5, 0.9, {}, "chrf", True, None),
+        ("f1", 0.5, 0.6, {}, "pp", True, 10.0),
+        ("f1", 0.9, 62.0, {}, "f1", True, None),  # SQuAD's goes to 100
+        ("rougeL", 0.5, 0.6, {}, "rougeL", True, None),  # some tasks' goes to 1, some to 100
+        ("rougeL", 0.5, 0.6, {"map": "shares: [rougeL]\n"}, "pp", True, 10.0),
+        ("rougeL", 0.5, 0.6, {"samples": True}, "pp", True, 10.0),
+        ("rougeL", 0.5, 50.0, {"samples": True}, "rougeL", True, None),
+        ("my_score", 0.5, 0.6, {}, "my_score", None, None),
+        ("my_score", 0.5, 0.6, {"higher_is_better": True}, "my_score", True, None),
+        ("acc", 0.5, 0.6, {"higher_is_better": False}, "pp", False, None),  # a share, of which less is better
+        ("mcc", 0.1, 0.2, {"metric_list": [{"metric": "mcc", "higher_is_better": True}]}, "mcc", True, None),
+    ],
+)
+def test_a_metric_has_a_unit_and_a_direction(
+    metric: str, before: float, after: float, file: dict[str, Any], unit: str, better: bool | None,
+    delta_pp: float | None, place: Place,
+) -> None:  # fmt: skip
+    content: dict[str, Any] = {}
+    if "higher_is_better" in file:
+        content["higher_is_better"] = {"toy_de": {metric: file["higher_is_better"]}}
+    settings = {key: value for key, value in file.items() if key == "metric_list"}
+    for name, score, adapter in (("base", before, None), ("tuned", after, "out/a")):
+        samples = answers(metric, [0.5 * score, 1.5 * score]) if "samples" in file else None
+        scores = {f"{metric},none": score}
+        run(place.folder / "r" / name, samples, scores, adapter=adapter, settings=settings, **content)
+    place.take("lm-eval", place.folder / "r", names=place.write("map.yml", SOURCES + file.get("map", "")))
+    ((*row, delta),) = place.ask(
+        "select delta_unit, higher_is_better, delta_pp, delta from raw.aggregate_scores where source_task = 'toy'"
+    )
+    assert row == [unit, better, pytest.approx(delta_pp) if delta_pp is not None else None]
+    assert delta == pytest.approx((100 if unit == "pp" else 1) * (after - before))
+
+
+def test_what_is_no_number_is_left_out_aloud(place: Place) -> None:
+    place.take("lm-eval", run(place.folder / "r", None, {"acc,none": 0.5, "perplexity,none": float("inf")}))
+    assert "its perplexity is no finite number" in said(place)
+    assert place.ask("select metric from raw.aggregate_scores") == [("acc",)]
+
+
+def test_the_map_names_the_metric_of_verdicts(place: Place) -> None:
+    scores = {"acc,none": 1.0, "f1,none": 0.4}
+    folder = run(place.folder / "r", choices([True]), scores)
+    place.take("lm-eval", folder, names=place.write("map.yml", "metrics: {toy: f1}"))
+    assert place.ask("select primary_metric from raw.tasks where task = 'toy'") == [("f1",)]
+    assert place.ask("select count(*) from raw.item_scores") == [(0,)], "its items do not tell f1"
+    with pytest.raises(UserError, match=r"metrics.toy in the map: unknown metric 'f2'; known: acc, f1"):
+        place.take("lm-eval", folder, names=place.write("map.yml", "metrics: {toy: f2}"))
+
+
+# ---- which run is which ----
+
+
+@pytest.mark.parametrize(
+    "tuned",
+    [
+        "pretrained=org/small,peft=out/a",
+        "pretrained=org/small,lora_local_path=./out/a/,enable_lora=True,max_lora_rank=16,lora_dtype=auto",
+        {"pretrained": "org/small", "delta": "out/a"},
+        {"pretrained": "org/small", "lora_modules": "out/a"},  # no key of ours, but the map's adapter
+        {"pretrained": "out/merged", "peft": None},
+    ],
+)
+def test_a_tuned_run_is_told_by_whatever_names_it(tuned: Any, place: Place) -> None:
+    base = run(place.folder / "r/base", choices([True, False]), arguments={"pretrained": "org/small"})
+    run(place.folder / "r/tuned", choices([True, True]), arguments=tuned)
+    checkpoints = "checkpoints: {out/merged: {base: org/small, source: toy/en, seed: 7}}\n"
+    place.take("lm-eval", base.parent, names=place.write("map.yml", SOURCES + checkpoints))
+    rows = place.ask("select distinct model, source_task, source_language, seed from raw.item_scores order by seed")
+    assert rows == [("small@abcdef01", "toy", "en", 7), ("small@abcdef01", None, None, None)]
+    assert "no base model" not in said(place)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("pretrained=org/small,enable_lora=True", "model_args has enable_lora=True: unclear which adapter that is"),
+        ("pretrained=org/small,lora_modules=x", "model_args has lora_modules=x: unclear which adapter that is"),
+        ("pretrained=org/small,peft=out/a,delta=out/c", "peft=out/a, delta=out/c: unclear which adapter"),
+        (
+            "pretrained=org/small,peft=out/b",
+            r"unknown adapter 'out/b'; did you mean 'out/a'\?; .*map.yml add the line "
+            r"`out/b: \{source: toy/en, seed: 7\}`",
+        ),
+        ("pretrained=out/merged", "the base 'org/other' of checkpoint 'out/merged' is not among these results"),
+    ],
+)
+def test_a_run_that_leaves_it_unclear_is_refused(arguments: str, message: str, place: Place) -> None:
+    folder = run(place.folder / "r", choices([True]), arguments=arguments)
+    checkpoints = "checkpoints: {out/merged: {base: org/other, source: toy/en}}\n"
+    with pytest.raises(UserError, match=message):
+        place.take("lm-eval", folder, names=place.write("map.yml", SOURCES + checkpoints))
+
+
+def test_an_adapter_in_the_place_of_a_model_is_no_base(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write("out/c/adapter_config.json", "{}")
+    monkeypatch.chdir(place.folder)
+    folder = run(place.folder / "r", choices([True]), arguments="pretrained=out/c")
+    with pytest.raises(UserError, match=r"its model 'out/c' is an adapter's folder; under `checkpoints:`"):
+        place.take("lm-eval", folder)
+
+
+def test_sources_of_any_mix(place: Place) -> None:
+    base = run(place.folder / "r/base", choices([True, False]))
+    run(place.folder / "r/tuned", choices([True, True]), adapter="out/a")
+    place.take("lm-eval", base.parent, names=place.write("map.yml", "adapters: {out/a: {source: mul/und}}"))
+    assert place.ask("select distinct source_task, source_language from raw.item_scores order by 1") == [
+        ("mul", "und"),
+        (None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<function ask at 0x7f01>", "<function ask at 0x7f02>"),
+        ("functools.partial(<function ask at 0x7f01>, PosixPath('/tmp/tmpa/p.txt'))",
+         "functools.partial(<function ask at 0xaa02>, PosixPath('/tmp/tmpb/p.txt'))"),
+        ("<scoring.Asker object at 0x7f01>", "<scoring.Asker object at 0x7f02>"),
+    ],
+)  # fmt: skip
+def test_a_prompt_is_the_same_in_every_process(before: str, after: str, place: Place) -> None:
+    run(place.folder / "r/base", choices([True]), settings={"doc_to_text": before})
+    run(place.folder / "r/tuned", choices([True]), adapter="out/a", settings={"doc_to_text": after})
+    place.take("lm-eval", place.folder / "r", names=place.write("map.yml", SOURCES))
+    assert len(place.ask("select distinct prompt from raw.item_scores")) == 1
+    assert "no base model" not in said(place)
+
+
+def test_prompts_that_differ_stay_apart_and_it_is_said(place: Place) -> None:
+    run(place.folder / "r/base", choices([True]))
+    run(place.folder / "r/tuned", choices([True]), adapter="out/a", system_instruction_sha="1f")
+    place.take("lm-eval", place.folder / "r", names=place.write("map.yml", SOURCES))
+    assert len(place.ask("select distinct prompt from raw.item_scores")) == 2
+    assert "small@abcdef01: no base model beside 1 of its tuned scores" in said(place)
+    assert "its base was asked with another prompt" in said(place)
+
+
+def test_an_import_without_a_base_model_warns_until_there_is_one(place: Place) -> None:
+    sources = place.write("map.yml", SOURCES)
+    tuned = run(place.folder / "r/tuned", choices([True]), adapter="out/a")
+    place.take("lm-eval", tuned, names=sources, study="mine")
+    assert "import the results of the base model too" in said(place)
+    other = run(place.folder / "r/other", choices([True]), config={"model_args": "pretrained=org/small"})
+    place.take("lm-eval", other, study="mine")
+    assert "the base models are called small@main: give both one name under `models:`" in said(place)
+    place.said.clear()
+    place.take("lm-eval", run(place.folder / "r/base", choices([False])), study="mine")
+    assert "no base model" not in said(place)
+
+
+def test_scores_that_are_imported_again_replace_the_earlier_ones(place: Place) -> None:
+    place.take("lm-eval", run(place.folder / "one", choices([True])), study="mine")
+    place.take("lm-eval", run(place.folder / "two", choices([False])), study="mine")
+    assert "1 scores of earlier imports are replaced" in said(place)
+    rows = "select score from raw.aggregate_scores join raw.study_jobs using (job_key) where study = 'mine'"
+    assert place.ask(rows) == [(0.0,)]
+
+
+def test_the_map_sets_the_threshold_of_harm(place: Place) -> None:
+    folder = run(place.folder / "r", choices([True]))
+    place.take("lm-eval", folder, names=place.write("map.yml", "harm_threshold_pp: 2.5"))
+    place.take("lm-eval", folder)
+    assert place.ask("select config ->> '$.harm_threshold_pp' from raw.studies") == [("2.5",)], "it lasts"
+    place.take("lm-eval", folder, harm=4.0)
+    assert place.ask("select config ->> '$.harm_threshold_pp' from raw.studies") == [("4.0",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("adapters: {out/a: {source: toy/en, seed: x}}", r"map.yml:1: adapters.out/a.seed: .*found 'x'"),
+        ("adapters:\n  out/a: {source: toy}", r"map.yml:2: adapters.out/a.source: expected task/language such as arc/"),
+        ("adapter: {out/a: {source: toy/en}}", r"map.yml:1: adapter: unknown key 'adapter'; did you mean 'adapters'\?"),
+        ("leave_out: [other]", r"task 'qa_engl': .*; add `qa_engl: qa_engl/LANGUAGE`; `toy_deu_Latn: "),
+    ],
+)
+def test_a_mistake_in_the_map_has_its_line(text: str, message: str, place: Place) -> None:
+    run(place.folder / "r", choices([True]), task="toy_deu_Latn")
+    run(place.folder / "r/2", choices([True]), task="qa_engl")
+    with pytest.raises(UserError, match=message):
+        place.take("lm-eval", place.folder / "r", names=place.write("map.yml", text))
+
+
+def test_a_suffix_is_a_language_only_if_it_is_one(place: Place) -> None:
+    folder = run(place.folder / "r", choices([True]), task="commonsense_qa")
+    with pytest.raises(UserError, match=r"task 'commonsense_qa': its language is not known"):
+        place.take("lm-eval", folder)
+    run(place.folder / "r/2", choices([True]), task="toy_de")
+    place.take("lm-eval", folder, names=place.write("map.yml", "leave_out: [commonsense_qa]"))
+    assert place.ask("select distinct target_task from raw.item_scores") == [("toy",)]
+
+
+def test_a_name_of_the_map_that_is_nobody_s_is_told(place: Place) -> None:
+    folder = run(place.folder / "r", choices([True]))
+    place.take("lm-eval", folder, names=place.write("map.yml", "models: {org/smal: m@1}\ntasks: {toy_den: toy/de}"))
+    assert "models: no results are of 'org/smal'; they have 'org/small'" in said(place)
+    assert "tasks: no results are of 'toy_den'; they have 'toy_de'" in said(place)
