@@ -71,9 +71,10 @@ def check_letters(
         lost = [most - some for most, some in zip(wanted, found, strict=True)]
         worst = lost.index(max(lost)) * step
         becomes = " ".join(map(str, tokenizer.convert_ids_to_tokens(ids[worst][:8])))
+        share, example = 100 * sum(found) / sum(wanted), texts[worst].strip()[:40]
         raise ValueError(
-            f"the tokenizer keeps {100 * sum(found) / sum(wanted):.0f} % of the letters of these {what} ({labels[worst]}: "
-            f"{texts[worst].strip()[:40]!r} becomes {becomes!r}): it does not know their script; take a model that does"
+            f"the tokenizer keeps {share:.0f} % of the letters of these {what} ({labels[worst]}: {example!r} becomes "
+            f"{becomes!r}): it does not know their script; take a model that does"
         )
 
 

@@ -109,17 +109,13 @@ def generate_items(
         for i, tokens in zip(numbers, texts, strict=True):
             results[i] = replace(results[i], text=_text(tokenizer, tokens, ending.texts))
 
-    def generate_batch(numbers: list[int]) -> None:
+    def generate_together(batch: list[int]) -> None:
+        numbers = [together[i] for i in batch]
         keep(numbers, _generate(model, tokenizer, [rows[i] for i in numbers], ending, device))
 
-    def generate_alone(numbers: list[int]) -> None:
-        keep(
-            numbers,
-            [
-                generate_one(model, tokenizer, rows[i], ending.texts, max_new_tokens, settings or {})
-                for i in numbers
-            ],
-        )
+    def generate_alone(batch: list[int]) -> None:
+        for i in (alone[number] for number in batch):
+            keep([i], [generate_one(model, tokenizer, rows[i], ending.texts, max_new_tokens, settings or {})])
 
     if max_new_tokens < 1:
         return results
@@ -128,10 +124,10 @@ def generate_items(
     together = [i for i, row in enumerate(rows) if batched and regime(len(row) + max_new_tokens) == regime(1)]
     alone = sorted(set(range(len(rows))) - set(together))
     kind = "cpu" if torch.device(device).type == "cpu" else "cuda"
-    whole = Limits(tokens=batch_tokens or _CACHED_TOKENS[kind], logits=len(rows))
-    for chosen, limits, run in ((together, whole, generate_batch), (alone, Limits(0, 1), generate_alone)):
-        loads = [Load(len(rows[i]) + max_new_tokens, 1, items[i].label) for i in chosen]
-        run_in_batches(loads, limits, lambda batch, chosen=chosen, run=run: run([chosen[i] for i in batch]))
+    limits = Limits(tokens=batch_tokens or _CACHED_TOKENS[kind], logits=len(rows))
+    loads = [Load(len(row) + max_new_tokens, 1, item.label) for row, item in zip(rows, items, strict=True)]
+    run_in_batches([loads[i] for i in together], limits, generate_together)
+    run_in_batches([loads[i] for i in alone], Limits(tokens=0, logits=1), generate_alone)
     return results
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -104,12 +105,12 @@ def _score(
                 loads.append(Load(len(row.tokens), len(row.predicting()), items[first_item].label))
     done: list[tuple[list[int], Tensor]] = []
 
-    def score_batch(chosen: list[Row]) -> None:
+    def score(chosen: list[Row]) -> None:
         predicted_columns = [target.column for row in chosen for target in row.targets]
         done.append((predicted_columns, _target_logprobs(model, chosen, groups)))
 
     for all_rows, loads in by_regime.values():
-        run_in_batches(loads, limits, lambda batch, among=all_rows: score_batch([among[i] for i in batch]))
+        run_in_batches(loads, limits, partial(_run_on, score, all_rows))
     logprobs = torch.zeros(groups, columns[-1], dtype=torch.float64)
     for predicted_columns, values in done:
         logprobs.index_add_(1, torch.tensor(predicted_columns), values.cpu())
@@ -127,6 +128,10 @@ def _score(
         ]
         for values in logprobs.tolist()
     ]
+
+
+def _run_on(run: Callable[[list[Row]], None], among: Sequence[Row], numbers: list[int]) -> None:
+    run([among[i] for i in numbers])
 
 
 def _columns(encoded: Sequence[EncodedItem]) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from compute.language_models import Progress
@@ -30,6 +30,7 @@ from compute.language_models.micro_batches import (
 from compute.language_models.optimiser import StackedAdamW, share_of_peak
 from compute.language_models.regimes import regime_of
 from compute.language_models.settings import Lora
+from compute.language_models.targets import Targets, find_targets
 from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
 
 _STEPS_A_LOOK = 10
@@ -115,7 +116,9 @@ class StackTraining:
         settings: Lora,
         device: torch.device,
         progress: Progress | None,
+        targets: Targets | None = None,
     ) -> None:
+        self.targets = targets or find_targets(model, settings)
         self.model, self.settings, self.device, self.progress = model, settings, device, progress
         self.runs = [_Run(source) for source in prepared]
         self.steps = max(run.steps for run in self.runs)
@@ -138,7 +141,8 @@ class StackTraining:
         raise StackTooLargeError(self.device)
 
     def _run(self) -> list[TrainedAdapter | TrainingFailure]:
-        adapters = [initial_adapter(self.model, self.settings, run.prepared.source.seed) for run in self.runs]
+        seeds = [run.prepared.source.seed for run in self.runs]
+        adapters = [initial_adapter(self.model, self.settings, seed, self.targets) for seed in seeds]
         self.stack = LoraStack(self.model, adapters)
         self.stack.require_gradients()
         self.optimiser = StackedAdamW(self.stack, self.settings)
