@@ -38,6 +38,7 @@ class Progress(AbstractContextManager["Progress"]):
         self.console = Console(file=stream or sys.stderr, highlight=False)
         self.live = Live(console=self.console, get_renderable=self._render, refresh_per_second=4)
         self.last_line = 0.0
+        self.noted: set[str] = set()
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -54,7 +55,9 @@ class Progress(AbstractContextManager["Progress"]):
         if event.kind == "progress":
             self.running[event.batch] = (event.text, event.fraction)
         elif event.kind == "noted":
-            self.console.print(event.text, markup=False, soft_wrap=True)
+            if event.text not in self.noted:  # several batches may find the same of one model
+                self.console.print(event.text, markup=False, soft_wrap=True)
+            self.noted.add(event.text)
         elif event.kind == "finished":
             self.running.pop(event.batch, None)
         else:

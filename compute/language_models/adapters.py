@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from compute.language_models.settings import Lora
-from compute.names import UnknownName
+from compute.language_models.targets import (
+    Targets,
+    features,
+    find_targets,
+    is_fan_in_fan_out,
+    matrix,
+    peft_config,
+)
 
 _PREFIX = "base_model.model."
 _ENDINGS = {"a": ".lora_A.weight", "b": ".lora_B.weight", "magnitude": ".lora_magnitude_vector"}
@@ -31,12 +38,14 @@ class Adapter:
         scaling: what B A is multiplied by.
         matrices: A [r, in] and B [out, r].
         magnitudes: DoRA's m [out]; of none or of all layers.
+        fan_in_fan_out: some layer keeps its weight as [in, out], which PEFT must be told.
     """
 
     rank: int
     scaling: float
     matrices: dict[str, tuple[Tensor, Tensor]]
     magnitudes: dict[str, Tensor] = field(default_factory=dict)
+    fan_in_fan_out: bool = False
 
     def array(self, layer: str, name: str) -> Tensor:
         """One of a layer's arrays: `a`, `b` or `magnitude`."""
@@ -45,39 +54,32 @@ class Adapter:
         return self.matrices[layer][("a", "b").index(name)]
 
 
-def initial_adapter(model: PreTrainedModel, settings: Lora, seed: int) -> Adapter:
+def initial_adapter(model: PreTrainedModel, settings: Lora, seed: int, targets: Targets | None = None) -> Adapter:
     """An adapter as PEFT starts it, changing nothing yet: A Kaiming-uniform (a = sqrt 5), B zero, m the norms of W.
 
     Each layer's A depends on the seed and the layer's name only.
 
+    Args:
+        model: that it is for.
+        settings: of the adapter.
+        seed: of A.
+        targets: its layers, if `find_targets` has found them before.
+
     Raises:
-        ValueError: `target_modules` that match no linear layer of the model; a model without such layers.
+        ValueError: as `find_targets`.
     """
     matrices, magnitudes = {}, {}
-    for name, layer in _target_layers(model, settings).items():
+    layers = (targets or find_targets(model, settings)).layers
+    for name, layer in layers.items():
+        inputs, outputs = features(layer)
         digest = hashlib.sha256(f"lora\0{seed}\0{name}".encode()).digest()
         draw = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-        a = torch.empty(settings.rank, layer.in_features)
+        a = torch.empty(settings.rank, inputs)
         nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=draw)
-        matrices[name] = (a, torch.zeros(layer.out_features, settings.rank))
+        matrices[name] = (a, torch.zeros(outputs, settings.rank))
         if settings.dora:
-            magnitudes[name] = layer.weight.detach().float().norm(dim=1).cpu()
-    return Adapter(settings.rank, settings.scaling, matrices, magnitudes)
-
-
-def _target_layers(model: PreTrainedModel, settings: Lora) -> dict[str, nn.Linear]:
-    """The layers named, as PEFT matches names, the output layer left out."""
-    output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not output}
-    if not linear:
-        raise ValueError(f"a {model.config.model_type!r} model has no linear layers that LoRA could be put on")
-    if settings.target_modules == "all-linear":
-        return linear
-    wanted = tuple(settings.target_modules)
-    for ending in wanted:
-        if not any(f".{name}".endswith(f".{ending}") for name in linear):
-            raise UnknownName("target module", ending, sorted({name.rpartition(".")[2] for name in linear}))
-    return {n: m for n, m in linear.items() if f".{n}".endswith(tuple(f".{ending}" for ending in wanted))}
+            magnitudes[name] = matrix(layer).detach().float().norm(dim=1).cpu()
+    return Adapter(settings.rank, settings.scaling, matrices, magnitudes, is_fan_in_fan_out(layers.values()))
 
 
 def save_adapter(adapter: Adapter, settings: Lora, folder: Path, base_model: str) -> None:
@@ -92,21 +94,9 @@ def save_adapter(adapter: Adapter, settings: Lora, folder: Path, base_model: str
     Raises:
         ValueError: `base_model` is an absolute path.
     """
-    from peft import LoraConfig
-
     if Path(base_model).is_absolute():
         raise ValueError(f"base_model {base_model!r} is an absolute path, which means nothing on another machine")
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT says int and takes any number
-        use_rslora=settings.rs_lora,
-        use_dora=settings.dora,
-        lora_dropout=settings.dropout,
-        target_modules=sorted(adapter.matrices),
-        task_type="CAUSAL_LM",
-        inference_mode=True,
-        base_model_name_or_path=base_model,
-    )
+    config = peft_config(settings, adapter.matrices, adapter.fan_in_fan_out, base_model)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config.to_dict(), indent=2, sort_keys=True, default=sorted)
     (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
@@ -118,7 +108,7 @@ def save_adapter(adapter: Adapter, settings: Lora, folder: Path, base_model: str
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
-_REFUSED = ("rank_pattern", "alpha_pattern", "lora_bias", "modules_to_save", "fan_in_fan_out", "layer_replication",
+_REFUSED = ("rank_pattern", "alpha_pattern", "lora_bias", "modules_to_save", "layer_replication",
             "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "velora_config", "monteclora_config",
             "alora_invocation_tokens", "target_parameters", "trainable_token_indices")  # fmt: skip
 """Entries of an `adapter_config.json` that make it something else than LoRA or DoRA of one rank and scaling."""
@@ -170,4 +160,5 @@ def load_adapter(folder: Path) -> Adapter:
         alpha / root,
         {layer: (arrays["a"], arrays["b"]) for layer, arrays in found.items()},
         {layer: arrays["magnitude"] for layer, arrays in found.items() if "magnitude" in arrays},
+        bool(config.get("fan_in_fan_out")),
     )

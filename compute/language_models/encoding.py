@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from compute.language_models.fidelity import added_at_the_end, check_letters, check_vectors, left_out
 from compute.tasks.task import Item
 
 
@@ -76,12 +78,16 @@ def encode_items(
 
     Spaces that end the context move to the choices; a choice's tokens are those of context and choice together from
     the context's number of tokens on. An empty context is the tokenizer's beginning-of-text token, or else its
-    end-of-text token. A model that takes n tokens scores n + 1, since the last one is only predicted.
+    end-of-text token. A model that takes n tokens scores n + 1, since the last one is only predicted. Tokens that the
+    tokenizer puts after every text are left out, as they would stand between context and choice.
 
     Raises:
         ValueError: a choice of no tokens, or one too long for the model; a context too long, unless it is to be
-            truncated; a tokenizer without chat template where one is asked for, or without a token to begin with.
+            truncated; a tokenizer without chat template where one is asked for, or without a token to begin with; a
+            token that the model has no vector for; texts in a script that the tokenizer does not know.
     """
+    if not items:
+        return []
     contexts = render_contexts(tokenizer, items, encoding)
     kept = [context.rstrip() for context in contexts]
     pairs = [
@@ -104,7 +110,12 @@ def encode_items(
         if not all(choices):
             empty = item.choices[choices.index([])]
             raise ValueError(f"{item.label}: choice {empty!r} has no tokens of its own")
+        check_vectors(model, tokenizer, item.label, [token for part in (ids, *choices) for token in part])
         encoded.append(_fit(item, ids, choices, limit, encoding))
+    labels = [item.label for item in items]
+    check_letters(tokenizer, "contexts", labels, kept, context_ids)
+    golds = [one.choices[item.gold] for item, one in zip(items, encoded, strict=True)]
+    check_letters(tokenizer, "answers", labels, [item.choices[item.gold] for item in items], golds)
     return encoded
 
 
@@ -131,10 +142,11 @@ def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], e
     """The items' contexts as text: as they are, or in the tokenizer's chat template.
 
     A template that writes today's date, as Llama 3.2's does, writes the same one every day. One that refuses a system's
-    message, as Gemma 2's does, gets the others only, as in lm-evaluation-harness.
+    message, as Gemma 2's does, gets the others only, as in lm-evaluation-harness. One that leaves a message out without
+    a word, as those do that expect a list of parts, is given lists of parts.
 
     Raises:
-        ValueError: a chat template is asked for and the tokenizer has none, or it refuses the message.
+        ValueError: a chat template is asked for and the tokenizer has none, or it refuses a message or leaves it out.
     """
     if not encoding.chat_template:
         return [item.context for item in items]
@@ -155,14 +167,39 @@ def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], e
                 text = _rendered(tokenizer, template, messages[1:], begun)
         except TemplateError as error:
             raise ValueError(f"{item.label}: the tokenizer's chat template refuses it: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{item.label}: {error}") from error
         texts.append(text)
     return texts
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, template: str, messages: list[dict[str, str]], begun: bool) -> str:
-    """The chat up to the answer; `begun`: the last message is the answer's beginning."""
+    """The chat up to the answer; `begun`: the last message is the answer's beginning.
+
+    Raises:
+        TemplateError: the template refuses a message.
+        ValueError: it leaves one out.
+    """
+    text = _render(tokenizer, template, messages, begun)
+    missing = left_out(messages, text)
+    if missing is None:
+        return text
+    in_parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
+    try:
+        again = _render(tokenizer, template, in_parts, begun)
+    except (TemplateError, TypeError, AttributeError):
+        again = ""
+    if left_out(messages, again) is None:
+        return again
+    raise ValueError(
+        f"the tokenizer's chat template leaves out the {missing['role']}'s message {missing['content'][:60]!r}; set "
+        "`chat_template: false`, or mend the template"
+    )
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, template: str, messages: Sequence[Any], begun: bool) -> str:
     text = tokenizer.apply_chat_template(
-        messages,
+        list(messages),
         chat_template=template,
         tokenize=False,
         add_generation_prompt=not begun,
@@ -186,9 +223,9 @@ def tokenize(
     """Token ids of each text, with the special tokens that the tokenizer adds.
 
     None are added where `bare` says so, nor to a text that begins with the first token already, as chat templates
-    write it.
+    write it; and none after the text.
     """
-    first = _decoded_first_token(tokenizer)
+    first, last = _decoded_first_token(tokenizer), added_at_the_end(tokenizer)
     plain = [first is not None and text.startswith(first) for text in texts]
     if bare is not None:
         plain = [one or other for one, other in zip(plain, bare, strict=True)]
@@ -199,7 +236,8 @@ def tokenize(
             # Not verbose: a text beyond the model's limit is dealt with here.
             encoded = tokenizer([texts[i] for i in chosen], add_special_tokens=not is_plain, verbose=False)
             for i, row in zip(chosen, encoded["input_ids"], strict=True):
-                ids[i] = list(row)
+                ends_so = last and not is_plain and row[-len(last) :] == last
+                ids[i] = list(row[: -len(last)] if ends_so else row)
     return ids
 
 

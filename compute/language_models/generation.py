@@ -1,9 +1,13 @@
-"""Greedy generation in batches: the text that follows each context, as if each were alone."""
+"""Greedy generation: the text that follows each context, as if each were alone.
+
+In batches where model and settings allow it, else one by one (`compute.language_models.one_by_one`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +23,10 @@ from compute.language_models.encoding import (
     render_contexts,
     tokenize,
 )
+from compute.language_models.fidelity import check_vectors
 from compute.language_models.memory import Limits, Load, run_in_batches
+from compute.language_models.one_by_one import generate_one, in_batches
+from compute.language_models.regimes import regime_of
 from compute.tasks.task import Item
 
 _CACHED_TOKENS = {"cpu": 8192, "cuda": 65536}
@@ -53,11 +60,12 @@ def generate_items(
     batch_tokens: int | None = None,
     device: str | torch.device = "cpu",
     encoding: Encoding = PLAIN,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[GeneratedText]:
     """The most likely next token again and again, for each item, in the items' order.
 
-    Equal to `generate_until` of lm-evaluation-harness at batch size 1. Of the model's own generation settings its end
-    tokens and its repetition penalty (Keskar et al., arXiv 1909.05858) apply, as they do there.
+    Equal to `generate_until` of lm-evaluation-harness at batch size 1, the model's own generation settings included:
+    of most models these are end tokens and a repetition penalty (Keskar et al., arXiv 1909.05858).
 
     Args:
         model: in evaluation mode, on `device`.
@@ -68,13 +76,17 @@ def generate_items(
         batch_tokens: tokens of a batch, read and generated, padding included. None: what suits the device.
         device: where the model is.
         encoding: how texts become tokens; a context is cut so that the longest answer fits after it.
+        settings: further ones of the task, for transformers' `generate`.
 
     Raises:
         ValueError: a context too long for the model, unless it is to be truncated; an item that alone needs more
-            memory than there is; `max_new_tokens` that leave no room for a context.
+            memory than there is; `max_new_tokens` that leave no room for a context; a token that the model has no
+            vector for; settings that transformers refuses.
     """
     contexts = render_contexts(tokenizer, items, encoding)
     rows = [ids or [first_token(tokenizer)] for ids in tokenize(tokenizer, contexts)]
+    for item, row in zip(items, rows, strict=True):
+        check_vectors(model, tokenizer, item.label, row)
     limit = context_limit(model, tokenizer)
     truncated = [0] * len(rows)
     if limit is not None:
@@ -93,17 +105,29 @@ def generate_items(
     ending = _Ending(_end_tokens(model, tokenizer), tuple(text for text in stop if text), max_new_tokens)
     results = [GeneratedText("", cut) for cut in truncated]
 
-    def generate_batch(batch: list[int]) -> None:
-        generated = _generate(model, tokenizer, [rows[i] for i in batch], ending, device)
-        for i, tokens in zip(batch, generated, strict=True):
+    def keep(numbers: Sequence[int], texts: Sequence[Sequence[int]]) -> None:
+        for i, tokens in zip(numbers, texts, strict=True):
             results[i] = replace(results[i], text=_text(tokenizer, tokens, ending.texts))
 
+    def generate_together(batch: list[int]) -> None:
+        numbers = [together[i] for i in batch]
+        keep(numbers, _generate(model, tokenizer, [rows[i] for i in numbers], ending, device))
+
+    def generate_alone(batch: list[int]) -> None:
+        for i in (alone[number] for number in batch):
+            keep([i], [generate_one(model, tokenizer, rows[i], ending.texts, max_new_tokens, settings or {})])
+
+    if max_new_tokens < 1:
+        return results
+    # A row that would come to where the model changes how it reads is left to transformers, too.
+    regime, batched = regime_of(model), in_batches(model, settings or {})
+    together = [i for i, row in enumerate(rows) if batched and regime(len(row) + max_new_tokens) == regime(1)]
+    alone = sorted(set(range(len(rows))) - set(together))
     kind = "cpu" if torch.device(device).type == "cpu" else "cuda"
     limits = Limits(tokens=batch_tokens or _CACHED_TOKENS[kind], logits=len(rows))
-    loads = [
-        Load(tokens=len(row) + max_new_tokens, logits=1, name=item.label) for row, item in zip(rows, items, strict=True)
-    ]
-    run_in_batches(loads, limits, generate_batch)
+    loads = [Load(len(row) + max_new_tokens, 1, item.label) for row, item in zip(rows, items, strict=True)]
+    run_in_batches([loads[i] for i in together], limits, generate_together)
+    run_in_batches([loads[i] for i in alone], Limits(tokens=0, logits=1), generate_alone)
     return results
 
 
@@ -122,8 +146,6 @@ def _generate(
 ) -> list[list[int]]:
     """The new tokens of each context, with what ended them. Rows that have ended leave the batch."""
     generated: list[list[int]] = [[] for _ in contexts]
-    if ending.max_new_tokens < 1:
-        return generated
     ids, mask = pad_left(contexts, 0, device)
     penalty = _RepetitionPenalty(model, ids, mask)
     cache = DynamicCache(config=model.config)

@@ -27,15 +27,20 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, 
 from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
 from compute.errors import UserError
-from compute.language_models.encoding import require_chat_template
+from compute.language_models.encoding import Encoding, render_contexts
 from compute.language_models.memory import release_memory
 from compute.language_models.revisions import check_folder, is_folder
+from compute.tasks.task import Item
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
 _WEIGHTS = ("model*.safetensors", "*[0-9]-of-[0-9]*.safetensors")
 _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenizer_config.json")
 _BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 _FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+_GREETING = Item("greeting", None, "Good morning", (" ",), 0)
+"""Put to a chat template when it is loaded: one that leaves it out would leave out every question."""
 
 
 class LoadingError(ValueError):
@@ -87,9 +92,9 @@ def load_model(
     tokenizer = _tokenizer(source, folder, trust_remote_code)
     if chat_template:
         try:
-            require_chat_template(tokenizer)
+            render_contexts(tokenizer, [_GREETING], Encoding(chat_template=True))
         except ValueError as error:
-            raise LoadingError(f"model {source}: {error}") from None
+            raise LoadingError(f"model {source}: {str(error).removeprefix(_GREETING.label + ': ')}") from None
     dtype = _dtype(source, dtype)
     device = torch.device(device)
     if device.type == "cuda" and device.index is None:

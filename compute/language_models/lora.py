@@ -17,13 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from compute.language_models.adapters import Adapter, initial_adapter, load_adapter, save_adapter
 from compute.language_models.dropout import drop
+from compute.language_models.targets import features, matrix, number_type
 
 __all__ = ["Adapter", "LoraStack", "StackedLinear", "initial_adapter", "load_adapter", "save_adapter"]
 
@@ -41,7 +44,7 @@ class StackedLinear(nn.Module):
     a: Tensor
     b: Tensor
 
-    def __init__(self, name: str, base: nn.Linear, stack: LoraStack) -> None:
+    def __init__(self, name: str, base: nn.Module, stack: LoraStack) -> None:
         super().__init__()
         self.base = base
         self.magnitude: Tensor | None = None
@@ -50,6 +53,16 @@ class StackedLinear(nn.Module):
         self._norms: Tensor | None = None
         # In a tuple, so that the stack is not taken for a submodule's state and never copied with the layer.
         self._stack = (stack,)
+
+    @property
+    def weight(self) -> Any:
+        """The base's, for models that read it themselves; PEFT's layers show the same."""
+        return self.base.weight
+
+    @property
+    def bias(self) -> Any:
+        """The base's."""
+        return self.base.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """[groups * rows, ..., in] -> [groups * rows, ..., out]."""
@@ -63,9 +76,9 @@ class StackedLinear(nn.Module):
         else:
             scale = self.magnitude / self.norms()
             if dropped is not groups:
-                plain = nn.functional.linear(dropped, self.base.weight)
+                plain = nn.functional.linear(dropped, matrix(self.base).to(x.dtype))
             else:
-                plain = output if self.base.bias is None else output - self.base.bias
+                plain = output if self.bias is None else output - self.bias
             update = torch.bmm(narrow, self.b.transpose(1, 2)) * stack.scaling
             output = output + (scale - 1)[:, None].to(x.dtype) * plain + scale[:, None].to(x.dtype) * update
         return output.view(*x.shape[:-1], -1)
@@ -77,7 +90,7 @@ class StackedLinear(nn.Module):
         By |W|^2 + 2 s W.(B A) + s^2 |B A|^2, so that no matrix of W's size is made for each adapter.
         """
         if self._norms is None:
-            weight, a, b, s = self.base.weight.float(), self.a.float(), self.b.float(), self._stack[0].scaling
+            weight, a, b, s = matrix(self.base).float(), self.a.float(), self.b.float(), self._stack[0].scaling
             if self._base_norms is None:
                 self._base_norms = weight.square().sum(1)
             cross = (torch.matmul(weight, a.transpose(1, 2)) * b).sum(2)
@@ -185,13 +198,14 @@ class LoraStack:
             raise ValueError("stacked adapters must be of one rank and scaling")
         self.layers: dict[str, StackedLinear] = {}
         self._model = model
+        self._fan_in_fan_out = adapters[0].fan_in_fan_out
         self._size = len(adapters)
         self._dropout: tuple[float, Tensor] | None = None
         self._parts: dict[tuple[torch.device, torch.dtype], _Part] = {}
         modules = dict(model.named_modules())
         for name in adapters[0].matrices:
             base = modules.get(name)
-            if not isinstance(base, nn.Linear):
+            if not isinstance(base, nn.Linear | Conv1D):
                 raise ValueError(f"the model has no linear layer {name!r} to put the adapter on")
             if any(
                 other.matrices.keys() != adapters[0].matrices.keys()
@@ -200,16 +214,17 @@ class LoraStack:
             ):
                 raise ValueError("stacked adapters must be over the same layers")
             shapes = {tuple(tuple(matrix.shape) for matrix in other.matrices[name]) for other in adapters}
-            expected = ((self.rank, base.in_features), (base.out_features, self.rank))
+            inputs, outputs = features(base)
+            expected = ((self.rank, inputs), (outputs, self.rank))
             if shapes != {expected}:
                 raise ValueError(f"layer {name!r} takes A and B of {expected}, not {sorted(shapes)}")
             self.layers[name] = StackedLinear(name, base, self)
-            part = self._part(base.weight.device, base.weight.dtype)
+            part = self._part(base.weight.device, number_type(base, model))
             part.add(name, "a", expected[0])
             part.add(name, "b", expected[1])
             if name in adapters[0].magnitudes:
                 # In float32: in bf16 a magnitude near 1 could not move by less than 0.4 %.
-                self._part(base.weight.device, torch.float32).add(name, "magnitude", (base.out_features,))
+                self._part(base.weight.device, torch.float32).add(name, "magnitude", (outputs,))
         for part in self._parts.values():
             part.fill(adapters)
         self._activate(list(range(self._size)))
@@ -264,7 +279,7 @@ class LoraStack:
         }
         matrices = {name: (arrays[name, "a"], arrays[name, "b"]) for name in self.layers}
         magnitudes = {name: arrays[name, "magnitude"] for name in self.layers if (name, "magnitude") in arrays}
-        return Adapter(self.rank, self.scaling, matrices, magnitudes)
+        return Adapter(self.rank, self.scaling, matrices, magnitudes, self._fan_in_fan_out)
 
     def trained(self, index: int) -> list[Tensor]:
         """All numbers of one adapter, float32, a vector a device and dtype. After changing them call `refresh`."""

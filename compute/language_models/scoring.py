@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, encod
 from compute.language_models.logits import logits_at
 from compute.language_models.lora import LoraStack
 from compute.language_models.memory import Load, default_limits, run_in_batches, to_device
+from compute.language_models.regimes import Regime, regime_of
 from compute.tasks.task import Item
 
 _SOFTMAX_ROWS = 256
@@ -93,19 +95,22 @@ def _score(
     limits = default_limits(device, model.config.get_text_config(decoder=True).vocab_size)
     if batch_tokens is not None:
         limits = replace(limits, tokens=batch_tokens)
-    all_rows, loads = [], []
+    by_regime: dict[int, tuple[list[Row], list[Load]]] = {}
+    regime = regime_of(model)
     for context, (first_item, choices) in _prompts(encoded, columns).items():
-        for row in rows(context, choices, can_branch(model)):
-            all_rows.append(row)
-            loads.append(Load(len(row.tokens), len(row.predicting()), items[first_item].label))
+        for number, alike in _by_regime(len(context), choices, regime).items():
+            all_rows, loads = by_regime.setdefault(number, ([], []))
+            for row in rows(context, alike, can_branch(model)):
+                all_rows.append(row)
+                loads.append(Load(len(row.tokens), len(row.predicting()), items[first_item].label))
     done: list[tuple[list[int], Tensor]] = []
 
-    def score_batch(batch: list[int]) -> None:
-        chosen = [all_rows[i] for i in batch]
+    def score(chosen: list[Row]) -> None:
         predicted_columns = [target.column for row in chosen for target in row.targets]
         done.append((predicted_columns, _target_logprobs(model, chosen, groups)))
 
-    run_in_batches(loads, limits, score_batch)
+    for all_rows, loads in by_regime.values():
+        run_in_batches(loads, limits, partial(_run_on, score, all_rows))
     logprobs = torch.zeros(groups, columns[-1], dtype=torch.float64)
     for predicted_columns, values in done:
         logprobs.index_add_(1, torch.tensor(predicted_columns), values.cpu())
@@ -123,6 +128,10 @@ def _score(
         ]
         for values in logprobs.tolist()
     ]
+
+
+def _run_on(run: Callable[[list[Row]], None], among: Sequence[Row], numbers: list[int]) -> None:
+    run([among[i] for i in numbers])
 
 
 def _columns(encoded: Sequence[EncodedItem]) -> list[int]:
@@ -143,6 +152,16 @@ def _prompts(
             _, choices = prompts.setdefault(tuple(item.context_of(j)), (i, []))
             choices.append((columns[i] + j, choice))
     return prompts
+
+
+def _by_regime(
+    context: int, choices: Sequence[tuple[int, list[int]]], regime: Regime
+) -> dict[int, list[tuple[int, list[int]]]]:
+    """Choices after a context of so many tokens, by the regime in which each would be read by itself."""
+    found: dict[int, list[tuple[int, list[int]]]] = {}
+    for column, choice in choices:
+        found.setdefault(regime(context + len(choice) - 1), []).append((column, choice))
+    return found
 
 
 def _target_logprobs(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> Tensor:

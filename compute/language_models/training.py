@@ -24,7 +24,9 @@ from compute.language_models import Progress
 from compute.language_models.encoding import PLAIN, Encoding, encode_items
 from compute.language_models.memory import release_memory
 from compute.language_models.micro_batches import Row
+from compute.language_models.probes import Trial
 from compute.language_models.settings import Lora
+from compute.language_models.targets import find_targets
 from compute.language_models.training_loop import PreparedSource, StackTooLargeError, StackTraining
 from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
 from compute.tasks.task import Item
@@ -61,6 +63,7 @@ def train_stack(
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
     encoding: Encoding = PLAIN,
+    trial: Trial | None = None,
 ) -> list[TrainedAdapter | TrainingFailure]:
     """Trains one adapter a source, all in one pass; the model itself is left as it was.
 
@@ -75,6 +78,7 @@ def train_stack(
         device: where the model is.
         progress: called after every step.
         encoding: how texts become tokens.
+        trial: of adapters on this model; where they do not stack, they are trained one after the other.
 
     Returns:
         A result a source, in order: one that cannot be trained, for its items or for a NaN, does not stop the others.
@@ -89,12 +93,15 @@ def train_stack(
             prepared.append(_prepare(model, tokenizer, source, settings, encoding))
         except ValueError as error:
             results[source.key] = TrainingFailure(source.key, 0, "", f"source {source.key}: {error}", [])
+    targets = trial.targets if trial is not None else find_targets(model, settings)
     stacks = [prepared] if prepared else []
+    if trial is not None and not trial.stacks:
+        stacks = [[one] for one in prepared]
     while stacks:
         stack = stacks.pop(0)
         excess = None
         try:
-            for result in StackTraining(model, stack, settings, torch.device(device), progress).run():
+            for result in StackTraining(model, stack, settings, torch.device(device), progress, targets).run():
                 results[result.key] = result
         except StackTooLargeError as error:
             excess = error.with_traceback(None)  # which holds on to the tensors of what was tried

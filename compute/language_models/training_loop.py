@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from compute.language_models import Progress
@@ -28,7 +28,9 @@ from compute.language_models.micro_batches import (
     plan,
 )
 from compute.language_models.optimiser import StackedAdamW, share_of_peak
+from compute.language_models.regimes import regime_of
 from compute.language_models.settings import Lora
+from compute.language_models.targets import Targets, find_targets
 from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
 
 _STEPS_A_LOOK = 10
@@ -114,7 +116,9 @@ class StackTraining:
         settings: Lora,
         device: torch.device,
         progress: Progress | None,
+        targets: Targets | None = None,
     ) -> None:
+        self.targets = targets or find_targets(model, settings)
         self.model, self.settings, self.device, self.progress = model, settings, device, progress
         self.runs = [_Run(source) for source in prepared]
         self.steps = max(run.steps for run in self.runs)
@@ -137,12 +141,14 @@ class StackTraining:
         raise StackTooLargeError(self.device)
 
     def _run(self) -> list[TrainedAdapter | TrainingFailure]:
-        adapters = [initial_adapter(self.model, self.settings, run.prepared.source.seed) for run in self.runs]
+        seeds = [run.prepared.source.seed for run in self.runs]
+        adapters = [initial_adapter(self.model, self.settings, seed, self.targets) for seed in seeds]
         self.stack = LoraStack(self.model, adapters)
         self.stack.require_gradients()
         self.optimiser = StackedAdamW(self.stack, self.settings)
         self.overhead = pass_overhead(self.model, len(adapters[0].matrices), self.device)
         self.capacity = line_capacity(self.model, self.device)
+        self.regime = regime_of(self.model)
         with self.stack:
             for step in range(1, self.steps + 1):
                 active = [k for k, run in enumerate(self.runs) if run.failure is None and step <= run.steps]
@@ -200,26 +206,37 @@ class StackTraining:
         there is dropout.
         """
         active, size = self.stack.active, max(map(len, rows))
-        together = companies([sum(row.length for row in group) for group in rows], self.overhead)
+        regimes = sorted({self.regime(row.length) for group in rows for row in group})
+        parts = [self._alike(rows, regime) for regime in regimes]
         while True:
             try:
-                parts = []
-                for company in together:
-                    self.stack.active = [active[i] for i in company]
-                    losses = self._company_losses(
-                        step,
-                        [rows[i] for i in company],
-                        None if answer_tokens is None else answer_tokens.index_select(0, self._index(company)),
-                        None if names is None else [names[i] for i in company],
-                    )
-                    parts.append(nn.functional.pad(losses, (0, size - losses.shape[1])))
+                losses = torch.zeros(len(rows), size, device=self.device)
+                for part in parts:
+                    for company in companies([sum(rows[i][r].length for r in part[i]) for i in part], self.overhead):
+                        chosen = {i: part[i] for i in (list(part)[place] for place in company)}
+                        self.stack.active = [active[i] for i in chosen]
+                        found = self._company_losses(
+                            step,
+                            [[rows[i][r] for r in places] for i, places in chosen.items()],
+                            None if answer_tokens is None else answer_tokens.index_select(0, self._index([*chosen])),
+                            None if names is None else [[names[i][r] for r in places] for i, places in chosen.items()],
+                        )
+                        at = [i * size + r for i, places in chosen.items() for r in places]
+                        width = found.shape[1]
+                        of = [g * width + k for g, places in enumerate(chosen.values()) for k in range(len(places))]
+                        losses.view(-1)[self._index(at)] = found.flatten()[self._index(of)]
                 self.stack.active = active
-                asked = [i for company in together for i in company]
-                return torch.cat(parts).index_select(0, self._index(sorted(range(len(asked)), key=asked.__getitem__)))
+                return losses
             except _SmallerPasses:
-                parts = []
                 self.stack.zero_gradients()
                 release_memory()
+
+    def _alike(self, rows: Sequence[Sequence[Row]], regime: int) -> dict[int, list[int]]:
+        """Of each group that has rows of a regime: which."""
+        found = {
+            i: [r for r, row in enumerate(group) if self.regime(row.length) == regime] for i, group in enumerate(rows)
+        }
+        return {i: places for i, places in found.items() if places}
 
     def _index(self, numbers: Sequence[int]) -> Tensor:
         return to_device(torch.tensor(numbers), self.device)

@@ -29,7 +29,7 @@ def target_config(study: Study, task_name: str, language: str) -> dict[str, Any]
         "target_language": language,
         "prompt": prompt.label,
         "prompt_format": asdict(prompt),
-        "generation": None if task.generation is None else asdict(task.generation),
+        "generation": None if task.generation is None else task.generation.identity,
         "test_items": study.items.test,
         "truncate": study.truncate,
     }
@@ -79,6 +79,7 @@ def _generated(job: Job, items: list[Item], base: Base, context: Context) -> Ite
         max_new_tokens=generation.max_new_tokens,
         device=context.device,
         encoding=base.encoding,
+        settings=generation.settings,
     )
     for item, text in zip(items, texts, strict=True):
         prediction, correct = judge.judge(item, text.text)

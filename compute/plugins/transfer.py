@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compute.errors import JobError
 from compute.language_models.settings import Lora
@@ -19,6 +19,10 @@ from compute.plugins.products import items_product, model_label
 from compute.plugins.scoring_rows import asked_items, score_rows, target_config
 from compute.plugins.training_log import read_log, write_log
 from compute.study import ModelEntry, Study
+from compute.tasks import Item
+
+if TYPE_CHECKING:
+    from compute.language_models.probes import Trial
 
 _ADAPTERS_A_STACK = 8
 
@@ -121,6 +125,7 @@ class _Visit:
         self.cost = sum(job.cost for job in jobs)
         self.cost_done = 0.0
         self.failed: dict[str, JobError] = {}
+        self.trial: Trial | None = None
 
     def train(self) -> Iterator[tuple[Job, Outcome]]:
         """Adapters that an earlier, killed visit had committed are taken as they are; the rest are trained."""
@@ -166,7 +171,14 @@ class _Visit:
             return failed
         try:
             results = train_stack(
-                base.model, base.tokenizer, sources, settings, self.context.device, progress, encoding=base.encoding
+                base.model,
+                base.tokenizer,
+                sources,
+                settings,
+                self.context.device,
+                progress,
+                encoding=base.encoding,
+                trial=self._trial(stack[0], settings, sources[0].items),
             )
         except ValueError as error:
             return failed | {source.key: JobError(str(error)) for source in sources}
@@ -188,6 +200,16 @@ class _Visit:
                 save_adapter(result.adapter, settings, folders[result.key], _base_name(stack[0]))
                 write_log(folders[result.key], result.log)
         return failed
+
+    def _trial(self, job: Job, settings: Lora, items: Sequence[Item]) -> Trial:
+        """What trying such adapters on the base shows, once a visit; raises ValueError if they cannot be trained."""
+        from compute.language_models.probes import try_adapters
+
+        if self.trial is None:
+            self.trial = try_adapters(self.base.model, self.base.tokenizer, items, settings, self.base.encoding)
+            model = str(job.config["model"]).rpartition("@")[0]
+            self.context.note(f"{model} {job.config['variant']}: {self.trial.summary}")
+        return self.trial
 
     def score(self) -> Iterator[tuple[Job, Outcome]]:
         """Each adapter alone, so that a score does not depend on which others were asked for."""

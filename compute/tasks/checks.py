@@ -23,8 +23,8 @@ def check_questions(kind: Kind, splits: Mapping[Split, Sequence[Located]]) -> No
     """Refuses questions of one language that cannot be asked soundly.
 
     Checked are: ids that are there and unique over all splits; no `parallel_id` in two splits; fields and choices
-    that are not blank and are Unicode text; at least two choices that differ (one answer, of a generation task);
-    gold one of them.
+    that are not blank and are Unicode text; at least two choices (one answer, of a generation task); gold one of
+    them. A whole context (the field `context`) may be empty: of a minimal pair the sentences are the choices.
 
     Raises:
         UserError: the line names the file and row, and the other one where two rows disagree.
@@ -81,7 +81,7 @@ def _check_question(kind: Kind, question: Question, place: Place) -> None:
     if question.parallel_id is not None and not question.parallel_id.strip():
         raise UserError(f"{place}: parallel_id is empty; leave it out where there are no translations")
     for name, text in question.fields.items():
-        if not text.strip():
+        if name != "context" and not text.strip():
             raise UserError(f"{place}: {name} is empty")
     number = len(question.choices)
     if kind == "choice" and number < 2:

@@ -44,6 +44,9 @@ _FEWSHOT_SEED = 1234
 _LONGEST_ANSWER = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 """Names of one setting, in the harness's order of precedence."""
 
+_GREEDILY = ("until", "do_sample", "temperature", "top_p", "top_k")
+"""Generation settings that are read here, or that a greedy answer does not depend on."""
+
 _FILE = (".yaml", ".yml")
 
 
@@ -228,11 +231,14 @@ def _refuse(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _generation(name: str, config: Mapping[str, Any]) -> Generation:
-    """How the harness has answers generated: its defaults where the task is silent."""
+    """How the harness has answers generated: its defaults where the task is silent. What it hands on to transformers is
+    handed on here too, sampling's settings apart, which mean nothing to a greedy answer."""
     settings = config.get("generation_kwargs") or {}
     stop = settings.get("until", config.get("fewshot_delimiter", "\n\n"))
     longest = next((settings[key] for key in _LONGEST_ANSWER if settings.get(key) is not None), 256)
-    return Generation(tuple([stop] if isinstance(stop, str) else stop), int(longest), f"lm_eval:{name}")
+    read = (*_LONGEST_ANSWER, *_GREEDILY)
+    others = {key: value for key, value in settings.items() if key not in read and (key, value) != ("num_beams", 1)}
+    return Generation(tuple([stop] if isinstance(stop, str) else stop), int(longest), f"lm_eval:{name}", others)
 
 
 def _chance(name: str, path: Path, config: Mapping[str, Any]) -> float:

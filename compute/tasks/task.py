@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from string import Formatter
-from typing import Literal
+from typing import Any, Literal
 
 from compute.names import UnknownName
 
@@ -151,11 +151,18 @@ class Generation:
         stop: texts that end the answer, themselves left out.
         max_new_tokens: the longest answer.
         answer: for `compute.tasks.answers.open_judge`: how the answer is read off what was generated.
+        settings: further ones, as transformers' `generate` takes them.
     """
 
     stop: tuple[str, ...]
     max_new_tokens: int
     answer: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What stands for it in job keys; without settings the same as before there were any."""
+        return {name: value for name, value in asdict(self).items() if name != "settings" or value}
 
 
 @dataclass(frozen=True, kw_only=True)
