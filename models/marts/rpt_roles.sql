@@ -125,24 +125,40 @@ counted as (
     group by all
 ),
 
--- Ranks see nine decimals: equal effects may differ in their last bit, by the order in which they were added up.
 {%- set contest = "study, variant, prompt_pool, scope, axis, within_block" %}
+
+-- Who has no cell in the complete sub-grid is listed too.
+listed as (
+    select * from entities
+    union all by name
+    select {{ keys }}
+    from planned
+    anti join entities
+        on planned.study = entities.study
+        and planned.variant = entities.variant
+        and planned.prompt_pool is not distinct from entities.prompt_pool
+        and planned.scope = entities.scope
+        and planned.axis = entities.axis
+        and planned.entity = entities.entity
+    where within_block is null
+),
 
 with_learned as (
     select
-        entities.*,
+        listed.*,
         learned_sources.learned
-    from entities
+    from listed
     left join learned_sources
-        on entities.study = learned_sources.study
-        and entities.variant = learned_sources.variant
-        and entities.prompt_pool is not distinct from learned_sources.prompt_pool
-        and entities.scope = learned_sources.scope
-        and entities.axis = learned_sources.axis
-        and entities.within_block is not distinct from learned_sources.within_block
-        and entities.entity = learned_sources.entity
+        on listed.study = learned_sources.study
+        and listed.variant = learned_sources.variant
+        and listed.prompt_pool is not distinct from learned_sources.prompt_pool
+        and listed.scope = learned_sources.scope
+        and listed.axis = learned_sources.axis
+        and listed.within_block is not distinct from learned_sources.within_block
+        and listed.entity = learned_sources.entity
 ),
 
+-- Ranks see nine decimals: equal effects may differ in their last bit, by the order in which they were added up.
 ranked as (
     select
         *,
@@ -204,7 +220,7 @@ final as (
                     recipient_harms.holm_p_value <= 0.05
                     and recipient_harms.harm_depth_pp > recipient_harms.placebo_harm_depth_pp
         end as is_brittle,
-        cast(counted.n_cells as bigint) as n_cells,
+        cast(coalesce(counted.n_cells, 0) as bigint) as n_cells,
         cast(nullif(planned.n_planned, 0) as bigint) as n_planned
     from ranked
     inner join studies on ranked.study = studies.study

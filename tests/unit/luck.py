@@ -1,4 +1,4 @@
-"""The luck of runs by NumPy and SciPy: what int_run_luck, int_luck_sharing and the errors made of them are held against."""
+"""The luck of runs by NumPy and SciPy, and the errors made of it: what the SQL is held against."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.truth.references import moderated_variances
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a study: differences d = after - before, [seeds, items], of which the base model answered `before`."""
+    """One cell of a study: answers of the base model, [items], and after tuning, [seeds, items]."""
 
     source: Hashable
     adapter: Hashable
@@ -37,7 +37,9 @@ class Cell:
         """Variance between the seeds' means, and what of it the items' noise makes."""
         d = self.d
         residual = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
-        return float(d.mean(axis=1).var(ddof=1)), float((residual**2).sum() / np.prod(np.subtract(d.shape, 1)) / d.shape[1])
+        return float(d.mean(axis=1).var(ddof=1)), float(
+            (residual**2).sum() / np.prod(np.subtract(d.shape, 1)) / d.shape[1]
+        )
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,13 @@ def error_of_cell(cell: Cell, luck: Luck | None) -> dict[str, float]:
 
 
 def half_width(cells: Sequence[Cell], weights: Sequence[float], luck: dict[Any, Luck], sharing: Sharing) -> float:
-    """95 % half width, pp, of a weighted sum of cells over the same parallel items: a task's drawn jointly, and runs."""
+    """95 % half width, pp, of a weighted sum of cells: a task's parallel items drawn jointly, and runs."""
     variance = spread = 0.0
     for task in {cell.target[0] for cell in cells}:
         of = [(w, cell) for w, cell in zip(weights, cells, strict=True) if cell.target[0] == task]
         by_item = sum(w * cell.d.mean(axis=0) for w, cell in of)
         n = len(by_item)
-        of_task = max(by_item.var(ddof=1) / n, sum(w for w, _ in of) ** 2 / ((n + 1) * (n + 2)))
+        of_task = max(by_item.var(ddof=1) / n, sum(w**2 for w, _ in of) / ((n + 1) * (n + 2)))
         variance += of_task
         spread += of_task**2 / (n - 1)
     by_source = defaultdict(float)

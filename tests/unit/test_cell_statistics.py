@@ -76,8 +76,8 @@ def test_errors_are_of_items_and_of_moderated_luck(seed: int) -> None:
         before = rng.random(n) < rng.uniform(0.2, 0.8)
         luck = rng.choice([0.02, 0.3], 6)
         after = [
-            np.where(rng.random((s, n)) < np.clip(0.3 + rng.normal(0, l, (s, 1)), 0.02, 0.98), ~before, before)
-            for s, l in zip(n_seeds, luck, strict=True)
+            np.where(rng.random((s, n)) < np.clip(0.3 + rng.normal(0, spread, (s, 1)), 0.02, 0.98), ~before, before)
+            for s, spread in zip(n_seeds, luck, strict=True)
         ]
         add_cells(raw, f"study{number}", before, after)
         cells = _cells(before, after)

@@ -250,8 +250,8 @@ def test_who_is_brittle_is_judged_beside_a_placebo_only(
 
 
 def test_renaming_languages_renames_roles(grids: duckdb.DuckDBPyConnection) -> None:
-    names = ("donor_pp", "donor_ci_low", "donor_effect_pp", "donor_effect_low", "donor_rank", "recipient_pp", "recipient_effect_pp",
-             "recipient_rank", "placebo_pp", "is_hub", "is_brittle", "n_cells")  # fmt: skip
+    names = ("donor_pp", "donor_ci_low", "donor_effect_pp", "donor_effect_low", "donor_rank", "recipient_pp",
+             "recipient_effect_pp", "recipient_rank", "placebo_pp", "is_hub", "is_brittle", "n_cells")  # fmt: skip
     found = {
         (row["study"], row["axis"], row["entity"][-1]): row
         for row in as_rows(grids, "from rpt_roles where scope = 'all' and study in ('plain', 'renamed')")

@@ -12,8 +12,8 @@ statistic_runs as (
     select * from {{ ref('int_statistic_runs') }}
 ),
 
-mean_cells as (
-    select * from {{ ref('int_mean_cells') }}
+statistic_cells as (
+    select * from {{ ref('int_statistic_cells') }}
 ),
 
 computed_cells as (
@@ -46,20 +46,18 @@ tasks as (
     from parallel_items
 ),
 
--- The weight of a task's cells in all, which says what one item of it would move.
 task_weights as (
     select
-        statistic_terms.statistic_number,
+        statistic_cells.statistic_number,
         computed_cells.target_task,
-        sum(statistic_terms.coefficient * mean_cells.weight) as weight
-    from statistic_terms
-    inner join mean_cells on statistic_terms.mean_number = mean_cells.mean_number
-    inner join computed_cells on mean_cells.cell_number = computed_cells.cell_number
-    group by statistic_terms.statistic_number, computed_cells.target_task
+        sum(pow(statistic_cells.weight, 2)) as sum_squared_weight
+    from statistic_cells
+    inner join computed_cells on statistic_cells.cell_number = computed_cells.cell_number
+    group by statistic_cells.statistic_number, computed_cells.target_task
 ),
 
 -- The variance of the mean of n draws with replacement is n / (n - 1) times that of the draws at hand. It is no less than
--- if one parallel item had changed: half of it for the better, half for the worse (int_cell_errors).
+-- if in each cell half an item had been won and half an item lost, as in int_cell_errors.
 task_variance as (
     select
         statistic_parallels.statistic_number,
@@ -70,7 +68,7 @@ task_variance as (
                 sum(pow(statistic_parallels.influence, 2))
                 - pow(sum(statistic_parallels.influence), 2) / any_value(tasks.n_parallels)
             ) * any_value(tasks.n_parallels) / nullif(any_value(tasks.n_parallels) - 1, 0),
-            pow(any_value(task_weights.weight), 2) / ((tasks.n_parallels + 2) * (tasks.n_parallels + 1))
+            any_value(task_weights.sum_squared_weight) / ((tasks.n_parallels + 2) * (tasks.n_parallels + 1))
         ) as variance
     from statistic_parallels
     inner join statistics on statistic_parallels.statistic_number = statistics.statistic_number

@@ -2,12 +2,8 @@
 
 {%- set adapter = "statistic_number, study, variant, model, source_task, source_language, control" %}
 
-with statistic_terms as (
-    select * from {{ ref('int_statistic_terms') }}
-),
-
-mean_cells as (
-    select * from {{ ref('int_mean_cells') }}
+with statistic_cells as (
+    select * from {{ ref('int_statistic_cells') }}
 ),
 
 luck_cells as (
@@ -20,16 +16,6 @@ run_luck as (
 
 luck_sharing as (
     select * from {{ ref('int_luck_sharing') }}
-),
-
-statistic_cells as (
-    select
-        statistic_terms.statistic_number,
-        mean_cells.cell_number,
-        sum(statistic_terms.coefficient * mean_cells.weight) as weight
-    from statistic_terms
-    inner join mean_cells on statistic_terms.mean_number = mean_cells.mean_number
-    group by statistic_terms.statistic_number, mean_cells.cell_number
 ),
 
 pulled as (

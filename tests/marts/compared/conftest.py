@@ -31,6 +31,7 @@ from tests.warehouse_fixture import RawRows
 MARTS = (
     "fct_downstream", "rpt_advice_eval", "rpt_bli_downstream", "rpt_bli_method_pairs", "rpt_bli_methods",
     "rpt_consistency", "rpt_language_pairs", "rpt_pair_correlations", "rpt_variance", "rpt_advice",
+    "fct_transfer",
 )  # fmt: skip
 
 

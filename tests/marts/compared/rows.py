@@ -139,13 +139,14 @@ def grid_rows(
     """int_role_grid of delta [models, sources, targets]; NaN is no cell. By default one task and no common language."""
     sources = sources or [("t", f"s{i:03}") for i in range(deltas.shape[1])]
     targets = targets or [("t", f"t{i:03}") for i in range(deltas.shape[2])]
-    for (m, s, e), delta in np.ndenumerate(deltas):
+    for number, ((m, s, e), delta) in enumerate(np.ndenumerate(deltas)):
         if not np.isnan(delta):
             yield {
+                "cell_number": number,
                 "study": study, "variant": "default", "prompt_pool": "p", "scope": "all", "model": f"m{m:03}",
                 "source_task": sources[s][0], "source_language": sources[s][1], "target_task": targets[e][0],
                 "target_language": targets[e][1], "regime": regime_of(sources[s], targets[e]), "delta_pp": float(delta),
-                "is_in_complete_grid": True,
+                "is_in_complete_grid": True, "is_planned": True,
             }  # fmt: skip
 
 

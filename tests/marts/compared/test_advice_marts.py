@@ -14,24 +14,129 @@ from scipy import stats
 
 from compute.advise import advice
 from compute.warehouse import Warehouse
-from tests.marts.compared.rows import FAMILIES, SOURCES, TARGETS, Key, query
+from tests.marts.compared.rows import FAMILIES, N_ITEMS, SOURCES, TARGETS, Key, query
+from tests.truth.references import moderated_variances
 
 
-def test_advice(warehouse: Path, deltas: np.ndarray) -> None:
-    rows = query(warehouse, "select * from marts.rpt_advice where study = 'grid'")
+@pytest.fixture(scope="module")
+def own_cells(warehouse: Path) -> dict[Key, list[float]]:
+    """Source -> delta_pp of its trained cell, by model."""
+    found: dict[Key, list[float]] = defaultdict(list)
+    for row in query(
+        warehouse,
+        "select source_task, source_language, delta_pp from marts.fct_transfer"
+        " where study = 'grid' and control is null and regime = 'MT-ML' order by model",
+    ):
+        found[row["source_task"], row["source_language"]].append(row["delta_pp"])
+    return found
+
+
+def _cell_errors(warehouse: Path) -> dict[str, np.ndarray]:
+    """Of each cell [model, source, target]: variances of items and runs (pp2), degrees of freedom."""
+    found = {name: np.full((len(FAMILIES), len(SOURCES), len(TARGETS)), np.nan) for name in ("items", "runs", "df")}
+    for row in query(
+        warehouse,
+        "select model, source_task, source_language, target_task, target_language, 1e4 * from_items as items,"
+        " 1e4 * from_runs as runs, degrees_of_freedom as df from intermediate.int_transfer_cells"
+        " where study = 'grid' and control is null and regime != 'MT-ML'",
+    ):
+        at = (
+            list(FAMILIES).index(row["model"]), SOURCES.index((row["source_task"], row["source_language"])),
+            TARGETS.index((row["target_task"], row["target_language"])),
+        )  # fmt: skip
+        for name, values in found.items():
+            values[at] = row[name]
+    return found
+
+
+def _items_of_means(warehouse: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Of each (source, target): variance over items of the mean over models; and what a target's cells share of it."""
+    answers = query(
+        warehouse,
+        "select cells.model, cells.source_task, cells.source_language, cells.target_task, cells.target_language,"
+        " list(items.n_correct / items.n_seeds - items.baseline_correct order by items.parallel_number) as d"
+        " from intermediate.int_cell_items as items"
+        " join intermediate.int_transfer_cells as cells on items.cell_number = cells.cell_number"
+        " where cells.study = 'grid' and cells.control is null and cells.regime != 'MT-ML' group by all",
+    )
+    d = np.full((len(FAMILIES), len(SOURCES), len(TARGETS), N_ITEMS), np.nan)
+    for row in answers:
+        d[list(FAMILIES).index(row["model"]), SOURCES.index((row["source_task"], row["source_language"])),
+          TARGETS.index((row["target_task"], row["target_language"]))] = row["d"]  # fmt: skip
+    variance = 1e4 * d.mean(axis=0).var(axis=-1, ddof=1) / N_ITEMS
+    shared = np.zeros(len(TARGETS))
+    for e in range(len(TARGETS)):
+        for m in range(len(FAMILIES)):
+            rows = d[m, :, e][~np.isnan(d[m, :, e, 0])]
+            matrix = 1e4 * np.cov(rows) / N_ITEMS
+            shared[e] += max(0, matrix[~np.eye(len(matrix), dtype=bool)].mean()) / len(FAMILIES)
+    return variance, shared
+
+
+def test_advice(warehouse: Path, deltas: np.ndarray, own_cells: dict[Key, list[float]]) -> None:
+    """Shrinkage and posterior by Morris (1983), the variance between sources by DerSimonian and Laird (1986)."""
+    rows = {
+        ((row["source_task"], row["source_language"]), (row["target_task"], row["target_language"])): row
+        for row in query(warehouse, "select * from marts.rpt_advice where study = 'grid'")
+    }
     assert len(rows) == len(SOURCES) * len(TARGETS) - len(SOURCES)
-    expected = deltas.mean(axis=0)
-    for row in rows:
-        s = SOURCES.index((row["source_task"], row["source_language"]))
-        e = TARGETS.index((row["target_task"], row["target_language"]))
-        elsewhere = [other for other in range(len(TARGETS)) if other != e and not np.isnan(expected[s, other])]
-        low, high = stats.t.interval(0.95, 4, expected[s, e], stats.sem(deltas[:, s, e]))
-        assert row["expected_gain_pp"] == pytest.approx(expected[s, e])
-        assert (row["ci_low"], row["ci_high"]) == (pytest.approx(low, rel=1e-4), pytest.approx(high, rel=1e-4))
-        assert row["worst_harm_pp"] == pytest.approx(expected[s, elsewhere].min())
-        assert row["p_harm"] == pytest.approx(np.mean(deltas[:, s, elsewhere] <= -5.0))
-        assert row["rank"] == 1 + np.sum(expected[:, e] > expected[s, e] + 1e-9)
-        assert row["n_models"] == 5
+    mean, errors, n_models = deltas.mean(axis=0), _cell_errors(warehouse), len(FAMILIES)
+    items_of_means, shared = _items_of_means(warehouse)
+    inflation = items_of_means / (errors["items"].mean(axis=0) / n_models)
+    runs = errors["runs"].mean(axis=0) / n_models
+    between = moderated_variances(deltas.var(axis=0, ddof=1)[~np.isnan(mean)], n_models - 1)
+    prior, moderated = between.prior_degrees, np.full(mean.shape, np.nan)
+    moderated[~np.isnan(mean)] = between.variance
+    x = (deltas - mean)[:, ~np.isnan(mean)]
+    most = _degrees_of_all(x)
+    for e, target in enumerate(TARGETS):
+        asked = np.flatnonzero(~np.isnan(mean[:, e]))
+        y, k = mean[asked, e], len(asked)
+        common = np.minimum(inflation[asked, e] * shared[e] / n_models, 0.999 * items_of_means[asked, e])
+        own = items_of_means[asked, e] - common + runs[asked, e]
+        w = 1 / own
+        q = (w * (y - (w * y).sum() / w.sum()) ** 2).sum()
+        tau2 = max(0, (q - (k - 1)) / (w.sum() - (w**2).sum() / w.sum()))
+        centre = (y / (own + tau2)).sum() / (1 / (own + tau2)).sum()
+        b = (k - 3) / (k - 1) * own / (own + tau2)
+        gain = centre + (1 - b) * (y - centre)
+        posterior = common + own * (1 - (k - 1) / k * b) + 2 / (k - 3) * (b * (y - centre)) ** 2
+        for i, s in enumerate(asked):
+            row = rows[SOURCES[s], target]
+            assert row["mean_pp"] == pytest.approx(y[i])
+            assert row["expected_gain_pp"] == pytest.approx(gain[i])
+            half = stats.t.ppf(0.975, errors["df"][:, s, e].sum()) * np.sqrt(posterior[i])
+            assert row["ci_high"] - row["expected_gain_pp"] == pytest.approx(half, rel=1e-4)
+            error = (errors["items"] + errors["runs"])[:, s, e].mean()
+            of_mean = items_of_means[s, e] + runs[s, e]
+            new = max(0, moderated[s, e] - error) + moderated[s, e] / n_models + max(0, of_mean - error / n_models)
+            half = stats.t.ppf(0.975, min(n_models - 1 + prior, most)) * np.sqrt(new)
+            assert row["new_model_high"] - row["expected_gain_pp"] == pytest.approx(half, rel=1e-4)
+            # Harm is looked for wherever the adapter was asked, its own cell too.
+            elsewhere = {other: mean[s, o] for o, other in enumerate(TARGETS) if o != e and other != SOURCES[s]}
+            losses = [deltas[:, s, TARGETS.index(other)] for other in elsewhere]
+            if SOURCES[s] in TARGETS:
+                elsewhere[SOURCES[s]] = float(np.mean(own_cells[SOURCES[s]]))
+                losses.append(np.array(own_cells[SOURCES[s]]))
+            worst = min(elsewhere, key=lambda other: elsewhere[other])
+            assert row["worst_harm_pp"] == pytest.approx(min(0, elsewhere[worst]))
+            assert (row["worst_harm_task"], row["worst_harm_language"]) == (
+                worst if elsewhere[worst] < 0 else (None, None)
+            )
+            assert row["p_harm"] == pytest.approx(np.mean(np.array(losses) <= -5.0))
+            assert row["rank"] == 1 + np.sum(gain > gain[i] + 1e-9)
+            assert row["n_models"] == n_models
+
+
+def _degrees_of_all(x: np.ndarray) -> float:
+    """Degrees of freedom of deviations [models, cells] from their means, unbiased under normality."""
+    d = len(x) - 1
+    s = x.T @ x / d
+    trace, squares = np.trace(s), (s**2).sum()
+    of_sigma = d**2 / ((d - 1) * (d + 2)) * (squares - trace**2 / d)
+    if of_sigma <= 0:
+        return float(d * x.shape[1])
+    return float(np.clip(d * (trace**2 - 2 * of_sigma / d) / of_sigma, d, d * x.shape[1]))
 
 
 def _half(warehouse: Path) -> dict[Key, tuple[float, float]]:
@@ -68,6 +173,7 @@ def test_advice_is_evaluated_on_what_it_has_not_seen(warehouse: Path, deltas: np
         (row["recommender"], row["held_out_kind"], row["held_out"], row["k"]): row
         for row in query(warehouse, "select * from marts.rpt_advice_eval where study = 'grid'")
     }
+    advised = query(warehouse, "select * from intermediate.int_advice where study = 'grid'")
     folds = [("model", model) for model in FAMILIES] + [("family", family) for family in "xyz"]
     assert set(found) == {
         (name, *fold, k)
@@ -79,12 +185,15 @@ def test_advice_is_evaluated_on_what_it_has_not_seen(warehouse: Path, deltas: np
         if k == 3 and held_out in ("b@1", "c@1", "e@1"):
             continue  # the same again, and slow
         inside = [m for m, model in enumerate(FAMILIES) if held_out in (model, FAMILIES[model])]
-        asked = deltas[[m for m in range(len(FAMILIES)) if m not in inside]].mean(axis=0)
+        ranks = {
+            ((row["source_task"], row["source_language"]), (row["target_task"], row["target_language"])): row["rank"]
+            for row in advised if (row["held_out_kind"], row["held_out"]) == (kind, held_out)
+        }  # fmt: skip
         regrets, ndcgs = [], []
         for m, (e, target) in itertools.product(inside, enumerate(TARGETS)):
             sources = [s for s, source in enumerate(SOURCES) if source != target]
             preferred = {
-                "advice": sorted(sources, key=lambda s: -round(asked[s, e], 9)),
+                "advice": sorted(sources, key=lambda s: ranks[SOURCES[s], target]),
                 "same_language": [s for s in sources if SOURCES[s][1] == target[1]],
                 "same_task": [s for s in sources if SOURCES[s][0] == target[0]],
                 "english": [s for s in sources if SOURCES[s][1] == "en"],

@@ -69,6 +69,10 @@ def test_consistency_of_a_study(warehouse: Path, deltas: np.ndarray) -> None:
         else:
             assert row["kendall_tau_b"] == pytest.approx(_mean_tau(values))
             assert row["p_value"] == pytest.approx(_permuted_p(values), abs=0.045)
+            # With what all sources do to a target taken off.
+            specific = values - np.nanmean(deltas[:, :, inside], axis=1)
+            assert row["specific_tau_b"] == pytest.approx(_mean_tau(np.round(specific, 9)))
+            assert row["specific_p_value"] == pytest.approx(_permuted_p(np.round(specific, 9)), abs=0.045)
     assert {row["n_targets"] for row in rows} == {2, 3, 6, 11}
 
 

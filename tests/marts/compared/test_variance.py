@@ -53,17 +53,42 @@ def _shares(components: dict[str, float]) -> dict[str, float]:
     return {name: value / sum(kept.values()) for name, value in kept.items()}
 
 
-def _variance(evaluate: Evaluate, grid: list[Row], errors: float | None = None, shared: float = 0) -> dict[Key, float]:
-    """(regime, component) -> share."""
+def _variance(
+    evaluate: Evaluate,
+    grid: list[Row],
+    errors: float | None = None,
+    shared: float = 0,
+    runs: float | None = None,
+    shared_runs: float = 0,
+) -> dict[Key, float]:
+    """(regime, component) -> share; errors of items and luck of runs as standard errors, pp, and their shared parts."""
     names = ("study", "variant", "model", "source_task", "source_language", "target_task", "target_language")
     columns = {tuple(row[name] for name in ("model", "target_task", "target_language")) for row in grid}
+    sources = {tuple(row[name] for name in ("source_task", "source_language")) for row in grid}
     found = evaluate(
         "rpt_variance",
         int_role_grid=grid,
-        fct_transfer=[
-            {name: row[name] for name in names} | {"prompt": "p", "control": None, "delta_se": errors} for row in grid
+        int_transfer_cells=[
+            {name: row[name] for name in names} | {
+                "prompt_pool": "p", "control": None, "delta_se": errors,
+                "from_items": None if errors is None else errors**2 / 1e4,
+                "from_runs": None if runs is None else runs**2 / 1e4,
+            }
+            for row in grid
         ],
-        int_prompt_pools=[{"study": "s", "variant": "default", "prompt": "p", "prompt_pool": "p"}],
+        int_luck_cells=[
+            {name: row[name] for name in (*names, "cell_number")}
+            | {"is_trained_cell": False, "luck_scale": 1.0, "n_seeds": 2}
+            for row in grid
+        ],
+        int_run_luck=[
+            {"study": "s", "variant": "default", "source_task": task, "source_language": language,
+             "is_trained_cell": False, "luck_variance": 2 * (runs or 0) ** 2 / 1e4}
+            for task, language in sources
+        ],
+        int_luck_sharing=[
+            {"study": "s", "of_all": shared_runs / runs**2 if runs else 0.0, "of_task": 0.0, "of_language": 0.0}
+        ],
         int_sampling_covariance=[
             {"study": "s", "variant": "default", "prompt_pool": "p", "model": model, "target_task": task,
              "target_language": language, "covariance_pp2": shared}
@@ -81,7 +106,7 @@ def test_variance_of_a_crossed_layout_is_that_of_mean_squares(warehouse: Path, r
     components = _mean_squares(y)
     components["sampling"] = float(np.mean([row["delta_stderr"] ** 2 for row in published]))
     components["residual"] -= components["sampling"]
-    expected = _shares(components)
+    expected = {**_shares(components), "run": None}
     for regime in ("MT-CL", "transfer"):
         rows = query(warehouse, f"select * from marts.rpt_variance where study = 'crossed' and regime = '{regime}'")
         assert {row["component"]: row["share"] for row in rows} == pytest.approx(expected, abs=1e-9)
@@ -89,13 +114,12 @@ def test_variance_of_a_crossed_layout_is_that_of_mean_squares(warehouse: Path, r
 
 def test_variance_needs_three_models_and_errors_of_every_cell(warehouse: Path, raw: RawRows) -> None:
     pair = query(warehouse, "select share from marts.rpt_variance where study = 'pair'")
-    assert [row["share"] for row in pair] == [None] * 16
+    assert [row["share"] for row in pair] == [None] * 18
     key = raw.job("blind", "importer", file="blind")
     y = np.array([row["delta_pp"] for row in raw.rows["aggregate_scores"] if row["job_key"] == key]).reshape(4, 5, 6)
     blind = query(warehouse, "select * from marts.rpt_variance where study = 'blind' and regime = 'transfer'")
-    expected = {**_shares(_mean_squares(y)), "sampling": None}
+    expected = {**_shares(_mean_squares(y)), "sampling": None, "run": None}
     found = {row["component"]: row["share"] for row in blind}
-    assert found.pop("sampling") is expected.pop("sampling")
     assert found == pytest.approx(expected, abs=1e-9)
 
 
@@ -135,10 +159,14 @@ def test_planted_variance_is_found(evaluate: Evaluate) -> None:
     for (_, variance), kept in zip(planted.items(), axes, strict=True):
         y = y + rng.normal(0, np.sqrt(variance), [n if axis in kept else 1 for axis, n in enumerate(shape)])
     y = y + rng.normal(0, np.sqrt(0.7), (shape[0], 1, shape[2])) + rng.normal(0, np.sqrt(0.5), shape)
-    found = _variance(evaluate, list(grid_rows(y)), errors=float(np.sqrt(1.2)), shared=0.7)
-    expected = _shares({**planted, "sampling": 1.2})
+    # Runs: 0.9 in all, 0.6 of it shared by an adapter's targets.
+    y = y + rng.normal(0, np.sqrt(0.6), (*shape[:2], 1)) + rng.normal(0, np.sqrt(0.3), shape)
+    found = _variance(
+        evaluate, list(grid_rows(y)), errors=float(np.sqrt(1.2)), shared=0.7, runs=float(np.sqrt(0.9)), shared_runs=0.6
+    )
+    expected = _shares({**planted, "sampling": 1.2, "run": 0.9})
     for name, share in expected.items():
-        assert found["MT-CL", name] == pytest.approx(share, abs=0.07 if len(name) < 7 else 0.02), name
+        assert found["MT-CL", name] == pytest.approx(share, abs=0.07 if len(name) in (5, 6) else 0.02), name
 
 
 @settings(max_examples=5, deadline=None)
@@ -148,7 +176,7 @@ def test_shares_know_neither_origin_nor_unit(evaluate: Evaluate, seed: int, shif
     before = _variance(evaluate, list(grid_rows(y)), errors=1.0, shared=0.5)
     after = _variance(evaluate, list(grid_rows(y * scale + shift)), errors=scale, shared=0.5 * scale**2)
     assert before == pytest.approx(after, abs=1e-7)
-    assert sum(share for (regime, _), share in before.items() if regime == "MT-CL") == pytest.approx(1)
+    assert sum(share or 0 for (regime, _), share in before.items() if regime == "MT-CL") == pytest.approx(1)
 
 
 def test_covariance_of_sampling_errors(warehouse: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from tests.marts.scored.rows import (
     is_right,
     run_dbt,
 )
+from tests.unit.luck import Cell, luck_of_runs
+from tests.unit.luck import half_width as luck_half_width
 from tests.warehouse_fixture import RawRows
 
 
@@ -64,18 +67,40 @@ def answers(raw: RawRows) -> dict[Key, dict[str, Row]]:
 
 
 @pytest.fixture(scope="session")
-def differences(answers: dict[Key, dict[str, Row]]) -> dict[Key, np.ndarray]:
-    """(model, source, control, target) of study grid -> after - before, [seeds, items]."""
+def cells(answers: dict[Key, dict[str, Row]]) -> dict[Key, Cell]:
+    """(model, source, control, target) of study grid -> its answers before and after."""
     found = {}
     for model in MODELS:
         for target in TARGETS:
             metric = PRIMARY[target[0]]
-            before = np.array([is_right(row, metric) for row in answers[model, None, None, None, target].values()], int)
+            before = np.array([is_right(row, metric) for row in answers[model, None, None, None, target].values()])
             for source in SOURCES:
                 for control, seeds in ((None, (1, 2)), ("placebo", (1,))):
                     after = [
                         [is_right(row, metric) for row in answers[model, source, control, seed, target].values()]
                         for seed in seeds
                     ]
-                    found[model, source, control, target] = np.array(after, int) - before
+                    found[model, source, control, target] = Cell(
+                        source, (model, source, control), target, before, np.array(after)
+                    )
     return found
+
+
+@pytest.fixture(scope="session")
+def differences(cells: dict[Key, Cell]) -> dict[Key, np.ndarray]:
+    """(model, source, control, target) of study grid -> after - before, [seeds, items]."""
+    return {key: cell.d.astype(int) for key, cell in cells.items()}
+
+
+@pytest.fixture(scope="session")
+def half_width(cells: dict[Key, Cell]) -> Callable[[dict[Key, float]], float]:
+    """95 % half width, pp, of a weighted sum of cells (key -> weight), all of them trained cells or none."""
+    of = {trained: [cell for key, cell in cells.items() if (key[1] == key[3]) == trained] for trained in (True, False)}
+    luck = {trained: luck_of_runs(members)[0] for trained, members in of.items()}
+    sharing = luck_of_runs(of[False])[1]
+
+    def reckon(weights: dict[Key, float]) -> float:
+        key = next(iter(weights))
+        return luck_half_width([cells[key] for key in weights], list(weights.values()), luck[key[1] == key[3]], sharing)
+
+    return reckon

@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-from scipy import stats
 
 from tests.warehouse_fixture import RawRows
 
@@ -206,29 +205,3 @@ def cells_of(differences: dict[Key, np.ndarray], scope: str, regime: str) -> dic
         and scope in ("all", key[0])
         and (regime_of(key[1], key[3]) == regime or (regime == "transfer" and regime_of(key[1], key[3]) != "MT-ML"))
     }
-
-
-def half_width(cells: dict[Key, np.ndarray], weights: dict[Key, float]) -> float:
-    """95 % half width, pp, of a weighted sum of cells: a task's parallel items, and a source's runs, drawn jointly."""
-    variance = spread = 0.0
-    for task in {key[3][0] for key in cells}:
-        by_item = sum(weights[key] * d.mean(axis=0) for key, d in cells.items() if key[3][0] == task)
-        of_task = np.var(by_item, ddof=1) / N_ITEMS
-        variance += of_task
-        spread += of_task**2 / (N_ITEMS - 1)
-    seeds = seeds_spread = residuals = 0.0
-    for run in {key[:3] for key in cells}:
-        of_run = {key: d for key, d in cells.items() if key[:3] == run}
-        n_seeds = len(next(iter(of_run.values())))
-        if n_seeds == 1:
-            continue
-        of_source = np.var(sum(weights[key] * d.mean(axis=1) for key, d in of_run.items()), ddof=1) / n_seeds
-        seeds += of_source
-        seeds_spread += of_source**2 / (n_seeds - 1)
-        for key, d in of_run.items():
-            residual = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
-            mean_square = (residual**2).sum() / ((N_ITEMS - 1) * (n_seeds - 1))
-            residuals += weights[key] ** 2 * mean_square / d.size
-    if seeds > residuals * (1 + 1e-9):
-        variance, spread = variance + seeds - residuals, spread + seeds_spread
-    return float(100 * stats.t.ppf(0.975, max(1, variance**2 / spread)) * np.sqrt(variance))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.marts.scored.rows import MODELS, SOURCES, Key, Row, half_width, mean_or_none, query, regime_of
+from tests.marts.scored.rows import MODELS, SOURCES, Key, Row, mean_or_none, query, regime_of
 
 
 def _entity(axis: str, cell: Key) -> str:
@@ -40,11 +41,19 @@ def test_roles(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
         assert row["n_cells"] == row["n_planned"] > 0
     for row in (row for row in rows if row["donor_pp"] is not None):
         peers = [peer for peer in rows if (peer["scope"], peer["axis"]) == (row["scope"], row["axis"])]
-        better = [peer for peer in peers if peer["donor_pp"] is not None and peer["donor_pp"] > row["donor_pp"] + 1e-9]
+        if row["donor_effect_pp"] is None:  # two sources on three targets, two of them the sources, would do
+            assert row["donor_rank"] is None
+            continue
+        better = [
+            peer for peer in peers
+            if peer["donor_effect_pp"] is not None and peer["donor_effect_pp"] > row["donor_effect_pp"] + 1e-9
+        ]  # fmt: skip
         assert row["donor_rank"] == 1 + len(better)
 
 
-def test_intervals_of_roles(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
+def test_intervals_of_roles(
+    warehouse: Path, differences: dict[Key, np.ndarray], half_width: Callable[[dict[Key, float]], float]
+) -> None:
     regimes = {"language": ("MT-CL",), "task": ("CT-ML",), "cell": ("MT-CL", "CT-ML", "CT-CL")}
     rows = query(warehouse, "select * from marts.rpt_roles where study = 'grid' and scope in ('all', 'llama', 'two@1')")
     for row in rows:
@@ -56,7 +65,7 @@ def test_intervals_of_roles(warehouse: Path, differences: dict[Key, np.ndarray])
                 and _entity(row["axis"], key[side]) == row["entity"]
             }  # fmt: skip
             if cells:
-                half = half_width(cells, dict.fromkeys(cells, 1 / len(cells)))
+                half = half_width(dict.fromkeys(cells, 1 / len(cells)))
                 assert row[f"{role}_ci_high"] - row[f"{role}_pp"] == pytest.approx(half, rel=1e-4)
                 assert row[f"{role}_pp"] - row[f"{role}_ci_low"] == pytest.approx(half, rel=1e-4)
         assert (row["p_top"] is None) == (row["donor_pp"] is None or row["axis"] != "cell")
