@@ -17,6 +17,8 @@ class Judge:
 
     name: str
     reach: Reach
+    view: str
+    """The table of `judging.py` that it asks."""
     sql: str
     kind: str = "rate"
     needs: tuple[str, ...] = ()
@@ -36,6 +38,7 @@ def rate_of(
     return Judge(
         name,
         reach,
+        view,
         f"select study, count_if(coalesce({success}, {str(unknown).lower()})), count(*) from {view}"
         f" where {where} group by study",
         needs=needs,
@@ -47,6 +50,7 @@ def studies_with(name: str, view: str, found: str, most: float, *needs: str, whe
     return Judge(
         name,
         Reach(high=most),
+        view,
         f"select study, cast(bool_or(coalesce({found}, true)) as integer), 1 from {view} where {where} group by study",
         needs=needs,
     )
@@ -62,6 +66,7 @@ def half_width(name: str, view: str, interval: str, most: float, *needs: str, wh
     return Judge(
         name,
         Reach(high=most),
+        view,
         f"select study, median(coalesce({interval}_high - {interval}_low, cast('inf' as double)) / 2) from {view}"
         f" where {where} group by study",
         kind="median",
@@ -86,6 +91,7 @@ def false_share(name: str, found: str, is_false: str, most: float, *needs: str) 
     return Judge(
         name,
         Reach(high=most),
+        "cells",
         f"select study, coalesce({counted} and {is_false}) / nullif({counted}), 0), 0), 1 from cells group by study",
         needs=needs,
     )
@@ -154,6 +160,7 @@ def the_planted_alone(flag: str, role: str, least: float = 0.8) -> Judge:
     return Judge(
         f"the planted {role} alone is {flag.removeprefix('is_')}",
         Reach(low=least),
+        "roles",
         f"select study, cast(bool_and(coalesce({flag} = (entity = planted), false)) as integer), 1 from roles"
         f" where role = '{role}' group by study",
     )
@@ -162,6 +169,7 @@ def the_planted_alone(flag: str, role: str, least: float = 0.8) -> Judge:
 RECEPTIVITY_IS_NO_DONATION = Judge(
     "Spearman of donor rank and own receptivity, mean",
     Reach(-0.25, 0.25),
+    "roles",
     """
     with ranked as (
         select
@@ -214,6 +222,7 @@ def role_cells(axis: str, kept: int, *, least: int) -> Judge:
     return Judge(
         f"roles of the whole sub-grid's cells ({least}–{kept})",
         Reach(low=0.98),
+        "all_roles",
         f"select study, cast(coalesce(sum(n_cells) / 2 between {least} and {kept}, false) as integer), 1"
         f" from all_roles where axis = '{axis}' and scope = 'all' group by study",
     )
@@ -227,6 +236,7 @@ def share(component: str, reach: Reach) -> Judge:
     return Judge(
         f"share of {component}, mean",
         reach,
+        "shares",
         f"select study, any_value(share) filter (where component = '{component}') from shares group by study",
         kind="mean",
     )
@@ -237,6 +247,7 @@ def share_beside_planted(component: str) -> Judge:
     return Judge(
         f"share of {component} over the planted, mean",
         Reach(0.8, 1.25),
+        "shares",
         f"select study, any_value(share) filter (where component = '{component}')"
         f" * any_value(planted_pp2 + run_pp2 + sampling_pp2) / any_value({component}_pp2) from shares group by study",
         kind="mean",

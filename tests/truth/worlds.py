@@ -23,7 +23,6 @@ class World:
 
     name: str
     sentence: str
-    marts: tuple[str, ...]
     draw: Draw
     judges: tuple[Judge, ...]
 
@@ -239,27 +238,25 @@ def incomplete(target_task: str) -> Draw:
 
 # --- the list --------------------------------------------------------------------------------------------------------
 
-CELLS, ROLES = ("fct_transfer", "rpt_regimes"), ("rpt_roles", "rpt_regimes")
 BANDS = ((0.2, 0.35), (0.35, 0.65), (0.65, 0.8), (0.8, 0.9), (0.9, 0.95), (0.95, 0.99))
 
 
 def _worlds() -> tuple[World, ...]:
     cells = (
         World(
-            "nothing, 3 seeds", "no adapter changes anything: luck 3.6 pp, 400 items, 3 seeds", CELLS, nothing(3),
+            "nothing, 3 seeds", "no adapter changes anything: luck 3.6 pp, 400 items, 3 seeds", nothing(3),
             (ask.NOTHING_FOUND, ask.NO_VERDICT, ask.CELLS_COVER, ask.REGIMES_ABOVE, ask.REGIMES_BELOW),
         ),
         World(
-            "nothing, 2 seeds", "the same, 2 seeds", CELLS, nothing(2),
-            (ask.NOTHING_FOUND, ask.NO_VERDICT, ask.CELLS_COVER, ask.CELLS_WIDTH, ask.REGIMES_ABOVE,
-             ask.REGIMES_BELOW),
+            "nothing, 2 seeds", "the same, 2 seeds", nothing(2),
+            (ask.NOTHING_FOUND, ask.NO_VERDICT, ask.CELLS_COVER, ask.CELLS_WIDTH),
         ),
         World(
-            "nothing, 1 seed", "the same, 1 seed: luck cannot be seen, and errors are of this run", CELLS, nothing(1),
+            "nothing, 1 seed", "the same, 1 seed: luck cannot be seen, and errors are of this run", nothing(1),
             (ask.ERRORS_OF_THIS_RUN, ask.NOTHING_SAID_OF_TUNING, ask.THIS_RUN_COVERED),
         ),
         World(
-            "nothing, some seeds", "the same, three sources with 1 seed and three with 3", CELLS,
+            "nothing, some seeds", "the same, three sources with 1 seed and three with 3",
             nothing(3, seeds_of=(1, 3, 1, 3, 1, 3)),
             (
                 ask.ERRORS_OF_TUNING, ask.NOTHING_FOUND, ask.CELLS_COVER,
@@ -272,18 +269,17 @@ def _worlds() -> tuple[World, ...]:
             World(
                 f"some effects, {n} seeds", "30 % of the cells at ±5 or ±8 pp, else nothing: baselines .55"
                 f" to .85, 400 items, {n} seeds",
-                CELLS, some_effects(n),
-                (ask.FALSE_DISCOVERIES, ask.POWER, ask.FALSE_GAINS, ask.FALSE_HARMS, ask.CELLS_COVER,
-                 ask.REGIMES_COVER),
+                some_effects(n),
+                (ask.FALSE_DISCOVERIES, ask.POWER, ask.FALSE_GAINS, ask.FALSE_HARMS, ask.CELLS_COVER),
             )
             for n in (3, 2)
         ),
         World(
-            "unlike luck", "baselines below .8, luck of about 5.4 pp that differs between sources", CELLS, unlike_luck,
-            (ask.CELLS_COVER, ask.REGIMES_COVER),
+            "unlike luck", "baselines below .8, luck of about 5.4 pp that differs between sources", unlike_luck,
+            (ask.CELLS_COVER,),
         ),
         World(
-            "unlike accuracies", "accuracies from .2 to .99, luck 3.6 pp at one half", CELLS, unlike_accuracies,
+            "unlike accuracies", "accuracies from .2 to .99, luck 3.6 pp at one half", unlike_accuracies,
             (
                 ask.CELLS_COVER, ask.REGIMES_COVER,
                 *(
@@ -296,7 +292,7 @@ def _worlds() -> tuple[World, ...]:
             ),
         ),
         World(
-            "one wild source", "one source of six with five times the luck: 9 pp against 1.8", CELLS, one_wild_source,
+            "one wild source", "one source of six with five times the luck: 9 pp against 1.8", one_wild_source,
             tuple(
                 ask.covers(
                     f"{whose} cells: coverage", "cells", "ci", "true_pp", reach=Reach(low=least),
@@ -306,8 +302,7 @@ def _worlds() -> tuple[World, ...]:
             ),
         ),
         World(
-            "one placebo seed", "two seeds of tuning, one of the placebo, effects in both arms", CELLS,
-            one_placebo_seed,
+            "one placebo seed", "two seeds of tuning, one of the placebo, effects in both arms", one_placebo_seed,
             (ask.CELLS_COVER, ask.PLACEBO_CELLS_COVER),
         ),
     )  # fmt: skip
@@ -316,58 +311,56 @@ def _worlds() -> tuple[World, ...]:
     roles = (
         World(
             "equal donors", "8 equal donors that give 4 pp, receptivity of SD 8 pp: 3 models, 200 items, 2 and 2"
-            " seeds", ROLES,
-            receptive(0, paper), (ask.NO_HUB, ask.RECEPTIVITY_IS_NO_DONATION, *estimates, ask.REGIMES_COVER),
+            " seeds", receptive(0, paper), (ask.NO_HUB, ask.RECEPTIVITY_IS_NO_DONATION, *estimates, ask.REGIMES_COVER),
         ),
         World(
-            "one donor", "the same with one donor 6 pp ahead of others that give nothing", ROLES, receptive(6, paper),
+            "one donor", "the same with one donor 6 pp ahead of others that give nothing", receptive(6, paper),
             (ask.the_planted_alone("is_hub", "donor"), *estimates),
         ),
         World(
             "equal donors, unlike", "1 model, 3 seeds and 1, luck about 3 pp that differs between sources, baselines .3"
-            " to .7", ROLES, receptive(0, small, is_unlike=True),
+            " to .7", receptive(0, small, is_unlike=True),
             (ask.NO_HUB, ask.RECEPTIVITY_IS_NO_DONATION, *estimates),
         ),
         World(
-            "nothing, roles", "neither arm changes anything: 1 model, 200 items, 2 and 2 seeds", ROLES, costly(0, 0),
+            "nothing, roles", "neither arm changes anything: 1 model, 200 items, 2 and 2 seeds", costly(0, 0),
             (ask.NO_HUB, ask.NO_BRITTLE, ask.EFFECTS_ABOVE, ask.GAINS_ABOVE, *estimates),
         ),
         World(
-            "costly tuning", "any tuning costs 4 pp, the placebo's too: 1 model, 200 items, 2 and 2 seeds", ROLES,
+            "costly tuning", "any tuning costs 4 pp, the placebo's too: 1 model, 200 items, 2 and 2 seeds",
             costly(0), (ask.NO_BRITTLE, ask.NO_HUB, ask.GAINS_ABOVE, *estimates),
         ),
         World(
-            "one brittle target", "the same with one target 8 pp worse under tuning only", ROLES, costly(8),
+            "one brittle target", "the same with one target 8 pp worse under tuning only", costly(8),
             (ask.the_planted_alone("is_brittle", "recipient"), ask.NO_HUB),
         ),
         World(
             "one brittle target, free tuning", "one target 8 pp worse under tuning only, else nothing: 1 model, 200"
-            " items, 2 and 2 seeds", ROLES, costly(8, 0), (ask.the_planted_alone("is_brittle", "recipient"),),
+            " items, 2 and 2 seeds", costly(8, 0), (ask.the_planted_alone("is_brittle", "recipient"),),
         ),
         World(
             "costly tuning, unlike", "targets lose 2 to 8 pp in both arms: baselines .3 to .9, luck that differs",
-            ROLES,
             costly(0, is_unlike=True), (ask.NO_BRITTLE, ask.GAINS_COVER),
         ),
     )  # fmt: skip
     agreement = (
         World(
-            "models agree", "3 models whose gains by target share .9 of their variance", ("rpt_consistency",),
-            agreeing(0.9), (ask.AGREEMENT,),
+            "models agree", "3 models whose gains by target share .9 of their variance", agreeing(0.9),
+            (ask.AGREEMENT,),
         ),
         World(
-            "models do not agree", "the same with nothing shared", ("rpt_consistency",), agreeing(0),
+            "models do not agree", "the same with nothing shared", agreeing(0),
             (ask.NO_AGREEMENT,),
         ),
         World(
-            "learners", "half of 8 sources gain 15 pp on their own cell: 1 model, 2 seeds", ROLES, learning,
+            "learners", "half of 8 sources gain 15 pp on their own cell: 1 model, 2 seeds", learning,
             (ask.LEARNERS_FOUND, ask.OTHERS_NOT_FOUND),
         ),
     )  # fmt: skip
     variance = tuple(
         World(
             f"model × source of {pp} pp", "model, source and target of 3 pp, luck 3.6 pp: 3 models, 200 items, 2 seeds",
-            ("rpt_variance",), crossed(pp),
+            crossed(pp),
             (ask.share("model_source", reach), ask.share_beside_planted("run"), ask.share_beside_planted("sampling")),
         )
         for pp, reach in ((0, Reach(high=0.04)), (3, Reach(0.1, 0.3)))
@@ -375,7 +368,7 @@ def _worlds() -> tuple[World, ...]:
     advice = tuple(
         World(
             f"{n} models seen", f"models of a population: {n} seen, {items} items, 2 seeds; one more is asked for",
-            ("rpt_advice",), population_of_models(n, items),
+            population_of_models(n, items),
             (ask.NEW_MODEL_COVERED, ask.NEW_MODEL_WIDTH, ask.MODELS_AT_HAND_COVERED, ask.NEW_MODEL_COVERED_BY_CI),
         )
         for n, items in ((3, 200), (9, 100))
@@ -383,12 +376,12 @@ def _worlds() -> tuple[World, ...]:
     grids = (
         World(
             "incomplete grid", "one adapter of 18 failed, one model lacks one target of seven; targets of another task",
-            ROLES, incomplete("sort"), (ask.regime_cells(90, 126, least=90), ask.role_cells("cell", 90, least=90),
+            incomplete("sort"), (ask.regime_cells(90, 126, least=90), ask.role_cells("cell", 90, least=90),
                                         ask.REGIMES_COVER),
         ),
         World(
             "incomplete grid, own cells", "the same with targets of the sources' task, whose trained cells are absent",
-            ROLES, incomplete("add"),
+            incomplete("add"),
             (ask.regime_cells(78, 108, least=75), ask.role_cells("language", 78, least=75), ask.REGIMES_COVER,
              *ask.RAW_MEANS_COVER, *ask.EFFECTS_COVER),
         ),
