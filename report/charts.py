@@ -207,7 +207,7 @@ _ROLES = (
 
 
 def ranking(rows: Sequence[Row], label: str) -> Markup:
-    """Entities in the order of what they give; beside it what they receive, and give beyond their placebo. By effects."""
+    """Entities in the order of what they give; beside it what they receive, and give beyond their placebo."""
     points = [
         {
             "entity": row["entity"],

@@ -156,8 +156,9 @@ def definitions(answers: Answers, study: Study) -> Section:
         ),
         (
             "hub donor",
-            "What it gives, and what it gives beyond its placebo, by effects, are both above 0 at the lower bound, and it "
-            "is in the top quarter in 90 % of replicates. Not judged without a placebo or among fewer than 8 donors.",
+            "What it gives, and what it gives beyond its placebo, by effects, are both above 0 at the lower bound, "
+            "and it is in the top quarter in 90 % of replicates. "
+            "Not judged without a placebo or among fewer than 8 donors.",
         ),
         (
             "brittle recipient",
