@@ -1,4 +1,7 @@
-"""The console script `transfer`. Exit codes: 0 done, 1 some jobs or checks failed, 2 the input is wrong."""
+"""The console script `transfer`.
+
+Exit codes: 0 done; 1 some jobs or checks failed, or nothing keeps within the limit of harm; 2 the input is wrong.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="transfer",
         description="Declared transfer studies: computed once, landed as item-level scores in DuckDB.",
-        epilog="Exit codes: 0 done, 1 some jobs or checks failed, 2 the input is wrong.",
+        epilog="Exit codes: 0 done; 1 some jobs or checks failed, or nothing keeps within the limit of harm; "
+        "2 the input is wrong.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
@@ -108,14 +112,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     advise.add_argument("--model", help="the model to be tuned, if the study has it: the others are asked")
     advise.add_argument(
-        "--max-harm", type=_number, metavar="PP", help="the most that any other target may lose, in percentage points"
+        "--max-harm",
+        type=_number,
+        metavar="PP",
+        help="the most that any target may lose on average, in percentage points; exit code 1 if no source keeps it",
     )
     _add_common(advise)
+    _add_harms(verbs)
     _add_export(verbs)
 
     ls = verb("ls", _ls, "list what a study may name")
     ls.add_argument("kind", nargs="?", help="only this kind; all kinds if left out")
     return parser
+
+
+def _add_harms(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    text = "list what each adapter loses, its own cell too; exit code 1 if none of them keeps within the limit"
+    harms = verbs.add_parser("harms", help=text, description=text[0].upper() + text[1:] + ".")
+    harms.set_defaults(run=_harms)
+    harms.add_argument(
+        "--max-harm",
+        type=_number,
+        metavar="PP",
+        help="the most that any target may lose, in percentage points (default: the study's harm_threshold_pp)",
+    )
+    harms.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="TASK/LANGUAGE",
+        help="only adapters tuned on it; may be repeated",
+    )
+    harms.add_argument("--model", action="append", default=[], help="only adapters of this model; may be repeated")
+    _add_common(harms)
 
 
 def _add_export(verbs: argparse._SubParsersAction[_Parser]) -> None:
@@ -307,8 +336,19 @@ def _advise(options: argparse.Namespace) -> int:
     from compute.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
-    print(advise(warehouse, _study_name(options), options.target, options.model, options.max_harm), end="")
-    return 0
+    told = advise(warehouse, _study_name(options), options.target, options.model, options.max_harm)
+    print(told.text, end="")
+    return 0 if told.is_within else 1
+
+
+def _harms(options: argparse.Namespace) -> int:
+    from compute.harms import harms
+    from compute.warehouse import Warehouse
+
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    told = harms(warehouse, _study_name(options), options.max_harm, options.source, options.model)
+    print(told.text, end="")
+    return 0 if told.is_within else 1
 
 
 def _export_marts(options: argparse.Namespace) -> int:

@@ -198,23 +198,23 @@ def regime_means(rows: Sequence[Row], words: Mapping[str, str], label: str) -> M
     return draw(chart, label)
 
 
-DONOR, RECIPIENT, PLACEBO = "gives (as source)", "receives (as target)", "its placebo gives"
+DONOR, RECIPIENT, PLACEBO = "gives (as source)", "receives (as target)", "gives beyond its placebo"
 _ROLES = (
-    (DONOR, "donor_pp", "donor_ci_low", "donor_ci_high"),
-    (RECIPIENT, "recipient_pp", "recipient_ci_low", "recipient_ci_high"),
-    (PLACEBO, "placebo_pp", None, None),
+    (DONOR, "donor_effect_pp", "donor_effect_low", "donor_effect_high"),
+    (RECIPIENT, "recipient_effect_pp", "recipient_effect_low", "recipient_effect_high"),
+    (PLACEBO, "gain_over_placebo_pp", "gain_over_placebo_low", "gain_over_placebo_high"),
 )
 
 
 def ranking(rows: Sequence[Row], label: str) -> Markup:
-    """Entities in the order of what they give; beside it what they receive and what their placebo gives."""
+    """Entities in the order of what they give; beside it what they receive, and give beyond their placebo."""
     points = [
         {
             "entity": row["entity"],
             "role": role,
             "value": row[key],
-            "low": row[low] if low else None,
-            "high": row[high] if high else None,
+            "low": row[low],
+            "high": row[high],
         }
         for row in rows
         for role, key, low, high in _ROLES
@@ -251,7 +251,7 @@ def ranking(rows: Sequence[Row], label: str) -> Markup:
 
 _ROLE_COLOURS = (COLOURS[0], COLOURS[1], FAINT_INK)
 _ROLE_SHAPES = ("circle", "diamond", "cross")
-_LANES = (ROW_HEIGHT / 2 - 4, ROW_HEIGHT / 2 + 4)
+_LANES = (ROW_HEIGHT / 2 - 5, ROW_HEIGHT / 2 + 5)
 
 
 # --- scatter plots ----------------------------------------------------------------------------------------------

@@ -85,13 +85,15 @@ def _(mo):
 def _(connection, mo):
     roles = mo.sql(
         """
-        select axis, entity, donor_rank, round(donor_pp, 1) as donor_pp, round(donor_ci_low, 1) as donor_ci_low,
-               round(donor_ci_high, 1) as donor_ci_high, round(placebo_pp, 1) as placebo_pp,
-               recipient_rank, round(recipient_pp, 1) as recipient_pp, round(recipient_ci_low, 1) as recipient_ci_low,
-               round(recipient_ci_high, 1) as recipient_ci_high, is_hub, is_brittle, n_cells
+        select axis, within, entity, donor_rank, round(donor_effect_pp, 1) as donor_effect_pp,
+               round(donor_effect_low, 1) as donor_effect_low, round(donor_effect_high, 1) as donor_effect_high,
+               round(gain_over_placebo_pp, 1) as gain_over_placebo_pp, learned,
+               recipient_rank, round(recipient_effect_pp, 1) as recipient_effect_pp,
+               round(recipient_effect_low, 1) as recipient_effect_low,
+               round(recipient_effect_high, 1) as recipient_effect_high, is_hub, is_brittle, n_cells
         from marts.rpt_roles
         where study = getvariable('study') and scope = 'all'
-        order by axis, donor_rank nulls last, recipient_rank nulls last, entity
+        order by axis, within nulls first, donor_rank nulls last, recipient_rank nulls last, entity
         """,
         engine=connection,
     )

@@ -135,23 +135,35 @@ def definitions(answers: Answers, study: Study) -> Section:
             "The same source tuned on permuted labels for as many steps: "
             "what tuning does when there is nothing to learn.",
         ),
-        ("gives, receives", "Mean change with the language (task, cell) as source, or as target, over all models."),
+        (
+            "gives, receives",
+            "Effects: least squares of change = recipient + donor over all models. What a source gives is its fitted "
+            "mean over all targets, its own too. Not compared where the grid does not connect the sources.",
+        ),
+        (
+            "verdict",
+            "Gain: the interval is above 0 (q ≤ 0.05). Harm: it is below minus the threshold (q ≤ 0.05). None: it is "
+            "within the threshold. Else undecided, which is not “no harm”. The interval is of tuning, other runs too; "
+            "where no source was tuned with two seeds, of this run.",
+        ),
         ("MAP", "Mean over test pairs of 1 / rank of the right translation among all words of the target language."),
         ("CSLS", "Retrieval that discounts words which are near to everything (10 neighbours)."),
         (
             "95 % interval",
-            "From resampling items, jointly over their translations, models and sources, and seeds. "
-            "Of advice: Student's t over models.",
+            "Of this grid: items are drawn again, jointly over their translations, models and sources. "
+            "Runs are drawn again too, with the luck that the study's seeds show. "
+            "Of advice two are given: for these models, and of what one more model would gain.",
         ),
         (
             "hub donor",
-            "What it gives, and what it gives beyond its placebo, are both above 0 at the lower bound, and it is in "
-            "the top quarter in 90 % of replicates. Not judged without a placebo or among fewer than 8 donors.",
+            "What it gives, and what it gives beyond its placebo, by effects, are both above 0 at the lower bound, "
+            "and it is in the top quarter in 90 % of replicates. "
+            "Not judged without a placebo or among fewer than 8 donors.",
         ),
         (
             "brittle recipient",
-            "Harmed more often than where its items' differences change sign at random (Holm, p ≤ 0.05), and more "
-            "often than by the placebos. Not judged without a placebo.",
+            "Tuning harms it more than its placebos do: a joint randomization test of the difference (Holm, p ≤ 0.05). "
+            "Not judged without a placebo.",
         ),
         (
             "regret@k, NDCG@k",

@@ -53,6 +53,10 @@ def _first(rows: Sequence[Row], *keys: str) -> tuple[list[Row], str]:
     return members, f" ({label}; {len(found) - 1} more below)" if label else ""
 
 
+def _bounds(row: Row, low: str, high: str) -> str:
+    return "no interval" if row[low] is None else f"95 % interval {printed.interval(row[low], row[high])}"
+
+
 def _lower(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
@@ -89,17 +93,24 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
             f"{printed.percent(row['harm_pct'])} are harmed{which}."
         )
     roles, which = _first(answers["roles"].rows, "variant", "prompt")
-    donor = next((row for row in roles if row["axis"] == "cell" and row["donor_rank"] == 1), None)
+    donor = next(
+        (row for row in roles if row["axis"] == "cell" and row["within"] is None and row["donor_rank"] == 1),
+        None,
+    )
     if donor is not None:
-        tiles.append(Tile(donor["entity"], f"best donor: {printed.signed(donor['donor_pp'])} pp on average"))
-        placebo = (
-            "no placebo" if donor["placebo_pp"] is None else f"its placebo {printed.signed(donor['placebo_pp'])} pp"
+        effect = printed.signed(donor["donor_effect_pp"])
+        tiles.append(Tile(donor["entity"], f"best donor: {effect} pp on an average target"))
+        opening = (
+            "The best donor is" if donor["donor_effect_pp"] > 0 else "No source gives more than it costs; the best is"
         )
-        opening = "The best donor is" if donor["donor_pp"] > 0 else "No source gives more than it costs; the best is"
-        sentences.append(
-            f"{opening} {donor['entity']}: {printed.signed(donor['donor_pp'])} pp on average "
-            f"over its transfer cells ({placebo}){which}."
+        told = [_bounds(donor, "donor_effect_low", "donor_effect_high")]
+        told.append(
+            "no placebo"
+            if donor["gain_over_placebo_pp"] is None
+            else f"{printed.signed(donor['gain_over_placebo_pp'])} pp beyond its placebo, "
+            + _bounds(donor, "gain_over_placebo_low", "gain_over_placebo_high")
         )
+        sentences.append(f"{opening} {donor['entity']}: {effect} pp on an average target ({'; '.join(told)}){which}.")
     judged, which = _first(answers["advice_eval"].rows, "variant", "prompt")
     if any(row["recommender"] == "advice" and row["regret"] is not None for row in judged):
         sentences.append(f"Advice: {_lower(advice_in_words(judged)).removesuffix('.')}{which}.")

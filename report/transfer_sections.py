@@ -18,6 +18,10 @@ REGIME_WORDS = {
     "CT-CL": "other task, other language",
     "MT-ML": "the trained cell itself",
 }
+ERRORS_OF = {
+    "tuning": "of tuning: other runs too",
+    "this run": "of this run: what another run would give is not known",
+}
 _COLOURED_SHARE = 0.95
 """Colours of the heatmap are spent on this share of the cells; the few beyond take the end colour."""
 
@@ -37,13 +41,17 @@ def regimes(answers: Answers, study: Study) -> Section:
     columns = (
         Column("regime", _regime_name, numeric=False),
         number("n_cells", "cells", printed.count),
+        number("n_planned", "planned", printed.count),
         number("mean_pp", "mean, pp", printed.signed),
         interval("ci_low", "ci_high", missing="no items"),
         number("median_pp", "median, pp", printed.signed),
-        number("positive_pct", "gain", printed.percent),
+        number("positive_pct", "above 0", printed.percent),
         number("harm_pct", "harm", printed.percent),
-        number("sig_harm_pct", "significant harm", printed.percent, "no items"),
         number("null_harm_pct", "harm from noise", printed.percent, "no errors"),
+        number("verdict_gain_pct", "verdict gain", printed.percent, "no errors"),
+        number("verdict_harm_pct", "verdict harm", printed.percent, "no errors"),
+        number("verdict_none_pct", "verdict none", printed.percent, "no errors"),
+        number("verdict_undecided_pct", "undecided", printed.percent, "no errors"),
     )
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
@@ -64,7 +72,9 @@ def regimes(answers: Answers, study: Study) -> Section:
         )
     lead = (
         f"A cell is one source, one target and one model; its value is the change against the untuned model. "
-        f"Harm is {study.harm}.",
+        f"Harm is {study.harm}; beside it, what noise alone would show.",
+        "A verdict needs more: that the interval is beyond 0 (gain), beyond the threshold (harm) or within it (none). "
+        "Undecided is not “no harm”.",
     )
     return Section("regimes", title, lead, tuple(blocks))
 
@@ -98,7 +108,14 @@ def heatmaps(answers: Answers, study: Study) -> Section:
         )
     without = sum(row["delta_pp"] is None for row in answer.rows)
     lead = (f"{printed.plural(without, 'cell')} left blank: the base model has no score there.",) if without else ()
-    return Section("cells", title, lead, tuple(blocks))
+    return Section("cells", title, (*lead, *_errors_in_words(answer.rows)), tuple(blocks))
+
+
+def _errors_in_words(cells: Sequence[Row]) -> tuple[str, ...]:
+    """What the intervals and verdicts of single cells speak of."""
+    kinds = {cell["error_of"] for cell in cells} - {None}
+    words = [words for kind, words in ERRORS_OF.items() if kind in kinds]
+    return (f"Intervals and verdicts of cells, in `marts.fct_transfer`, are {'; '.join(words)}.",) if words else ()
 
 
 def _legend(limit: float) -> Legend:
@@ -190,12 +207,16 @@ def roles(answers: Answers, study: Study) -> Section:
     columns = (
         text("entity", ""),
         number("donor_rank", "donor rank", printed.count),
-        number("donor_pp", "gives, pp", printed.signed),
-        interval("donor_ci_low", "donor_ci_high", missing="no items"),
-        number("placebo_pp", "placebo gives, pp", printed.signed, "no placebo"),
+        number("donor_effect_pp", "gives, pp", printed.signed, "not compared"),
+        interval("donor_effect_low", "donor_effect_high", missing="none"),
+        number("donor_pp", "raw mean", printed.signed),
+        number("gain_over_placebo_pp", "beyond its placebo, pp", printed.signed, "no placebo"),
+        interval("gain_over_placebo_low", "gain_over_placebo_high", missing="none"),
+        yes_no("learned", "learned", "not asked"),
         number("recipient_rank", "recipient rank", printed.count),
-        number("recipient_pp", "receives, pp", printed.signed),
-        interval("recipient_ci_low", "recipient_ci_high", missing="no items"),
+        number("recipient_effect_pp", "receives, pp", printed.signed, "not compared"),
+        interval("recipient_effect_low", "recipient_effect_high", missing="none"),
+        number("recipient_pp", "raw mean", printed.signed),
         yes_no("is_hub", "hub donor", "not judged"),
         yes_no("is_brittle", "brittle", "not judged"),
         number("n_cells", "cells", printed.count),
@@ -204,19 +225,35 @@ def roles(answers: Answers, study: Study) -> Section:
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
         for axis, (axis_title, meaning) in _AXES.items():
-            members = [row for row in rows if row["axis"] == axis]
-            drawn = [row for row in members if row["donor_pp"] is not None or row["recipient_pp"] is not None]
-            panels = (Panel("", charts.ranking(drawn, f"{axis_title} by what they give and receive")),) if drawn else ()
-            note = f"Means over {meaning} and all models, in the order of what they give."
-            shown = table(f"{axis_title} of {study.name}", columns, members)
-            blocks.append(
-                Block(titled(axis_title, label), note, panels=panels, folded_tables=(shown,), sql=answer.sql)
-                if panels
-                else Block(
-                    titled(axis_title, label), f"Nothing to rank: the grid has no cells of this kind ({meaning})."
-                )
-            )
-    return Section("roles", title, (), tuple(blocks))
+            panels, tables = [], []
+            for within, members in grouped((row for row in rows if row["axis"] == axis), "within").items():
+                what = f"{axis_title} in {within}" if within else axis_title
+                tables.append(table(f"{what} of {study.name}", columns, members))
+                drawn = [row for row in members if _has_effect(row)]
+                if drawn:
+                    panels.append(Panel(within or "", charts.ranking(drawn, f"{what} by what they give and receive")))
+            blocks.append(_roles_block(titled(axis_title, label), meaning, panels, tables, answer.sql))
+    lead = (
+        "Who gives and receives is compared by effects: what is left once every source has met the same targets, the "
+        "own cell too. Raw means leave each source's own cell out, and so speak for whoever receives badly.",
+    )
+    return Section("roles", title, lead, tuple(blocks))
+
+
+def _has_effect(row: Row) -> bool:
+    return row["donor_effect_pp"] is not None or row["recipient_effect_pp"] is not None
+
+
+def _roles_block(title: str, meaning: str, panels: list[Panel], tables: list[Table], sql: str) -> Block:
+    if not tables:
+        return Block(title, f"Nothing to rank: the grid has no cells of this kind ({meaning}).")
+    if panels:
+        note = f"Effects over {meaning} and all models, in the order of what is given; 95 % intervals are of this grid."
+        if len(tables) > 1:
+            note += " Not averaged, because not the same compete in each: each is a ranking of its own."
+    else:
+        note = f"Not compared: no effects over {meaning}; the grid does not connect its sources. Raw means are below."
+    return Block(title, note, panels=tuple(panels), folded_tables=tuple(tables), sql=sql)
 
 
 def asymmetry(answers: Answers, study: Study) -> Section:
@@ -231,6 +268,8 @@ def asymmetry(answers: Answers, study: Study) -> Section:
         number("on_task_pp", "own task, pp", printed.signed),
         number("off_task_pp", "other tasks, pp", printed.signed),
         yes_no("is_pareto", "on the front"),
+        number("n_cells", "cells", printed.count),
+        number("n_planned", "planned", printed.count),
     )
     names = short_names(row["model"] for row in answer.rows)
     tasks = sorted({row["source_task"] for row in answer.rows})

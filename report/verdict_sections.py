@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from report import charts, printed
 from report.ask import Row
@@ -24,8 +24,9 @@ COMPONENTS = {
     "model_source": "model × source",
     "model_target": "model × target",
     "source_target": "source × target",
-    "residual": "all three, and the rest",
+    "run": "luck of runs",
     "sampling": "sampling of items",
+    "residual": "all three, and the rest",
 }
 SIGNIFICANT = 0.05
 
@@ -43,6 +44,17 @@ def _harm_share(row: Row) -> str | None:
     return None if row["p_harm"] is None else printed.percent(100 * row["p_harm"])
 
 
+def _largest_loss(row: Row, value: str, task: str, language: str) -> str | None:
+    """The loss with its target; a gain is none."""
+    if row[value] is None:
+        return None
+    if row[task] is None or row[value] >= 0:
+        return "none lost"
+    target = (row[task], row[language])
+    own = " (own cell)" if target == (row["source_task"], row["source_language"]) else ""
+    return f"{printed.signed(row[value])} on {charts.name(target)}{own}"
+
+
 def risk(answers: Answers, study: Study) -> Section:
     """What each source gives on average, and how often it harms."""
     answer = answers["risk"]
@@ -53,8 +65,7 @@ def risk(answers: Answers, study: Study) -> Section:
         Column("tuned on", source_name, numeric=False),
         number("mean_gain_pp", "mean change, pp", printed.signed),
         number("harm_share", "harmed", lambda value: printed.percent(100 * value)),
-        number("worst_pp", "worst target, pp", printed.signed),
-        text("worst_target", "worst target"),
+        Column("largest loss, pp", lambda row: _largest_loss(row, "worst_pp", "worst_task", "worst_language")),
         number("n_targets", "targets", printed.count),
     )
     tasks = sorted({row["source_task"] for row in answer.rows})
@@ -65,14 +76,14 @@ def risk(answers: Answers, study: Study) -> Section:
         blocks.append(
             Block(
                 titled("Risk map", label),
-                "Right: more gain on average. Low: fewer harms. Transfer cells only, models pooled. "
+                "Right: more gain on average over transfer cells. Low: fewer harms, the own cell too. Models pooled. "
                 "Labels: language tuned on.",
                 panels=panels,
                 folded_tables=(table("Sources", columns, rows),),
                 sql=answer.sql,
             )
         )
-    lead = (f"Harm is {study.harm}. The worst target is the one that loses most on average over models.",)
+    lead = (f"Harm is {study.harm}. The largest loss is of the mean over models, the own cell (trained on) too.",)
     return Section("risk", title, lead, tuple(blocks))
 
 
@@ -86,8 +97,12 @@ def advice(answers: Answers, study: Study) -> Section:
         Column("target", _target_name, numeric=False),
         Column("tune on", source_name, numeric=False),
         number("expected_gain_pp", "expected gain, pp", printed.signed),
-        interval("ci_low", "ci_high", missing="one model"),
-        number("worst_harm_pp", "worst elsewhere, pp", printed.signed),
+        interval("ci_low", "ci_high", "95 %, these models", missing="no errors"),
+        interval("new_model_low", "new_model_high", "95 %, a new model", missing="one model"),
+        Column(
+            "largest loss elsewhere, pp",
+            lambda row: _largest_loss(row, "worst_harm_pp", "worst_harm_task", "worst_harm_language"),
+        ),
         Column("harm elsewhere", _harm_share),
         number("rank", "rank", printed.count),
     )
@@ -96,7 +111,9 @@ def advice(answers: Answers, study: Study) -> Section:
         blocks.append(
             Block(
                 titled("The best source for each target", label),
-                "Means over models; the interval is of what one more model would gain.",
+                "Gain: mean over models, drawn towards the mean of the target's sources as far as chance parts them. "
+                "Two intervals: for these models, were other items drawn and other runs made; "
+                "and of what one more model would gain.",
                 tables=(table("Best sources", columns, [row for row in rows if row["rank"] == 1]),),
                 folded_tables=(table("The three best", columns, rows),),
                 sql=answer.sql,
@@ -161,6 +178,8 @@ def agreement(answers: Answers, study: Study) -> Section:
             Column("tuned on", source_name, numeric=False),
             number("kendall_tau_b", "mean Kendall τ-b", lambda value: printed.signed(value, 2)),
             number("p_value", "p", printed.share),
+            number("specific_tau_b", "beyond what all sources do", lambda value: printed.signed(value, 2)),
+            number("specific_p_value", "p of that", printed.share),
             number("n_model_pairs", "pairs of models", printed.count),
             number("n_targets", "targets", printed.count),
         )
@@ -204,7 +223,9 @@ def _consistency_table(rows: Sequence[Row]) -> Table:
             "regime": regime,
             "n_sources": len(members),
             "mean_tau": sum(row["kendall_tau_b"] for row in members) / len(members),
-            "agreeing": 100 * sum((row["p_value"] or 1) <= SIGNIFICANT for row in members) / len(members),
+            "specific": _mean(row["specific_tau_b"] for row in members),
+            "specifically": _agreeing(members, "specific_p_value"),
+            "agreeing": _agreeing(members, "p_value"),
         }
         for regime, members in grouped(rows, "regime").items()
     ]
@@ -213,8 +234,21 @@ def _consistency_table(rows: Sequence[Row]) -> Table:
         number("n_sources", "sources", printed.count),
         number("mean_tau", "mean τ-b", lambda value: printed.signed(value, 2)),
         number("agreeing", f"p ≤ {SIGNIFICANT:g}", printed.percent),
+        number("specific", "τ-b beyond what all sources do", lambda value: printed.signed(value, 2), "one source"),
+        number("specifically", f"its p ≤ {SIGNIFICANT:g}", printed.percent, "one source"),
     )
     return table("Sources by regime", columns, summaries)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _agreeing(rows: Sequence[Row], key: str) -> float | None:
+    """Percentage of the rows with a p that have one of at most `SIGNIFICANT`."""
+    known = [row[key] for row in rows if row[key] is not None]
+    return 100 * sum(p <= SIGNIFICANT for p in known) / len(known) if known else None
 
 
 def consistency_in_words(rows: Sequence[Row]) -> str:

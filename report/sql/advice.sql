@@ -10,7 +10,11 @@ select
     expected_gain_pp,
     ci_low,
     ci_high,
+    new_model_low,
+    new_model_high,
     worst_harm_pp,
+    worst_harm_task,
+    worst_harm_language,
     p_harm,
     n_models
 from marts.rpt_advice

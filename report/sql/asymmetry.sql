@@ -7,7 +7,9 @@ select
     source_language,
     on_task_pp,
     off_task_pp,
-    is_pareto
+    is_pareto,
+    n_cells,
+    n_planned
 from marts.rpt_asymmetry
 where study = $study
 order by

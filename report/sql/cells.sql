@@ -11,7 +11,8 @@ select
     n_items,
     n_seeds,
     delta_pp,
-    is_harm
+    is_harm,
+    error_of
 from marts.fct_transfer
 where study = $study and control is null
 order by

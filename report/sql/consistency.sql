@@ -7,6 +7,8 @@ select
     source_language,
     kendall_tau_b,
     p_value,
+    specific_tau_b,
+    specific_p_value,
     n_model_pairs,
     n_targets
 from marts.rpt_consistency

@@ -14,7 +14,7 @@ order by
     list_position(['transfer', 'MT-CL', 'CT-ML', 'CT-CL'], regime),
     list_position(
         [
-            'model', 'source', 'target', 'model_source', 'model_target', 'source_target', 'residual', 'sampling'
+            'model', 'source', 'target', 'model_source', 'model_target', 'source_target', 'run', 'sampling', 'residual'
         ],
         component
     )

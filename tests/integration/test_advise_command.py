@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.warehouse_fixture import RawRows
@@ -20,6 +21,9 @@ GAINS = {
     "en": {"one@1": (4, 0), "two@1": (8, 0), "three@1": (6, 0)},
     "fi": {"one@1": (0, 0), "two@1": (0, 0), "three@1": (0, 0)},
 }
+
+OWN_CELL = -8
+"""What tuning on parity/fi spoils of its own cell."""
 
 
 def _answers(right: int) -> list[bool]:
@@ -38,6 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             raw.scores("planted", model=model, target=target, correct=_answers(20))
             for source, gains in GAINS.items():
                 change = {("parity", "fi"): gains[model][0], ("sort", "fi"): gains[model][1]}.get(target, 0)
+                if source == "fi" and target == ("parity", "fi"):
+                    change = OWN_CELL
                 raw.scores(
                     "planted", model=model, source=("parity", source), seed=1, target=target,
                     correct=_answers(20 + change),
@@ -56,21 +62,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _advise(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return _run(folder, "advise", *arguments)
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key not in ("STUDY", "WAREHOUSE")}
     return subprocess.run(
-        [sys.executable, "-m", "compute.cli", "advise", *arguments], cwd=folder, env=environment,
+        [sys.executable, "-m", "compute.cli", *arguments], cwd=folder, env=environment,
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
-def test_the_planted_donor_is_named_with_its_interval_and_what_it_costs(folder: Path) -> None:
+def test_the_planted_donor_is_named_with_both_intervals_and_what_it_costs(folder: Path) -> None:
     done = _advise(folder, "--study", "planted", "--target", "parity/fi")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == ["parity/fi: study planted, variant default, prompt plain@1", "as measured on 3 models"]
-    # Gains of 50, 40 and 45 pp: 45 +- t(.975, 2) * 5 / sqrt(3); 3 of 12 cells elsewhere are harms.
-    assert " ".join(lines[4].split()) == "1 parity/de +45.00 +32.58 to +57.42 25 % -30.00 on sort/fi"
-    assert lines[5].split()[1] == "parity/en"
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        row = connection.execute(
+            "select expected_gain_pp, ci_low, ci_high, new_model_low, new_model_high, p_harm from marts.rpt_advice"
+            " where target_task = 'parity' and target_language = 'fi' and source_language = 'de'"
+        ).fetchone()
+    assert row is not None
+    gain, *bounds, p_harm = row
+    numbers = f"{gain:+.2f}", *(f"{bound:+.2f}" for bound in bounds)
+    told = f"1 parity/de {numbers[0]} {numbers[1]} to {numbers[2]} {numbers[3]} to {numbers[4]} {100 * p_harm:.0f} %"
+    assert " ".join(lines[4].split()) == f"{told} -30.00 on sort/fi"
+    assert lines[5].split()[1] == "parity/en" and lines[5].endswith("none lost")
     assert "this advice 0.00" in done.stdout
 
 
@@ -83,7 +101,34 @@ def test_a_limit_a_model_and_several_targets(folder: Path) -> None:
     assert done.stdout.splitlines()[5].split()[:4] == ["2", "parity/de", "+5.00", "+12.50"]
     limited = _advise(folder, "--study", "planted", "--target", "parity/fi", "--max-harm", "1.0")
     assert limited.stdout.splitlines()[4].split()[1] == "parity/en"
-    assert "parity/de +45.00 pp, -30.00 pp on sort/fi" in limited.stdout
+    assert "largest loss elsewhere: -30.00 on sort/fi" in limited.stdout
+    assert limited.returncode == 0
+
+
+def test_the_trained_cell_is_harm_and_the_exit_code_gates(folder: Path) -> None:
+    asked = ["--study", "planted", "--max-harm", "5"]
+    done = _advise(folder, *asked, "--target", "parity/de")
+    # parity/fi gives nothing and takes 20 pp from its own cell; parity/en takes nothing.
+    assert done.stdout.splitlines()[4].split()[1] == "parity/en"
+    assert "parity/fi" in done.stdout.partition("left out")[2] and "(own cell)" in done.stdout
+    assert done.returncode == 0
+    # On parity/en itself only the two others are asked: one breaks sort/fi, the other its own cell.
+    done = _advise(folder, *asked, "--target", "parity/en")
+    assert (done.returncode, "no source keeps within that limit" in done.stdout) == (1, True), done.stdout
+
+
+def test_harms_lists_losses_and_gates(folder: Path) -> None:
+    done = _run(folder, "harms", "--study", "planted", "--max-harm", "5")
+    assert done.returncode == 0, done.stderr
+    assert "3 of 9 adapters within the limit" in done.stdout
+    assert "within the limit: one@1 parity/en: 6 targets, none lost" in done.stdout
+    (own,) = {" ".join(line.split()[:4]) for line in done.stdout.splitlines() if "(own cell)" in line}
+    assert own == "parity/fi (own cell) -20.00"
+    alone = _run(folder, "harms", "--study", "planted", "--max-harm", "5", "--source", "parity/fi", "--model", "two")
+    assert (alone.returncode, "0 of 1 adapter within the limit" in alone.stdout) == (1, True)
+    wrong = _run(folder, "harms", "--study", "planted", "--source", "parity/fx")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "unknown source 'parity/fx'; did you mean 'parity/fi'?" in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -180,14 +180,14 @@ def test_the_sql_gives_the_numbers_shown(pages: dict[str, Page], reported: Path)
         }
         roles = {str(row["entity"]): row for row in rows("roles")}
     printed = [row for row in page.table_rows["regimes"] if row[0] != "regime"]
-    assert [(row[2], row[1]) for row in printed] == [(signed(mean), str(n)) for mean, n in regimes]  # type: ignore[arg-type]
+    assert [(row[3], row[1]) for row in printed] == [(signed(mean), str(n)) for mean, n in regimes]  # type: ignore[arg-type]
     heading, *lines = page.table_rows["cells"]
     assert {(line[0], name): value for line in lines for name, value in zip(heading[1:], line[1:], strict=True)} == {
         key: signed(row["delta_pp"])  # type: ignore[arg-type]
         for key, row in cells.items()
     }
     donors = {row[0]: row[2] for row in page.table_rows["roles"] if row[0] in roles}
-    assert donors["parity/de"] == signed(roles["parity/de"]["donor_pp"])  # type: ignore[arg-type]
+    assert donors["parity/de"] == signed(roles["parity/de"]["donor_effect_pp"])  # type: ignore[arg-type]
     assert len(donors) == len(roles)
 
 

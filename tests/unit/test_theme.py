@@ -21,8 +21,9 @@ def test_names_look_different_and_the_same_in_every_chart() -> None:
 
 
 def test_intervals_of_one_row_hide_none_of_each_other() -> None:
-    row = {"entity": "de", "donor_pp": 2.0, "donor_ci_low": 1.0, "donor_ci_high": 3.0, "placebo_pp": 0.5}
-    row |= {"recipient_pp": 2.5, "recipient_ci_low": 0.0, "recipient_ci_high": 5.0}
+    row = {"entity": "de", "donor_effect_pp": 2.0, "donor_effect_low": 1.0, "donor_effect_high": 3.0}
+    row |= {"recipient_effect_pp": 2.5, "recipient_effect_low": 0.0, "recipient_effect_high": 5.0}
+    row |= {"gain_over_placebo_pp": 0.5, "gain_over_placebo_low": 0.0, "gain_over_placebo_high": 1.0}
     drawing = charts.ranking([row], "languages")
     lines = re.findall(r'<line transform="translate\([\d.]+,([\d.]+)\)"[^>]* stroke="(#\w+)"', drawing)
     height = {colour: float(y) for y, colour in lines if colour in COLOURS}
