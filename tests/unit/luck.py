@@ -53,12 +53,13 @@ class Luck:
 
 @dataclass(frozen=True)
 class Sharing:
-    """What an adapter's targets share of luck."""
+    """What an adapter's targets share of luck, told from adapters x (seeds - 1) degrees of freedom."""
 
     correlation: float
     of_all: float
     of_task: float
     of_language: float
+    degrees: int
 
     def covariance(self, one: Cell, other: Cell) -> float:
         """Share of luck that two targets of one adapter have in common."""
@@ -128,7 +129,9 @@ def _sharing(cells: Sequence[Cell], scale: np.ndarray, expected: np.ndarray, rou
     of_all = float(np.clip(told.get((False, False), min(alike, default=0.0)), 0, 1))
     of_task = float(np.clip((task or 0) - of_all, 0, 1 - of_all))
     of_language = float(np.clip((language or 0) - of_all, 0, 1 - of_all - of_task))
-    return Sharing(float(np.clip(products / squares, 0, 1)) if squares else 0.0, of_all, of_task, of_language)
+    degrees = sum(max(len(cells[i].d) - 1 for i in members) for members in adapters.values())
+    correlation = float(np.clip(products / squares, 0, 1)) if squares else 0.0
+    return Sharing(correlation, of_all, of_task, of_language, degrees)
 
 
 def error_of_cell(cell: Cell, luck: Luck | None) -> dict[str, float]:
@@ -161,12 +164,14 @@ def half_width(cells: Sequence[Cell], weights: Sequence[float], luck: dict[Any, 
         of_task = max(by_item.var(ddof=1) / n, sum(w**2 for w, _ in of) / ((n + 1) * (n + 2)))
         variance += of_task
         spread += of_task**2 / (n - 1)
-    by_source = defaultdict(float)
+    own, shared = defaultdict(float), defaultdict(float)
     for (w, one), (v, other) in itertools.product(zip(weights, cells, strict=True), repeat=2):
         if one.adapter == other.adapter:
-            shared = sharing.covariance(one, other)
-            by_source[one.source] += w * v * np.sqrt(one.scale * other.scale / len(one.d) / len(other.d)) * shared
-    for source, multiple in by_source.items():
-        variance += multiple * luck[source].variance
+            multiple = w * v * np.sqrt(one.scale * other.scale / len(one.d) / len(other.d))
+            (own if one is other else shared)[one.source] += multiple * sharing.covariance(one, other)
+    for source, multiple in own.items():
+        variance += (multiple + shared[source]) * luck[source].variance
         spread += (multiple * luck[source].with_noise) ** 2 / luck[source].degrees
+    if sharing.degrees:
+        spread += sum(multiple * luck[source].variance for source, multiple in shared.items()) ** 2 / sharing.degrees
     return float(100 * stats.t.ppf(0.975, max(1, variance**2 / spread)) * np.sqrt(variance))

@@ -35,7 +35,7 @@ summed as (
         seed,
         case grouping(target_task, target_language) when 3 then 'all' when 2 then 'language' when 1 then 'task' end
             as agreement,
-        any_value((n_seeds - 1) / n_seeds) as degrees,
+        max((n_seeds - 1) / n_seeds) as degrees,
         pow(sum(standardized), 2) - sum(pow(standardized, 2)) as products,
         (count(*) - 1) * sum(pow(standardized, 2)) as squares,
         pow(sum(weighted), 2) - sum(pow(weighted, 2)) as covariance,
@@ -53,6 +53,7 @@ by_study as (
         study,
         sum(products) filter (where agreement = 'all') as products,
         sum(squares) filter (where agreement = 'all') as squares,
+        sum(degrees) filter (where agreement = 'all') as degrees_of_freedom,
         {%- for agreement in ("all", "task", "language") %}
         coalesce(sum(covariance) filter (where agreement = '{{ agreement }}'), 0) as covariance_{{ agreement }},
         coalesce(sum(degrees * weight) filter (where agreement = '{{ agreement }}'), 0) as weight_{{ agreement }}
@@ -85,6 +86,7 @@ agreeing as (
 final as (
     select
         study,
+        degrees_of_freedom,
         greatest(0, least(1, coalesce(products / nullif(squares, 0), 0))) as correlation,
         greatest(0, least(1, coalesce(of_others, least(of_one_task, of_one_language), 0) / rough_luck)) as of_all,
         greatest(0, least(1 - of_all, coalesce(of_one_task, 0) / rough_luck - of_all)) as of_task,

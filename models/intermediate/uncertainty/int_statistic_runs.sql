@@ -51,7 +51,7 @@ summed as (
 ),
 
 -- What an adapter's targets share is one draw for all of them, for those of a task, for those of a language.
-by_adapter as (
+by_source as (
     select
         summed.statistic_number,
         summed.study,
@@ -61,32 +61,35 @@ by_adapter as (
         summed.is_trained_cell,
         sum(
             case summed.is_over
-                when 3 then
-                    coalesce(luck_sharing.of_all, 0) * summed.square_of_sum
-                    + coalesce(luck_sharing.of_own, 1) * summed.sum_of_squares
-                when 1 then coalesce(luck_sharing.of_task, 0) * summed.square_of_sum
-                when 2 then coalesce(luck_sharing.of_language, 0) * summed.square_of_sum
-            end
-        ) as multiple
+                when 3 then coalesce(luck_sharing.of_all, 0)
+                when 1 then coalesce(luck_sharing.of_task, 0)
+                when 2 then coalesce(luck_sharing.of_language, 0)
+            end * (summed.square_of_sum - summed.sum_of_squares)
+        ) as shared_multiple,
+        sum(summed.sum_of_squares) filter (where summed.is_over = 3) as own_multiple,
+        any_value(luck_sharing.degrees_of_freedom) as shared_degrees
     from summed
     left join luck_sharing on summed.study = luck_sharing.study
     group by all
 ),
 
+-- Each source's luck is told from all of its targets; what they share of it, from the study's adapters, one by one.
 final as (
     select
-        by_adapter.statistic_number,
-        sum(by_adapter.multiple * run_luck.luck_variance) as variance,
-        sum(pow(by_adapter.multiple * run_luck.luck_and_noise, 2) / run_luck.degrees_of_freedom)
-            as variance_of_variance
-    from by_adapter
+        by_source.statistic_number,
+        sum((by_source.own_multiple + by_source.shared_multiple) * run_luck.luck_variance) as variance,
+        sum(pow(by_source.own_multiple * run_luck.luck_and_noise, 2) / run_luck.degrees_of_freedom)
+        + coalesce(
+            pow(sum(by_source.shared_multiple * run_luck.luck_variance), 2) / any_value(by_source.shared_degrees), 0
+        ) as variance_of_variance
+    from by_source
     inner join run_luck
-        on by_adapter.study = run_luck.study
-        and by_adapter.variant = run_luck.variant
-        and by_adapter.source_task = run_luck.source_task
-        and by_adapter.source_language = run_luck.source_language
-        and by_adapter.is_trained_cell = run_luck.is_trained_cell
-    group by by_adapter.statistic_number
+        on by_source.study = run_luck.study
+        and by_source.variant = run_luck.variant
+        and by_source.source_task = run_luck.source_task
+        and by_source.source_language = run_luck.source_language
+        and by_source.is_trained_cell = run_luck.is_trained_cell
+    group by by_source.statistic_number
 )
 
 select * from final
