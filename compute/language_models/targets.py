@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from compute.language_models.settings import Lora
+from compute.language_models.stored_config import check_tunable, quantization
 from compute.names import UnknownName
 
 _NO_MATRIX = (nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Linear, Conv1D)
@@ -69,8 +70,10 @@ def find_targets(model: PreTrainedModel, settings: Lora) -> Targets:
     adapter again: those it refuses, and those whose names it takes for the experts of a mixture.
 
     Raises:
-        ValueError: `target_modules` that match no layer or one that is left out; a model without such layers.
+        ValueError: `target_modules` that match no layer or one that is left out; a model without such layers, or with
+            weights quantized in a way in which they are not tuned.
     """
+    check_tunable(quantization(model.config.to_dict()))
     output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not output}
     if not linear:
