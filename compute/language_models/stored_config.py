@@ -39,7 +39,8 @@ def quantization(config: Mapping[str, Any]) -> str | None:
     settings = config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config")
     if not isinstance(settings, dict):
         return None
-    return str(settings.get("quant_method") or "bitsandbytes")
+    method = settings.get("quant_method") or "bitsandbytes"
+    return str(getattr(method, "value", method))
 
 
 def check_quantized(checkpoint: str, revision: str, is_tuned: bool) -> None:

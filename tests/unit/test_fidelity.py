@@ -93,7 +93,7 @@ def test_a_message_that_a_chat_template_leaves_out_is_noticed() -> None:
     asked = Item("7", None, "Is it?", (" ja", " nein"), 0, chat=chat)
     tokenizer.chat_template = ONLY_USERS
     assert render_contexts(tokenizer, [question("Is it?")], Encoding(chat_template=True)) == ["<u>Is it?<a>"]
-    with pytest.raises(ValueError, match="item 7: .* leaves out the system's message 'Answer well.'"):
+    with pytest.raises(ValueError, match=r"item 7: .* leaves out the system's message 'Answer well.'"):
         render_contexts(tokenizer, [asked], Encoding(chat_template=True))
     tokenizer.chat_template = IN_PARTS
     assert render_contexts(tokenizer, [asked], Encoding(chat_template=True)) == ["<system>Answer well.<user>Is it?<a>"]
