@@ -50,7 +50,12 @@ def is_fan_in_fan_out(layers: Iterable[nn.Module]) -> bool:
 def matrix(layer: nn.Module) -> Tensor:
     """The layer's weight [out, in] in floating point."""
     weight: Any = layer.weight
-    if not weight.is_floating_point():
+    if weight.dtype == torch.int8:
+        # Not through bitsandbytes, whose layer moves its scales about when it is first used.
+        of_layer: Any = layer
+        scales = weight.SCB if weight.SCB is not None else of_layer.state.SCB
+        weight = weight.detach().float() * scales.float()[:, None] / 127
+    elif not weight.is_floating_point():
         from peft.utils.integrations import dequantize_module_weight
 
         weight = dequantize_module_weight(layer)
@@ -120,7 +125,7 @@ def _is_fused(parameter: str, ending: str) -> bool:
 def _returns_its_product(layer: nn.Module) -> bool:
     """Whether the layer gives what its kind gives. Routers that return several values do not; told by trying, since a
     `forward` of its own may do the same in another order."""
-    if type(layer).forward in (nn.Linear.forward, Conv1D.forward):
+    if type(layer).forward in (nn.Linear.forward, Conv1D.forward) or not layer.weight.is_floating_point():
         return True
     weight = matrix(layer)
     if weight.is_meta:
