@@ -125,7 +125,8 @@ def _is_fused(parameter: str, ending: str) -> bool:
 def _returns_its_product(layer: nn.Module) -> bool:
     """Whether the layer gives what its kind gives. Routers that return several values do not; told by trying, since a
     `forward` of its own may do the same in another order."""
-    if type(layer).forward in (nn.Linear.forward, Conv1D.forward) or not layer.weight.is_floating_point():
+    of_layer: Any = layer
+    if type(layer).forward in (nn.Linear.forward, Conv1D.forward) or not of_layer.weight.is_floating_point():
         return True
     weight = matrix(layer)
     if weight.is_meta:
