@@ -16,6 +16,7 @@ from compute.plan import Plan, make_plan
 from compute.progress import Progress
 from compute.runner import Workplace
 from compute.study_file import read_study
+from compute.study_remarks import remarks
 from compute.warehouse import RegisteredStudy, Warehouse
 
 LANDING, ARTIFACTS = Path("landing"), Path("artifacts")
@@ -34,6 +35,8 @@ class Session:
         self.artifacts = ArtifactStore(ARTIFACTS)
         self.warehouse = Warehouse(warehouse, wait, say)
         self.wait, self.say = wait, say
+        for line in remarks(self.study):
+            say(line)
 
     def plan(self) -> Plan:
         """The plan as things stand."""

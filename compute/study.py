@@ -10,7 +10,7 @@ from compute.language_models.settings import Architecture, Lora, Pretraining
 from compute.names import UnknownName
 from compute.study_embeddings import BliMap, Embeddings
 from compute.study_values import Languages, Name, NoRepeats, Section, Seeds, no_repeats
-from compute.tasks import Task, open_task
+from compute.tasks import Split, Task, open_task
 from compute.tasks.folder import FolderTaskSettings
 
 
@@ -227,6 +227,15 @@ class Study(Section):
             UserError: its data or the extra it needs are missing.
         """
         return open_task(name, language, self.tasks)
+
+    def items_used(self, task: str, language: str, split: Split) -> int | None:
+        """How many items of a split are used: those asked for, or as many as there are. None: all.
+
+        Where the data are not at hand at planning (`Task.size`), it is what is asked for.
+        """
+        asked: int | None = getattr(self.items, split)
+        there = None if asked is None else self.task(task, language).size(language, split)
+        return asked if there is None else min(there, asked or 0)
 
     def prompt_name(self, task: str) -> str | None:
         """The prompt that `task` is evaluated with, by name; None: the task's first."""

@@ -12,15 +12,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from compute.catalog import check_mirror
 from compute.embeddings.downstream import load_classifier
 from compute.embeddings.mappings import load_method
 from compute.errors import UserError
 from compute.language_models.revisions import check_folder, check_revision
 from compute.language_models.settings import Lora
+from compute.language_models.stored_config import check_quantized
 from compute.names import UnknownName
 from compute.plugin import configure, load_plugin, optional_plugins
 from compute.study import TRAIN_PROMPT, Study
 from compute.tasks import TASKS
+from compute.tasks.catalogued import CataloguedTask
 from compute.yaml_file import read_yaml
 
 
@@ -79,6 +82,8 @@ def _references(study: Study) -> Iterator[Reference]:
         if model.checkpoint is not None:
             yield ("models", number, "revision"), partial(check_revision, model.checkpoint, model.revision)
             yield ("models", number, "checkpoint"), partial(check_folder, model.checkpoint)
+            tuned = study.sources is not None
+            yield ("models", number, "checkpoint"), partial(check_quantized, model.checkpoint, model.revision, tuned)
             for variant, lora in study.lora_settings.items() if study.sources is not None else ():
                 section = ("lora",) if variant == "default" else ("variants", variant)
                 if variant == "default" or "target_modules" in study.variants[variant]:
@@ -93,6 +98,7 @@ def _references(study: Study) -> Iterator[Reference]:
             place = (role, "blocks", number)
             for position, task in enumerate(block.tasks):
                 yield (*place, "tasks", position), partial(study.task, task, None)
+                yield (*place, "tasks", position), partial(_check_mirror, study, task)
                 for which, language in enumerate(block.languages):
                     yield (*place, "languages", which), partial(study.task, task, language)
                     prompt = study.prompt_name(task)
@@ -146,6 +152,11 @@ def _training_prompts(study: Study, task: str, language: str) -> Iterator[Refere
         if TRAIN_PROMPT in changes:
             prompt = study.train_prompt_name(task, variant)
             yield ("variants", variant, TRAIN_PROMPT), partial(_check_prompt, study, task, language, prompt)
+
+
+def _check_mirror(study: Study, task: str) -> None:
+    if isinstance(study.task(task, None), CataloguedTask):
+        check_mirror()
 
 
 def _check_training(study: Study, task: str, language: str) -> None:

@@ -22,6 +22,6 @@ To add a file: one line in `files.tsv`.
 from __future__ import annotations
 
 from compute.catalog.entries import CataloguedFile, Entry, HubFile, digest, files, find
-from compute.catalog.fetching import MIRROR_VARIABLE, fetch
+from compute.catalog.fetching import MIRROR_VARIABLE, check_mirror, fetch
 
-__all__ = ["MIRROR_VARIABLE", "CataloguedFile", "Entry", "HubFile", "digest", "fetch", "files", "find"]
+__all__ = ["MIRROR_VARIABLE", "CataloguedFile", "Entry", "HubFile", "check_mirror", "digest", "fetch", "files", "find"]

@@ -31,13 +31,11 @@ def fetch(entry: Entry) -> Path:
         UserError: it cannot be had (the line says what was tried and what to set), or its content is not what the
             catalogue says (the line gives the file, the digest expected and the one found).
     """
+    check_mirror()
     mirror = os.environ.get(MIRROR_VARIABLE, "")
     mirror_url = mirror.rstrip("/") if mirror.startswith(("http://", "https://")) else None
     if mirror and mirror_url is None:
-        root = Path(mirror).expanduser()
-        if not root.is_dir():
-            raise UserError(f"{MIRROR_VARIABLE}: no directory {mirror}; expected a directory or an http(s) base URL")
-        path = root / entry.key
+        path = Path(mirror).expanduser() / entry.key
         if path.is_file():
             return _checked(entry, path)
     if entry.sha256 is not None:
@@ -57,6 +55,13 @@ def fetch(entry: Entry) -> Path:
         f"{entry.key}: not {where}in the cache, and {'; '.join(tried)}; "
         f"set {MIRROR_VARIABLE} to a directory or base URL that has it under that path"
     )
+
+
+def check_mirror() -> None:
+    """Raises UserError for a mirror that is named and not there; addresses are not looked up."""
+    mirror = os.environ.get(MIRROR_VARIABLE, "")
+    if mirror and not mirror.startswith(("http://", "https://")) and not Path(mirror).expanduser().is_dir():
+        raise UserError(f"{MIRROR_VARIABLE}: no directory {mirror}; expected a directory or an http(s) base URL")
 
 
 def _cache_path(entry: Entry) -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,10 @@ from transformers.utils.logging import disable_progress_bar, get_verbosity, set_
 
 from compute.errors import UserError
 from compute.language_models.encoding import Encoding, render_contexts
+from compute.language_models.fidelity import vectors
 from compute.language_models.memory import release_memory
-from compute.language_models.revisions import check_folder, is_folder
+from compute.language_models.revisions import check_folder, check_no_adapter, is_folder
+from compute.language_models.stored_config import unread_weights
 from compute.tasks.task import Item
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
@@ -41,6 +45,13 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 _GREETING = Item("greeting", None, "Good morning", (" ",), 0)
 """Put to a chat template when it is loaded: one that leaves it out would leave out every question."""
+
+
+_LIBRARIES = {"*.model": "sentencepiece", "*.tiktoken": "tiktoken"}
+"""Files of tokenizers, and what reads them where there is no tokenizer.json."""
+
+_SENTENCEPIECE = b"\n"
+"""The first byte of SentencePiece's files: the tag of a message's first field."""
 
 
 class LoadingError(ValueError):
@@ -69,6 +80,7 @@ def load_model(
     device: str | torch.device = "cpu",
     trust_remote_code: bool = False,
     chat_template: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model, frozen and in evaluation mode, and its tokenizer, which has a token to pad with.
 
@@ -81,9 +93,11 @@ def load_model(
         device: where to put them.
         trust_remote_code: whether code that comes with the model is run.
         chat_template: whether the tokenizer must have a chat template.
+        say: is told, in a line each, what lies beside the weights or in them and is not used.
 
     Raises:
-        LoadingError: no such model, or not one that can be loaded, or more than the device's memory holds.
+        LoadingError: no such model, or not one that can be loaded, or more than the device's memory holds; one whose
+            logits depend on what comes later, or on padding.
     """
     disable_progress_bar()  # the run has a display of its own
     source = str(path_or_id)
@@ -105,9 +119,13 @@ def load_model(
             _refuse_too_large(source, _index_bytes(index, config, dtype), device)  # before it is downloaded
         folder = _download(source, revision, (*_SMALL_FILES, *_WEIGHTS))
     _refuse_too_large(source, _stored_bytes(source, folder, dtype), device)
-    model = _load_weights(source, folder, config, dtype, device, trust_remote_code)
+    unread = unread_weights(folder) if is_folder(source) else []
+    if unread:
+        say(f"model {source}: not read, though weights may be in them: {', '.join(unread)}")
+    model = _load_weights(source, folder, config, dtype, device, trust_remote_code, say)
     _set_padding(source, tokenizer, model)
     model.eval().requires_grad_(False)
+    _check_reading(source, model)
     return model, tokenizer
 
 
@@ -137,13 +155,15 @@ def describe_loaded(model: PreTrainedModel) -> ModelDescription:
 
 def _small_files(source: str, revision: str | None, trust_remote_code: bool) -> Path:
     """A folder with configuration and tokenizer: the model's own, or the hub's cache."""
-    if not is_folder(source):
-        return _download(source, revision, (*_SMALL_FILES, "*.py") if trust_remote_code else _SMALL_FILES)
     try:
-        check_folder(source)
+        if is_folder(source):
+            check_folder(source)
+            return Path(source).expanduser()
+        folder = _download(source, revision, (*_SMALL_FILES, "*.py") if trust_remote_code else _SMALL_FILES)
+        check_no_adapter(source, folder)
     except UserError as error:
         raise LoadingError(str(error)) from None
-    return Path(source).expanduser()
+    return folder
 
 
 def _folders_in(folder: Path) -> list[str]:
@@ -213,11 +233,28 @@ def _config(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedCon
 def _tokenizer(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
     if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
         raise LoadingError(f"model {source}: it has no tokenizer; save one beside it, as `tokenizer.json`")
+    _check_library(source, folder)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # as above
         raise LoadingError(f"model {source}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     return tokenizer
+
+
+def _check_library(source: str, folder: Path) -> None:
+    """Refuse a tokenizer whose file only a library reads that is not installed."""
+    if (folder / "tokenizer.json").is_file():
+        return
+    for pattern, library in _LIBRARIES.items():
+        for path in sorted(folder.glob(pattern)):
+            if pattern == "*.model" and path.read_bytes()[:1] != _SENTENCEPIECE:
+                continue  # a list of byte pairs, as Llama 3's
+            if find_spec(library) is None:
+                extra = "'transfer-warehouse[sentencepiece]'" if library == "sentencepiece" else library
+                raise LoadingError(
+                    f"model {source}: its tokenizer is in {path.name} alone, which {library} reads, and that is not "
+                    f"installed: pip install {extra}; or save it as `tokenizer.json`"
+                )
 
 
 def _set_padding(source: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
@@ -310,6 +347,7 @@ def _load_weights(
     dtype: torch.dtype | str,
     device: torch.device,
     trust_remote_code: bool,
+    say: Callable[[str], None],
 ) -> PreTrainedModel:
     auto: Any = AutoModelForCausalLM
     talk = get_verbosity()
@@ -333,7 +371,43 @@ def _load_weights(
     missing = sorted(report["missing_keys"])
     if missing:
         raise LoadingError(f"model {source}: {len(missing)} of its weights are in no file, the first {missing[0]!r}")
+    unused = sorted(report["unexpected_keys"])
+    if unused:
+        kind = type(model).__name__
+        say(f"model {source}: {len(unused)} weights of its files are no part of a {kind}, the first {unused[0]!r}")
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            # bitsandbytes' kernel for such CPUs rounds to bfloat16 whatever is asked, and takes no narrow layer.
+            module.support_avx512bf16_for_cpu = False
     return model
+
+
+_TOLERANCE = {torch.float32: 0.01, torch.float64: 0.01}
+_ROUGH = 0.05
+"""How far logits may move, beside their spread, when a text has other company: in the dtypes above and in others."""
+
+
+@torch.no_grad()
+def _check_reading(source: str, model: PreTrainedModel) -> None:
+    """Refuse a model whose logits depend on later tokens or on padding: no text could be scored by it as if alone."""
+    tokens = [(5 * place + 2) % vectors(model) for place in range(12)]
+    one, padded = tokens[:4], [*tokens[:4], *[0] * 8]
+    try:
+        outputs: Any = [
+            model(input_ids=torch.tensor(rows, device=model.device), use_cache=False).logits[0, :4].float()
+            for rows in ([one], [padded, tokens[::-1]])
+        ]
+    except torch.OutOfMemoryError:
+        raise LoadingError(f"model {source}: {model.device} has not enough memory to read with it") from None
+    except Exception as error:  # as above
+        raise LoadingError(f"model {source}: it cannot read a text: {_first_line(error)}") from error
+    alone, together = (output.log_softmax(-1) for output in outputs)
+    apart = float((alone - together).abs().mean() / alone.std().clamp(min=1e-6))
+    if apart > _TOLERANCE.get(model.dtype, _ROUGH):
+        raise LoadingError(
+            f"model {source}: what it says after a token depends on the tokens that follow it, or on padding; it is no "
+            "causal language model, or not configured as one (`is_decoder`)"
+        )
 
 
 def _first_line(error: Exception) -> str:

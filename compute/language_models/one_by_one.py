@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
 
+from compute.language_models.regimes import reads_alone
+
 _WITHOUT_EFFECT = frozenset(
     {
         "transformers_version", "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id",
@@ -63,6 +65,7 @@ def _takes_padding(model: PreTrainedModel) -> bool:
         and "past_key_values" in arguments
         and ("position_ids" in arguments or model.config.model_type in _BY_THE_MASK)
         and not getattr(model, "_is_stateful", False)
+        and not reads_alone(model)
         and set(getattr(config, "layer_types", None) or ()) <= _OWN_MASK
     )
 

@@ -21,6 +21,7 @@ from compute.language_models.adapters import Adapter, initial_adapter, save_adap
 from compute.language_models.encoding import PLAIN, Encoding, encode_items
 from compute.language_models.fidelity import vectors
 from compute.language_models.lora import LoraStack
+from compute.language_models.regimes import reads_alone
 from compute.language_models.settings import Lora
 from compute.language_models.targets import Targets, describe, features, find_targets, matrix
 from compute.tasks.task import Item
@@ -75,7 +76,7 @@ def try_adapters(
     effect = float(torch.stack([(one - plain).abs().max() for one in alone]).min())
     allowed = _TOLERANCE.get(model.dtype, _ROUGH) * effect
     _compare_with_peft(model, probes[0], settings, texts, alone[0], allowed)
-    stacks = _stacks(model, probes, texts, alone, allowed)
+    stacks = not reads_alone(model) and _stacks(model, probes, texts, alone, allowed)
     summary = describe(model, targets, settings)
     return Trial(targets, stacks, summary if stacks else f"{summary}; trained one by one, as the layers do not stack")
 

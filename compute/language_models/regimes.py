@@ -18,6 +18,12 @@ Regime = Callable[[int], int]
 """Of a row of so many tokens: rows of equal regime may share a batch."""
 
 
+def reads_alone(model: PreTrainedModel) -> bool:
+    """Whether every row is to be a batch by itself: LLM.int8 (Dettmers et al., arXiv 2208.07339) keeps columns of its
+    inputs in 16 bits that hold a large number in any row of the batch."""
+    return bool(getattr(model, "is_loaded_in_8bit", False))
+
+
 def regime_of(model: PreTrainedModel) -> Regime:
     """The regimes of a model: one for all lengths, for nearly every family."""
     if model.config.model_type in _LENGTH_BY_LENGTH:

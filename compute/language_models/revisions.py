@@ -16,6 +16,9 @@ _READ_FILES = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.jinja", "*
 """Files of a folder that can change what a model answers."""
 
 
+ADAPTER = "adapter_config.json"
+
+
 @dataclass(frozen=True)
 class Revision:
     """A checkpoint that cannot change any more.
@@ -37,16 +40,32 @@ def is_folder(checkpoint: str) -> bool:
 
 
 def check_folder(checkpoint: str) -> None:
-    """Raises UserError, with the nearest name, if `checkpoint` means a folder and there is no model in it."""
+    """Raises UserError if `checkpoint` means a folder and no model is in it, or one with an adapter beside it."""
     folder = Path(checkpoint).expanduser()
-    if not is_folder(checkpoint) or (folder / "config.json").is_file():
+    if not is_folder(checkpoint):
         return
+    if (folder / "config.json").is_file():
+        check_no_adapter(checkpoint, folder)
+        return
+    if (folder / ADAPTER).is_file():
+        raise UserError(
+            f"model {checkpoint}: the folder holds an adapter and no model; name its base as the checkpoint"
+        )
     if folder.is_dir():
         raise UserError(f"model {checkpoint}: the folder has no config.json; save_pretrained writes one")
     beside = [one.name for one in folder.parent.iterdir() if one.is_dir()] if folder.parent.is_dir() else []
     near = get_close_matches(folder.name, beside, n=1)
     hint = f"; did you mean {str(folder.parent / near[0])!r}?" if near else ""
     raise UserError(f"model {checkpoint}: no such folder{hint}")
+
+
+def check_no_adapter(checkpoint: str, folder: Path) -> None:
+    """Raises UserError for a model beside which an adapter lies: transformers would put it on without a word."""
+    if (folder / ADAPTER).is_file():
+        raise UserError(
+            f"model {checkpoint}: beside the model lies an adapter ({ADAPTER}), and which of them is meant cannot be "
+            "told; take the adapter's files elsewhere, or merge it into the model (PEFT's `merge_and_unload`)"
+        )
 
 
 def check_revision(checkpoint: str, revision: str) -> None:

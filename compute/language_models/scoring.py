@@ -14,8 +14,8 @@ from compute.language_models.branching import Row, can_branch, forward_arguments
 from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, encode_items
 from compute.language_models.logits import logits_at
 from compute.language_models.lora import LoraStack
-from compute.language_models.memory import Load, default_limits, run_in_batches, to_device
-from compute.language_models.regimes import Regime, regime_of
+from compute.language_models.memory import Limits, Load, default_limits, run_in_batches, to_device
+from compute.language_models.regimes import Regime, reads_alone, regime_of
 from compute.tasks.task import Item
 
 _SOFTMAX_ROWS = 256
@@ -95,10 +95,14 @@ def _score(
     limits = default_limits(device, model.config.get_text_config(decoder=True).vocab_size)
     if batch_tokens is not None:
         limits = replace(limits, tokens=batch_tokens)
+    alone = reads_alone(model)
+    if alone:
+        limits = Limits(tokens=0, logits=1)
     by_regime: dict[int, tuple[list[Row], list[Load]]] = {}
     regime = regime_of(model)
     for context, (first_item, choices) in _prompts(encoded, columns).items():
-        for number, alike in _by_regime(len(context), choices, regime).items():
+        parts = [[choice] for choice in choices] if alone else [choices]
+        for number, alike in (found for part in parts for found in _by_regime(len(context), part, regime).items()):
             all_rows, loads = by_regime.setdefault(number, ([], []))
             for row in rows(context, alike, can_branch(model)):
                 all_rows.append(row)

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from compute.language_models.settings import Lora
+from compute.language_models.stored_config import check_tunable, quantization
 from compute.names import UnknownName
 
 _NO_MATRIX = (nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Linear, Conv1D)
@@ -49,7 +50,12 @@ def is_fan_in_fan_out(layers: Iterable[nn.Module]) -> bool:
 def matrix(layer: nn.Module) -> Tensor:
     """The layer's weight [out, in] in floating point."""
     weight: Any = layer.weight
-    if not weight.is_floating_point():
+    if weight.dtype == torch.int8:
+        # Not through bitsandbytes, whose layer moves its scales about when it is first used.
+        of_layer: Any = layer
+        scales = weight.SCB if weight.SCB is not None else of_layer.state.SCB
+        weight = weight.detach().float() * scales.float()[:, None] / 127
+    elif not weight.is_floating_point():
         from peft.utils.integrations import dequantize_module_weight
 
         weight = dequantize_module_weight(layer)
@@ -69,8 +75,10 @@ def find_targets(model: PreTrainedModel, settings: Lora) -> Targets:
     adapter again: those it refuses, and those whose names it takes for the experts of a mixture.
 
     Raises:
-        ValueError: `target_modules` that match no layer or one that is left out; a model without such layers.
+        ValueError: `target_modules` that match no layer or one that is left out; a model without such layers, or with
+            weights quantized in a way in which they are not tuned.
     """
+    check_tunable(quantization(model.config.to_dict()))
     output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not output}
     if not linear:
@@ -117,7 +125,8 @@ def _is_fused(parameter: str, ending: str) -> bool:
 def _returns_its_product(layer: nn.Module) -> bool:
     """Whether the layer gives what its kind gives. Routers that return several values do not; told by trying, since a
     `forward` of its own may do the same in another order."""
-    if type(layer).forward in (nn.Linear.forward, Conv1D.forward):
+    of_layer: Any = layer
+    if type(layer).forward in (nn.Linear.forward, Conv1D.forward) or not of_layer.weight.is_floating_point():
         return True
     weight = matrix(layer)
     if weight.is_meta:

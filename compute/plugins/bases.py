@@ -56,6 +56,7 @@ def load_base(job: Job, context: Context) -> Base:
                 device=context.device,
                 trust_remote_code=hints["trust_remote_code"],
                 chat_template=hints["chat_template"],
+                say=context.note,
             )
         else:
             model, tokenizer = load_model(context.artifacts.path(job.inputs[0]), device=context.device)

@@ -30,7 +30,7 @@ def target_config(study: Study, task_name: str, language: str) -> dict[str, Any]
         "prompt": prompt.label,
         "prompt_format": asdict(prompt),
         "generation": None if task.generation is None else task.generation.identity,
-        "test_items": study.items.test,
+        "test_items": study.items_used(task_name, language, "test"),
         "truncate": study.truncate,
     }
 
@@ -38,7 +38,10 @@ def target_config(study: Study, task_name: str, language: str) -> dict[str, Any]
 def asked_items(job: Job, items_key: str, split: Split, limit: int | None, context: Context) -> list[Item]:
     """The first `limit` questions of a split of an items job, in the words of the prompt in `job`'s configuration."""
     render = Prompt(**job.config["prompt_format"]).item
-    return [render(question) for question in load_questions(context.artifacts.path(items_key), split)[:limit]]
+    questions = load_questions(context.artifacts.path(items_key), split)
+    if limit is not None and limit > len(questions):
+        context.note(f"{job.label}: {limit} {split} items asked for, and there are {len(questions)}: all are used")
+    return [render(question) for question in questions[:limit]]
 
 
 def score_rows(job: Job, base: Base, context: Context) -> Outcome:

@@ -62,6 +62,10 @@ class CataloguedTask(Task):
         self.check_language(language)
         return digest(self.sources(language), self.name, str(self.revision), *self.rules())
 
+    def size(self, language: str, split: Split) -> int | None:
+        """See `Task.size`."""
+        return None
+
     def check_language(self, language: str) -> None:
         """Raises UnknownName for a language that the task does not have."""
         if language not in self.languages:

@@ -69,6 +69,10 @@ class LmEvalTask(Task):
         self._check_language(language)
         return list(_questions(self.name, self.path)) if split == "test" else []
 
+    def size(self, language: str, split: Split) -> int | None:
+        """See `Task.size`."""
+        return None
+
     def digest(self, language: str) -> str:
         """See `Task.digest`. Over the harness's version, the YAML with what it includes, the Python files beside
         either, and local data files."""

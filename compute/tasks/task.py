@@ -208,6 +208,10 @@ class Task(ABC):
         """How many rows of a language's source are no questions, by reason; empty where all are. Raises as above."""
         return {}
 
+    def size(self, language: str, split: Split) -> int | None:
+        """How many questions a split has; None where only reading data that may have to be fetched would tell."""
+        return len(self.questions(language, split))
+
     @property
     def facts(self) -> dict[str, str | float]:
         """What `raw.tasks` says of the task, the digest of its data apart."""

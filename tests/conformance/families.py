@@ -16,8 +16,10 @@ from transformers import (
     Gemma2Config,
     Gemma3Config,
     Gemma3TextConfig,
+    GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MambaConfig,
     MistralConfig,
     Olmo2Config,
     Phi3Config,
@@ -106,6 +108,8 @@ SHAPE: Mapping[str, Any] = {
     "intermediate_size": 48,
     "max_position_embeddings": 512,
 }
+_NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+"""`Trainer` switches it on in the base; here the base is frozen as it answers."""
 _HEADS_ALIKE = {"num_key_value_heads": 4}
 _GEMMA: Mapping[str, Any] = {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": WINDOW}
 _LLAMA3_ROPE = {
@@ -152,6 +156,11 @@ FAMILIES: Mapping[str, TinyFamily] = {
         "FalconForCausalLM", FalconConfig, {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
         lambda: byte_level(False),
     ),
+    "gpt2": TinyFamily(
+        "GPT2LMHeadModel", GPT2Config, {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, **_NO_DROPOUT},
+        lambda: byte_level(True),
+    ),
+    "mamba": TinyFamily("MambaForCausalLM", MambaConfig, {"state_size": 4}, lambda: byte_level(True)),
     "bloom": TinyFamily("BloomForCausalLM", BloomConfig, {"n_head": 4, "n_layer": 2}, lambda: byte_level(True)),
 }  # fmt: skip
 

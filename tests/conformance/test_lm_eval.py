@@ -171,6 +171,7 @@ ITS_OWN_WAY: dict[str, dict[str, Any]] = {
     "a delimiter of two signs": {"target_delimiter": "\n\n"},
     "a description and examples": {"description": "Answer well.\n", "num_fewshot": 2, "fewshot_split": "test"},
     "an answer that is begun": {"gen_prefix": "It is"},
+    "no context": {"doc_to_text": ""},
 }
 
 
@@ -241,3 +242,31 @@ def test_same_numbers_for_a_task_file_of_the_harness(
             assert (np.argmax(score.logprobs) == item.gold, np.argmax(per_character) == item.gold) == (
                 sample["acc"], sample["acc_norm"],
             )  # fmt: skip
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "n-grams": {"no_repeat_ngram_size": 2},
+    "beams": {"num_beams": 3, "length_penalty": 0.5},
+    "a bias": {"sequence_bias": [[[40], 8.0]], "suppress_tokens": [50, 51]},
+    "penalties": {"encoder_repetition_penalty": 1.7, "repetition_penalty": 1.3},
+    "lengths": {"min_new_tokens": 5, "max_new_tokens": 7},
+    "forced": {"forced_eos_token_id": 0, "begin_suppress_tokens": [60]},
+    "sampling, which is off": {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_same_texts_under_any_generation_settings(
+    name: str, evaluate: Callable[..., dict[str, list[Any]]], tmp_path: Path
+) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    torch.set_num_threads(1)
+    folder = save_tiny("llama", tmp_path)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | SETTINGS[name]))
+    model, tokenizer = load_model(folder)
+    theirs = evaluate(HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=1), False)["generated"]
+    items = [Item(str(i), None, context, ("",), 0) for i, (context, _) in enumerate(AFTER_A_SPACE) if context]
+    ours = generate_items(model, tokenizer, items, STOP, MAX_NEW_TOKENS)
+    assert [answer.text for answer in ours] == [sample["resps"][0][0] for sample in theirs]

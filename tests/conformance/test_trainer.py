@@ -82,7 +82,8 @@ def _peft(model: Any, settings: Lora) -> tuple[Any, dict[tuple[str, str], torch.
     start = initial_adapter(model, settings, SEED)
     config = LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, use_rslora=settings.rs_lora, use_dora=settings.dora,
-        lora_dropout=settings.dropout, target_modules="all-linear", task_type="CAUSAL_LM",
+        lora_dropout=settings.dropout, target_modules=sorted(start.matrices), task_type="CAUSAL_LM",
+        fan_in_fan_out=start.fan_in_fan_out,
     )  # fmt: skip
     peft = get_peft_model(copy.deepcopy(model), config)
     parameters = {}

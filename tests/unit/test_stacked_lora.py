@@ -159,8 +159,7 @@ def test_scores_do_not_depend_on_the_company() -> None:
 
 
 def test_a_model_without_linear_layers_is_refused() -> None:
-    """GPT-2's are of a class of their own, which keeps its weight transposed."""
-    model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=10, n_positions=8))
+    model = GPT2LMHeadModel(GPT2Config(n_layer=0, n_embd=8, n_head=1, vocab_size=10, n_positions=8))
     with pytest.raises(ValueError, match="a 'gpt2' model has no linear layers"):
         initial_adapter(model, Lora(), 0)
 

@@ -106,5 +106,6 @@ def test_a_training_that_learns_nothing_is_told(tmp_path: Path) -> None:
         changes = {"items": {"train": items, "dev": 0}, "lora": {"epochs": epochs, "warmup": warmup, "batch_size": 16}}
         trainings, _ = visit_of(Study.model_validate(STUDY.model_dump() | changes), context)
         list(Transfer().run(trainings, context))
-        assert [note.partition(":")[0] for note in notes] == [job.label for job in trainings][:told]
+        assert notes[0].startswith("small default: LoRA on 14 layers (down_proj, ") and "parameters" in notes[0]
+        assert [note.partition(":")[0] for note in notes[1:]] == [job.label for job in trainings][:told]
         notes.clear()
