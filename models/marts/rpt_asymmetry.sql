@@ -16,7 +16,9 @@ sources as (
         role_grid.model,
         role_grid.source_task,
         role_grid.source_language,
-        avg(role_grid.delta_pp) filter (where role_grid.is_in_complete_grid and role_grid.regime = 'MT-CL') as on_task_pp,
+        avg(role_grid.delta_pp) filter (
+            where role_grid.is_in_complete_grid and role_grid.regime = 'MT-CL'
+        ) as on_task_pp,
         avg(role_grid.delta_pp) filter (
             where role_grid.is_in_complete_grid and role_grid.regime in ('CT-ML', 'CT-CL')
         ) as off_task_pp,

@@ -10,8 +10,8 @@ mean_errors as (
     select * from {{ ref('int_mean_errors') }}
 ),
 
--- Each cell of the complete sub-grid counts for all models and for its own, for its regime and, unless it is the trained
--- cell, for 'transfer'.
+-- Each cell of the complete sub-grid counts for all models and for its own, for its regime and, unless it is the
+-- trained cell, for 'transfer'.
 expected as (
     select
         study,
@@ -82,10 +82,10 @@ summary as (
         case when count(q_value) = count(*) then 100 * count_if(is_harm and q_value <= 0.05) / count(*) end
             as sig_harm_pct,
         case when count(null_harm_probability) = count(*) then 100 * avg(null_harm_probability) end as null_harm_pct,
-        {%- for verdict in ("gain", "harm", "none", "undecided") %}
-        case when count(verdict) = count(*) then 100 * count_if(verdict = '{{ verdict }}') / count(*) end
-            as verdict_{{ verdict }}_pct{{ "," if not loop.last }}
-        {%- endfor %}
+    {%- for verdict in ("gain", "harm", "none", "undecided") %}
+    case when count(verdict) = count(*) then 100 * count_if(verdict = '{{ verdict }}') / count(*) end
+        as verdict_{{ verdict }}_pct{{ "," if not loop.last }}
+    {%- endfor %}
     from cells
     group by all
 ),

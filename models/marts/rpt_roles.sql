@@ -36,11 +36,11 @@ studies as (
 entities as (
     select
         {{ keys }},
-        {%- for name, statistic in statistics.items() %}
-        any_value(value_pp) filter (where statistic = '{{ statistic }}') as {{ name }}_pp,
-        any_value(ci_low) filter (where statistic = '{{ statistic }}') as {{ name }}_low,
-        any_value(ci_high) filter (where statistic = '{{ statistic }}') as {{ name }}_high{{ "," if not loop.last }}
-        {%- endfor %}
+    {%- for name, statistic in statistics.items() %}
+    any_value(value_pp) filter (where statistic = '{{ statistic }}') as {{ name }}_pp,
+    any_value(ci_low) filter (where statistic = '{{ statistic }}') as {{ name }}_low,
+    any_value(ci_high) filter (where statistic = '{{ statistic }}') as {{ name }}_high{{ "," if not loop.last }}
+    {%- endfor %}
     from role_statistics
     group by all
 ),
@@ -54,8 +54,18 @@ parts as (
         scope,
         is_planned,
         unnest([
-            {'axis': 'language', 'block': source_task, 'entities': [source_language, target_language], 'counts': regime = 'MT-CL'},
-            {'axis': 'task', 'block': source_language, 'entities': [source_task, target_task], 'counts': regime = 'CT-ML'},
+            {
+                'axis': 'language',
+                'block': source_task,
+                'entities': [source_language, target_language],
+                'counts': regime = 'MT-CL'
+            },
+            {
+                'axis': 'task',
+                'block': source_language,
+                'entities': [source_task, target_task],
+                'counts': regime = 'CT-ML'
+            },
             {
                 'axis': 'cell',
                 'block': 'all',
@@ -106,8 +116,10 @@ counted as (
         count(*) as n_cells,
         count_if(is_donor) as n_donor_cells,
         -- Of exactly the cells of donor_pp, which are as many for each model.
-        case when count(placebo_pp) filter (where is_donor) = n_donor_cells
-            then avg(placebo_pp) filter (where is_donor) end as placebo_pp
+        case
+            when count(placebo_pp) filter (where is_donor) = n_donor_cells
+                then avg(placebo_pp) filter (where is_donor)
+        end as placebo_pp
     from (
         select
             study,
@@ -140,7 +152,7 @@ listed as (
         and planned.scope = entities.scope
         and planned.axis = entities.axis
         and planned.entity = entities.entity
-    where within_block is null
+    where planned.within_block is null
 ),
 
 with_learned as (
@@ -168,14 +180,14 @@ ranked as (
             "learned_donor_rank": ("donor_effect_pp", "learned"),
             "recipient_rank": ("recipient_effect_pp", "true"),
         }.items() %}
-        case
-            when {{ value }} is not null and {{ condition }}
-                then rank() over (
-                    partition by {{ contest }}, {{ value }} is not null and {{ condition }}
-                    order by round({{ value }}, 9) desc
+    case
+        when {{ value }} is not null and {{ condition }}
+            then rank() over (
+                partition by {{ contest }}, {{ value }} is not null and {{ condition }}
+                order by round({{ value }}, 9) desc
                 )
-        end as {{ name }}{{ "," if not loop.last }}
-        {%- endfor %}
+    end as {{ name }}{{ "," if not loop.last }}
+    {%- endfor %}
     from with_learned
 ),
 

@@ -40,11 +40,12 @@ joined as (
     select
         candidates.*,
         greatest(0, coalesce(spread.between_sources_pp2, 0)) as between_sources_pp2,
-        sum(candidates.mean_pp / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0)))) over (
-            partition by
-                candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
-                candidates.held_out, candidates.target_task, candidates.target_language
-        )
+        sum(candidates.mean_pp / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0))))
+            over (
+                partition by
+                    candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
+                    candidates.held_out, candidates.target_task, candidates.target_language
+            )
         / sum(1 / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0)))) over (
             partition by
                 candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
@@ -98,8 +99,9 @@ with_harms as (
         shrunk.*,
         list_filter( -- noqa: PRS
             asked.targets,
-            lambda other: other.target_task != shrunk.target_task or other.target_language != shrunk.target_language
-        ) as others
+            lambda other: other.target_task != shrunk.target_task -- noqa: RF01
+            or other.target_language != shrunk.target_language -- noqa: RF01
+        ) as other_targets
     from shrunk
     inner join asked
         on shrunk.study = asked.study
@@ -160,11 +162,11 @@ final as (
         sqrt(new_model_pp2) * {{ t_quantile_975('model_degrees') }} as new_model_half_width,
         expected_gain_pp - new_model_half_width as new_model_low,
         expected_gain_pp + new_model_half_width as new_model_high,
-        case when len(others) > 0 then least(0, others[1].mean_pp) end as worst_harm_pp,
-        case when others[1].mean_pp < 0 then others[1].target_task end as worst_harm_task,
-        case when others[1].mean_pp < 0 then others[1].target_language end as worst_harm_language,
-        list_sum(list_transform(others, lambda other: other.n_harms)) -- noqa: PRS
-        / list_sum(list_transform(others, lambda other: other.n_models)) as p_harm,
+        case when len(other_targets) > 0 then least(0, other_targets[1].mean_pp) end as worst_harm_pp,
+        case when other_targets[1].mean_pp < 0 then other_targets[1].target_task end as worst_harm_task,
+        case when other_targets[1].mean_pp < 0 then other_targets[1].target_language end as worst_harm_language,
+        list_sum(list_transform(other_targets, lambda other: other.n_harms)) -- noqa: PRS
+        / list_sum(list_transform(other_targets, lambda other: other.n_models)) as p_harm,
         rank() over (
             partition by {{ target }}
             order by round(expected_gain_pp, 9) desc

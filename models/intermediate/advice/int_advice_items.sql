@@ -39,7 +39,9 @@ by_parallel as (
         numbered.pair_number,
         cell_items.parallel_number,
         sum(
-            (cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct) / numbered.n_answers / numbered.n_models
+            (cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct)
+            / numbered.n_answers
+            / numbered.n_models
         ) as difference
     from cell_items
     inner join numbered on cell_items.cell_number = numbered.cell_number

@@ -53,8 +53,8 @@ moments as (
     group by {{ pool }}
 ),
 
--- Cells differ together, as far as a model differs in many: how many there are in effect follows from the products of any
--- two models' differences (unbiased under normality: Himeno and Yamada 2014).
+-- Cells differ together, as far as a model differs in many: how many there are in effect follows from the products of
+-- any two models' differences (unbiased under normality: Himeno and Yamada 2014).
 by_model as (
     select
         {{ pool }},
@@ -82,7 +82,7 @@ products as (
 traced as (
     select
         moments.*,
-        n_models - 1 as d,
+        moments.n_models - 1 as d,
         products.trace / d as trace_s,
         products.squares / pow(d, 2) as trace_s2,
         pow(d, 2) / nullif((d - 1) * (d + 2), 0) * (trace_s2 - pow(trace_s, 2) / d) as squares_of_sigma,
@@ -98,7 +98,7 @@ final as (
     select
         {{ pool }},
         n_models,
-        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees,
+        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees, -- noqa: PRS, LT02
         case
             when excess > 0 then exp(mean_log + ({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2))
             else mean_variance

@@ -28,22 +28,29 @@ computed as (
     left join cell_errors on computed_cells.cell_number = cell_errors.cell_number
 ),
 
--- An error over several seeds has as many degrees of freedom as seeds but one; any other is taken as exact.
-imported as (
+with_threshold as (
     select
         imported_cells.*,
-        delta_pp / nullif(delta_se, 0) as t,
-        (delta_pp + studies.harm_threshold_pp) / nullif(delta_se, 0) as t_of_harm,
-        nullif(greatest(coalesce(n_seeds, 1), 1) - 1, 0) as degrees_of_freedom,
-        delta_se * case when n_seeds > 1 then {{ t_quantile_975('(n_seeds - 1)') }} else 1.959963984540054 end
-            as half_width
+        studies.harm_threshold_pp
     from imported_cells
     inner join studies on imported_cells.study = studies.study
 ),
 
+-- An error over several seeds has as many degrees of freedom as seeds but one; any other is taken as exact.
+imported as (
+    select
+        *,
+        delta_pp / nullif(delta_se, 0) as t,
+        (delta_pp + harm_threshold_pp) / nullif(delta_se, 0) as t_of_harm,
+        nullif(greatest(coalesce(n_seeds, 1), 1) - 1, 0) as degrees_of_freedom,
+        delta_se * case when n_seeds > 1 then {{ t_quantile_975('(n_seeds - 1)') }} else 1.959963984540054 end
+            as half_width
+    from with_threshold
+),
+
 imported_with_errors as (
     select
-        * exclude (t, t_of_harm, half_width),
+        * exclude (t, t_of_harm, half_width, harm_threshold_pp),
         delta_pp - half_width as ci_low,
         delta_pp + half_width as ci_high,
         {{ two_sided_p('imported.t', 'imported.degrees_of_freedom') }} as p_value,

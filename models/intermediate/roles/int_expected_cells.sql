@@ -75,6 +75,35 @@ seen as (
     select * exclude (regime) from planned
 ),
 
+models as (
+    select distinct
+        study,
+        variant,
+        prompt_pool,
+        model
+    from seen
+),
+
+sources as (
+    select distinct
+        study,
+        variant,
+        prompt_pool,
+        source_task,
+        source_language
+    from seen
+),
+
+targets as (
+    select distinct
+        study,
+        variant,
+        prompt_pool,
+        target_task,
+        target_language
+    from seen
+),
+
 product as (
     select
         models.*,
@@ -83,12 +112,12 @@ product as (
         targets.target_task,
         targets.target_language,
         {{ regime() }} as regime
-    from (select distinct study, variant, prompt_pool, model from seen) as models
-    inner join (select distinct study, variant, prompt_pool, source_task, source_language from seen) as sources
+    from models
+    inner join sources
         on models.study = sources.study
         and models.variant = sources.variant
         and models.prompt_pool is not distinct from sources.prompt_pool
-    inner join (select distinct study, variant, prompt_pool, target_task, target_language from seen) as targets
+    inner join targets
         on models.study = targets.study
         and models.variant = targets.variant
         and models.prompt_pool is not distinct from targets.prompt_pool

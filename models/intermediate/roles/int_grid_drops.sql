@@ -44,7 +44,7 @@ drops as (
     select distinct
         grid_number,
         0 as step,
-        cast([] as integer []) as dropped
+        cast([] as integer[]) as dropped
     from cells
     union all
     select

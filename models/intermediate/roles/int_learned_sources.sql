@@ -14,8 +14,8 @@ trained as (
         model_scopes.scope,
         transfer_cells.verdict,
         unnest([
-            {'axis': 'language', 'block': transfer_cells.source_task, 'entity': transfer_cells.source_language},
-            {'axis': 'task', 'block': transfer_cells.source_language, 'entity': transfer_cells.source_task},
+            { 'axis': 'language', 'block': transfer_cells.source_task, 'entity': transfer_cells.source_language },
+            { 'axis': 'task', 'block': transfer_cells.source_language, 'entity': transfer_cells.source_task },
             {
                 'axis': 'cell',
                 'block': 'all',

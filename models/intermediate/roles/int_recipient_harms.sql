@@ -79,8 +79,10 @@ pairs as (
         ) as digested_text,
         tuned_errors.from_items + coalesce(tuned_errors.from_runs, 0) as tuned_variance,
         placebo_errors.from_items + coalesce(placebo_errors.from_runs, 0) as placebo_variance,
-        case when tuned_variance + placebo_variance > 0 then tuned_variance / (tuned_variance + placebo_variance)
-            else 0.5 end as tuned_part,
+        case
+            when tuned_variance + placebo_variance > 0 then tuned_variance / (tuned_variance + placebo_variance)
+            else 0.5
+        end as tuned_part,
         100 * sqrt(coalesce(tuned_errors.from_runs, 0) + coalesce(placebo_errors.from_runs, 0)) as run_se
     from members
     inner join groups on members.cell_number = groups.cell_number
@@ -161,7 +163,8 @@ drawn as (
         from_items_pp
         + case
             when run_se > 0
-                then run_se
+                then
+                    run_se
                     * sqrt(-2 * ln((1 + md5_number_lower(digested_draw)) / pow(2, 64)))
                     * cos(2 * pi() * md5_number_upper(digested_draw) / pow(2, 64))
             else 0
@@ -174,12 +177,12 @@ null_excesses as (
     select
         group_number,
         sign_number,
-        {%- for name, sign in {"excess": "+", "opposite_excess": "-"}.items() %}
-        sum(
-            greatest(0, -(common_pp {{ sign }} tuned_part * difference_pp) - harm_threshold_pp)
-            - greatest(0, -(common_pp {{ sign }} (tuned_part - 1) * difference_pp) - harm_threshold_pp)
-        ) as {{ name }}{{ "," if not loop.last }}
-        {%- endfor %}
+    {%- for name, sign in {"excess": "+", "opposite_excess": "-"}.items() %}
+    sum(
+        greatest(0, -(common_pp {{ sign }} tuned_part * difference_pp) - harm_threshold_pp)
+        - greatest(0, -(common_pp {{ sign }} (tuned_part - 1) * difference_pp) - harm_threshold_pp)
+    ) as {{ name }}{{ "," if not loop.last }}
+    {%- endfor %}
     from drawn
     group by group_number, sign_number
 ),

@@ -100,9 +100,9 @@ final as (
         sizes.n_models,
         sizes.n_donors,
         sizes.n_recipients,
-        {%- for role, others in {"donor": "recipients", "recipient": "donors"}.items() %}
-        {{ others }}.entity is not null as {{ role }}_is_{{ others[:-1] }}{{ "," if not loop.last }}
-        {%- endfor %}
+    {%- for role, others in {"donor": "recipients", "recipient": "donors"}.items() %}
+    {{ others }}.entity is not null as {{ role }}_is_{{ others[:-1] }}{{ "," if not loop.last }}
+    {%- endfor %}
     from cells
     inner join sizes
         on cells.study = sizes.study

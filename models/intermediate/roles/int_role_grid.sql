@@ -1,4 +1,5 @@
 {{ config(materialized='table') }}
+-- noqa: disable=LT02
 
 {%- set grid = "study, variant, prompt_pool, scope" %}
 {%- set arms = {"tuned": "delta_pp", "paired": "placebo_pp"} %}
@@ -39,7 +40,7 @@ judged as (
             or list_contains({{ arm }}_drops.dropped, scoped.source_unit)
             or list_contains({{ arm }}_drops.dropped, scoped.target_unit),
             false
-        ) as {{ arm }}_by_one,
+        ) as {{ arm }}_by_one{{ "," if not loop.last }}
         {%- endfor %}
     from scoped
     {%- for arm in arms %}
@@ -65,7 +66,7 @@ sized as (
                 )
                 then count(*) filter (where regime != 'MT-ML' and {{ arm }}_by_{{ way }}) over (partition by {{ grid }})
             else 0
-        end as n_{{ arm }}_by_{{ way }},
+        end as n_{{ arm }}_by_{{ way }}{{ "," if not (loop.last and arm == "paired") }}
         {%- endfor %}
         {%- endfor %}
     from judged
@@ -89,17 +90,17 @@ final as (
         is_harm,
         placebo_cell_number,
         placebo_pp,
-        {%- for arm, value in arms.items() %}
-        {%- set n = "n_" ~ arm ~ "_by_" %}
-        {{ value }} is not null
-        and case greatest({{ n }}source, {{ n }}model, {{ n }}target, {{ n }}one)
-            when 0 then bool_and(regime = 'MT-ML') over (partition by {{ grid }})
-            when {{ n }}source then coalesce({{ arm }}_by_source, false)
-            when {{ n }}one then {{ arm }}_by_one
-            when {{ n }}model then coalesce({{ arm }}_by_model, false)
-            else coalesce({{ arm }}_by_target, false)
-        end as is_in_{{ {"tuned": "complete", "paired": "placebo"}[arm] }}_grid{{ "," if not loop.last }}
-        {%- endfor %}
+    {%- for arm, value in arms.items() %}
+    {%- set n = "n_" ~ arm ~ "_by_" %}
+    {{ value }} is not null
+    and case greatest({{ n }}source, {{ n }}model, {{ n }}target, {{ n }}one)
+        when 0 then bool_and(regime = 'MT-ML') over (partition by {{ grid }})
+        when {{ n }}source then coalesce({{ arm }}_by_source, false)
+        when {{ n }}one then {{ arm }}_by_one
+        when {{ n }}model then coalesce({{ arm }}_by_model, false)
+        else coalesce({{ arm }}_by_target, false)
+    end as is_in_{{ {"tuned": "complete", "paired": "placebo"}[arm] }}_grid{{ "," if not loop.last }}
+    {%- endfor %}
     from sized
 )
 

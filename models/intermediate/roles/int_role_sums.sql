@@ -11,8 +11,8 @@ parted as (
     select
         *,
         unnest([
-            {'part': 'row', 'entity': donor},
-            {'part': 'column', 'entity': recipient},
+            { 'part': 'row', 'entity': donor },
+            { 'part': 'column', 'entity': recipient },
             {
                 'part': cast(cast(donor_is_recipient as integer) as varchar)
                 || cast(cast(recipient_is_donor as integer) as varchar),

@@ -35,4 +35,4 @@ final as (
     where terms.coefficient != 0
 )
 
-select * from final
+select * from final -- noqa: AM04

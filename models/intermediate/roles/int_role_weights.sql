@@ -25,23 +25,25 @@ solved as (
     select
         *,
         case when n_both > 0 and (t - 1) * (s - 1) > 1 then (t - 1) - 1 / (s - 1) end as own_divisor,
-        case when n_both = 0 or own_divisor is not null then coalesce(n_both / own_divisor, 0) + (s - n_both) / t end as h,
-        {%- for name, (is_recipient, is_donor) in classes.items() %}
-        (
-            {{ "1 / own_divisor" if is_recipient else "1 / t" }}
-            {%- if is_donor %} + 1 / (s - 1) / own_divisor{% endif %}
-        ) / h as of_total_{{ name }},
-        (
-            {{ "1 / (s - 1)" if is_donor else "1 / s" }}
-            {%- if is_recipient or is_donor %}
-            + (
-                {{ is_recipient }} + {{ is_donor }} / nullif(s - 1, 0) - n_both * of_total_{{ name }}
-            ) / own_divisor / nullif(s - 1, 0)
-            {%- else %}
-            - coalesce(n_both * of_total_{{ name }} / own_divisor / nullif(s - 1, 0), 0)
-            {%- endif %}
-        ) / t as of_mean_{{ name }}{{ "," if not loop.last }}
-        {%- endfor %}
+        case
+            when n_both = 0 or own_divisor is not null then coalesce(n_both / own_divisor, 0) + (s - n_both) / t
+        end as h,
+    {%- for name, (is_recipient, is_donor) in classes.items() %}
+    (
+        {{ "1 / own_divisor" if is_recipient else "1 / t" }}
+        {%- if is_donor %} + 1 / (s - 1) / own_divisor{% endif %}
+    ) / h as of_total_{{ name }},
+    (
+        {{ "1 / (s - 1)" if is_donor else "1 / s" }}
+        {%- if is_recipient or is_donor %}
+        + (
+            {{ is_recipient }} + {{ is_donor }} / nullif(s - 1, 0) - n_both * of_total_{{ name }}
+        ) / own_divisor / nullif(s - 1, 0)
+        {%- else %}
+        - coalesce(n_both * of_total_{{ name }} / own_divisor / nullif(s - 1, 0), 0)
+        {%- endif %}
+    ) / t as of_mean_{{ name }}{{ "," if not loop.last }}
+    {%- endfor %}
     from blocks
 ),
 
@@ -96,8 +98,10 @@ placed as (
                 competing.study, competing.variant, competing.prompt_pool, competing.scope, competing.arm,
                 competing.axis, competing.role
         ) as is_averaged,
-        case when competing.role = 'donor' then solved.t - cast(competing.is_both as integer)
-            else solved.s - cast(competing.is_both as integer) end as n_cells_in_block
+        case
+            when competing.role = 'donor' then solved.t - cast(competing.is_both as integer)
+            else solved.s - cast(competing.is_both as integer)
+        end as n_cells_in_block
     from competing
     inner join solved
         on competing.study = solved.study
@@ -179,9 +183,9 @@ final as (
         entity,
         of_row / n_averaged as of_row,
         of_column / n_averaged as of_column,
-        {%- for name in classes %}
-        of_{{ name }} / n_averaged as of_{{ name }}{{ "," if not loop.last }}
-        {%- endfor %}
+    {%- for name in classes %}
+    of_{{ name }} / n_averaged as of_{{ name }}{{ "," if not loop.last }}
+    {%- endfor %}
     from weights
 )
 

@@ -52,17 +52,24 @@ with_variance as (
     from with_luck
 ),
 
-standardised as (
+with_threshold as (
     select
         with_variance.*,
-        sum_difference / n_seeds / (n_items + 2) as centre,
-        sqrt(variance_widened) as error,
-        centre / error as t,
-        (centre + studies.harm_threshold_pp / 100) / error as t_of_harm,
-        {{ t_quantile_975('degrees_of_freedom') }} * error as half_width
+        studies.harm_threshold_pp
     from with_variance
     inner join studies on with_variance.study = studies.study
     where with_variance.n_drawn > 1
+),
+
+standardised as (
+    select
+        *,
+        sum_difference / n_seeds / (n_items + 2) as centre,
+        sqrt(variance_widened) as error,
+        centre / error as t,
+        (centre + harm_threshold_pp / 100) / error as t_of_harm,
+        {{ t_quantile_975('degrees_of_freedom') }} * error as half_width
+    from with_threshold
 ),
 
 tested as (

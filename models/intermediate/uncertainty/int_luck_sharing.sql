@@ -54,40 +54,48 @@ by_study as (
         sum(products) filter (where agreement = 'all') as products,
         sum(squares) filter (where agreement = 'all') as squares,
         sum(degrees) filter (where agreement = 'all') as degrees_of_freedom,
-        {%- for agreement in ("all", "task", "language") %}
-        coalesce(sum(covariance) filter (where agreement = '{{ agreement }}'), 0) as covariance_{{ agreement }},
-        coalesce(sum(degrees * weight) filter (where agreement = '{{ agreement }}'), 0) as weight_{{ agreement }}
-        {{- "," if not loop.last }}
-        {%- endfor %}
+    {%- for agreement in ("all", "task", "language") %}
+    coalesce(sum(covariance) filter (where agreement = '{{ agreement }}'), 0) as covariance_{{ agreement }},
+    coalesce(sum(degrees * weight) filter (where agreement = '{{ agreement }}'), 0) as weight_{{ agreement }}
+    {{- "," if not loop.last }}
+    {%- endfor %}
     from summed
     group by study
+),
+
+study_luck as (
+    select
+        study,
+        any_value(rough_luck) as rough_luck
+    from luck_cells
+    where not is_trained_cell
+    group by study
+),
+
+with_luck as (
+    select
+        by_study.*,
+        study_luck.rough_luck
+    from by_study
+    inner join study_luck on by_study.study = study_luck.study
 ),
 
 -- Of two targets of one adapter: that agree in the task, in the language, in neither.
 agreeing as (
     select
-        by_study.*,
-        luck.rough_luck,
+        *,
         covariance_task / nullif(weight_task, 0) as of_one_task,
         covariance_language / nullif(weight_language, 0) as of_one_language,
         (covariance_all - covariance_task - covariance_language)
         / nullif(round(weight_all - weight_task - weight_language, 6), 0) as of_others
-    from by_study
-    inner join (
-        select
-            study,
-            any_value(rough_luck) as rough_luck
-        from luck_cells
-        where not is_trained_cell
-        group by study
-    ) as luck on by_study.study = luck.study
+    from with_luck
 ),
 
 final as (
     select
         study,
         degrees_of_freedom,
-        greatest(0, least(1, coalesce(products / nullif(squares, 0), 0))) as correlation,
+        greatest(0, least(1, coalesce(products / nullif(squares, 0), 0))) as correlation, -- noqa: RF04
         greatest(0, least(1, coalesce(of_others, least(of_one_task, of_one_language), 0) / rough_luck)) as of_all,
         greatest(0, least(1 - of_all, coalesce(of_one_task, 0) / rough_luck - of_all)) as of_task,
         greatest(0, least(1 - of_all - of_task, coalesce(of_one_language, 0) / rough_luck - of_all)) as of_language,

@@ -56,8 +56,8 @@ task_weights as (
     group by statistic_cells.statistic_number, computed_cells.target_task
 ),
 
--- The variance of the mean of n draws with replacement is n / (n - 1) times that of the draws at hand. It is no less than
--- if in each cell half an item had been won and half an item lost, as in int_cell_errors.
+-- The variance of the mean of n draws with replacement is n / (n - 1) times that of the draws at hand. It is no less
+-- than if in each cell half an item had been won and half an item lost, as in int_cell_errors.
 task_variance as (
     select
         statistic_parallels.statistic_number,

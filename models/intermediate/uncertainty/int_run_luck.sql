@@ -93,7 +93,7 @@ priors as (
         moments.*,
         rough.rough_luck,
         rough.study_luck_part,
-        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees,
+        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees, -- noqa: PRS, LT02
         case
             when excess > 0 then exp(mean_log + ({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2))
             else mean_variance
@@ -111,7 +111,8 @@ moderated as (
         coalesce(by_source.luck_part, priors.study_luck_part) as luck_part,
         case
             when priors.prior_degrees is null or by_source.degrees is null then priors.prior_variance
-            else (by_source.degrees * by_source.relative_variance + priors.prior_degrees * priors.prior_variance)
+            else
+                (by_source.degrees * by_source.relative_variance + priors.prior_degrees * priors.prior_variance)
                 / (by_source.degrees + priors.prior_degrees)
         end as relative_variance,
         case

@@ -68,4 +68,4 @@ final as (
     qualify bool_and(means.mean_number is not null) over (partition by numbered.statistic_number)
 )
 
-select * from final
+select * from final -- noqa: AM04
