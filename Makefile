@@ -14,8 +14,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# What dbt was told for another project is not meant for this one.
+$(foreach variable,$(filter DBT_%,$(.VARIABLES)),$(eval unexport $(variable)))
+
 # transfer tells this itself; dbt and duckdb would end in a traceback.
-WANTS_FILE := test ! -d "$$WAREHOUSE" || { echo "WAREHOUSE=$$WAREHOUSE: expected a file, found a folder" >&2; exit 2; }
+WANTS_FILE := test ! -d "$${WAREHOUSE/\#\~/$$HOME}" || { echo "WAREHOUSE=$$WAREHOUSE: expected a file, found a folder" >&2; exit 2; }
 
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
@@ -24,7 +27,7 @@ export GX_ANALYTICS_ENABLED := false
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
-	@echo "  variables: STUDY=$(STUDY) WAREHOUSE=$(WAREHOUSE) EXECUTOR=$(EXECUTOR) DEVICE=$(DEVICE)"
+	@echo "  variables: STUDY=$$STUDY WAREHOUSE=$$WAREHOUSE EXECUTOR=$$EXECUTOR DEVICE=$$DEVICE"
 
 # Exit code 1 of a verb means that some jobs or checks failed: the rest is still built and reported, then it is told.
 all: install ## install, compute, build, check, report: the whole STUDY
@@ -60,7 +63,7 @@ report: install ## one self-contained report.html
 
 sql: install ## a DuckDB shell on the warehouse
 	@$(WANTS_FILE)
-	@$(BIN)/duckdb $(WAREHOUSE)
+	@FILE=$${WAREHOUSE:-warehouse.duckdb}; $(BIN)/duckdb -cmd "attach '$${FILE//\'/\'\'}' as warehouse; use warehouse"
 
 docs: install ## the dbt docs, one page: target/static_index.html
 	@$(WANTS_FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,10 +14,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from compute.errors import UserError
+from compute.project import DATA_DOCS
 from compute.warehouse import Warehouse
 
-DATA_DOCS = Path("target", "data_docs")
-"""Great Expectations' pages, a folder a study; below the working directory, which is the repository's root."""
+_OURS = Path(__file__).parents[1]
 
 
 def docs_folder(study: str) -> Path:
@@ -39,9 +40,12 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
         pass  # a lock or a damaged file is reported here, in one line
     with tempfile.TemporaryDirectory() as folder:
         findings_file = Path(folder, "findings.json")
-        command = [sys.executable, "-m", "data_checks", str(warehouse.path), study, str(findings_file)]
+        command = [sys.executable, "-P", "-m", "data_checks", str(warehouse.path), study, str(findings_file)]
         command += ["--docs", str(docs_folder(study))]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        # -P, and our own place first: a folder of that name where one stands, or among one's own modules, is another.
+        path = os.pathsep.join(filter(None, (str(_OURS), os.environ.get("PYTHONPATH"))))
+        environment = os.environ | {"PYTHONPATH": path}
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
         if done.returncode == 2:
             raise UserError(done.stderr.strip().splitlines()[-1])
         if done.returncode != 0:

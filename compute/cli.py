@@ -10,24 +10,27 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import NoReturn
 
 from compute.devices import DEVICES
 from compute.errors import UserError
 from compute.names import UnknownName
+from compute.project import ARTIFACTS, LANDING, PUBLISHED, REPORT, expand, find_root, from_environment, locate
 
 DEFAULT_STUDY = "studies/quickstart.yml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; a user's mistake is one line on stderr and exit code 2."""
-    options, unknown = _parser().parse_known_args(arguments)
     try:
+        options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             known = (f"--{name.replace('_', '-')}" for name in vars(options) if name not in _NO_OPTIONS)
             raise UserError(str(UnknownName("argument", unknown[0].partition("=")[0], known)))
-        return int(options.run(options))
+        with chdir(_place(options)):
+            return int(options.run(options))
     except UserError as error:
         print(f"transfer: {error}", file=sys.stderr)
         return 2
@@ -38,6 +41,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
+
+def _place(options: argparse.Namespace) -> Path:
+    """Return the project's folder, and turn the paths that were typed into paths from there.
+
+    Typed is text; defaults are paths, from that folder already.
+    """
+    here = Path.cwd()
+    root = find_root(here) if options.project_dir is None else (here / expand(options.project_dir)).resolve()
+    if not root.is_dir():
+        raise UserError(f"--project-dir {options.project_dir}: no such folder")
+    for name in ("warehouse", "output", "map", "to"):
+        if isinstance(typed := getattr(options, name, None), str):
+            setattr(options, name, locate(expand(typed), here, root))
+    if "files" in options:
+        options.files = [locate(expand(typed), here, root) for typed in options.files]
+    if isinstance(study := getattr(options, "study", None), str) and options.verb != "import":
+        path = expand(study)
+        options.study = locate(path, here, root) if path.is_file() or path.suffix in _YAML else Path(study)
+    return root
+
+
+_YAML = (".yml", ".yaml")
 
 _NO_OPTIONS = ("run", "verb", "kind", "importer", "files")
 """What the parser notes besides options: verbs and their operands."""
@@ -65,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         added.set_defaults(run=run)
+        _add_project(added)
         return added
 
     plan = verb("plan", _plan, "show what would run, and why")
@@ -87,12 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"one of {', '.join(DEVICES)} (DEVICE; default: auto)",
     )
     compute.add_argument("--workers", type=_positive, help="processes (default: one a core, or one on a GPU)")
-    report.add_argument("--output", type=Path, default=Path("report.html"), help="the page (default: report.html)")
+    report.add_argument("--output", default=REPORT, help=f"the page (default: {REPORT})")
 
     imports = verb("import", _import, "load results that others have computed, as a study of their own")
     imports.add_argument("importer", help="lm-eval, donors-recipients or bli")
-    imports.add_argument("files", nargs="+", type=Path, metavar="PATH", help="result files, or folders of them")
-    imports.add_argument("--map", type=Path, help="lm-eval: which adapter is which source, which task which language")
+    imports.add_argument("files", nargs="+", metavar="PATH", help="result files, or folders of them")
+    imports.add_argument("--map", help="lm-eval: which adapter is which source, which task which language")
     imports.add_argument("--study", help="the study's name (default: the importer's)")
     imports.add_argument(
         "--harm-threshold-pp",
@@ -170,7 +196,7 @@ Read is what passed its checks: the published file. --warehouse warehouse.duckdb
     _add_study(marts)
     marts.add_argument("--format", required=True, help="csv, parquet, latex or markdown")
     marts.add_argument("--mart", action="append", default=[], help="only this mart, such as rpt_roles; may be repeated")
-    _add_warehouse(marts, Path("published", "warehouse.duckdb"), "published/warehouse.duckdb")
+    _add_warehouse(marts, PUBLISHED)
 
     text = "mapped vectors of a study as word2vec text"
     vectors = kinds.add_parser(
@@ -190,7 +216,8 @@ Read is what passed its checks: the published file. --warehouse warehouse.duckdb
     _add_warehouse(vectors)
 
     for one in (marts, vectors):
-        one.add_argument("--to", type=Path, required=True, metavar="DIR", help="where to write; made if not there")
+        _add_project(one)
+        one.add_argument("--to", required=True, metavar="DIR", help="where to write; made if not there")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -203,21 +230,27 @@ def _add_study(
 ) -> None:
     parser.add_argument(
         "--study",
-        type=Path,
-        default=Path(os.environ.get("STUDY", DEFAULT_STUDY)),
+        default=from_environment("STUDY", DEFAULT_STUDY),
         help=f"{text} (STUDY; default: {DEFAULT_STUDY})",
     )
 
 
-def _add_warehouse(parser: argparse.ArgumentParser, default: Path | None = None, told: str = "") -> None:
-    """`default`, told in the help as `told`, in the place of WAREHOUSE."""
+def _add_warehouse(parser: argparse.ArgumentParser, default: Path | None = None) -> None:
+    """Add --warehouse; `default` stands in the place of WAREHOUSE."""
     parser.add_argument(
         "--warehouse",
-        type=Path,
-        default=default or Path(os.environ.get("WAREHOUSE", "warehouse.duckdb")),
-        help=f"the DuckDB file (default: {told})" if told else "the DuckDB file (WAREHOUSE; default: warehouse.duckdb)",
+        default=default or from_environment("WAREHOUSE", "warehouse.duckdb"),
+        help=f"the DuckDB file ({f'default: {default}' if default else 'WAREHOUSE; default: warehouse.duckdb'})",
     )
     parser.add_argument("--wait", type=_seconds, default=60.0, help="seconds to wait for a lock (default: 60)")
+
+
+def _add_project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--project-dir",
+        metavar="DIR",
+        help="where the project's files lie (default: the nearest folder upwards with our dbt_project.yml, else here)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -287,14 +320,14 @@ def _study_name(options: argparse.Namespace) -> str:
     """The study that `--study` means: that of a study file, or, where it is no file's name, one in the warehouse."""
     from compute.study_file import read_study
 
-    if options.study.exists() or options.study.suffix in (".yml", ".yaml"):
+    if options.study.is_file() or options.study.suffix in _YAML:
         return read_study(options.study).study
     return str(options.study)
 
 
 def _check(options: argparse.Namespace) -> int:
     from compute.audit import audit
-    from compute.publish import PUBLISHED, publish
+    from compute.publish import publish
     from compute.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
@@ -320,7 +353,6 @@ def _report(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from compute.importers import import_results
-    from compute.session import LANDING
     from compute.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
@@ -364,7 +396,6 @@ def _export_marts(options: argparse.Namespace) -> int:
 
 def _export_vectors(options: argparse.Namespace) -> int:
     from compute.artifacts import ArtifactStore
-    from compute.session import ARTIFACTS
     from compute.vector_export import export_vectors
     from compute.warehouse import Warehouse
 

@@ -15,11 +15,10 @@ from pathlib import Path
 import duckdb
 
 from compute.artifacts import sync_directory
+from compute.database import literal
 from compute.errors import UserError
+from compute.project import PUBLISHED
 from compute.warehouse import Warehouse
-
-PUBLISHED = Path("published") / "warehouse.duckdb"
-"""Below the working directory, which is the repository's root."""
 
 _STUDY_TABLES = ("marts.*", "checks.results", "raw.studies", "raw.study_jobs")
 """Tables with a column `study`: of each study, the rows of its last good state are kept."""
@@ -40,9 +39,9 @@ def publish(study: str, warehouse: Warehouse, published: Path = PUBLISHED) -> in
         with warehouse.connect(read_only=True):
             pass  # a lock or a damaged file is told in one line
         with duckdb.connect(str(building)) as connection:
-            connection.execute(f"attach '{_quoted(warehouse.path)}' as fresh (read_only)")
+            connection.execute(f"attach {literal(warehouse.path.absolute())} as fresh (read_only)")
             if published.exists():
-                connection.execute(f"attach '{_quoted(published)}' as old (read_only)")
+                connection.execute(f"attach {literal(published.absolute())} as old (read_only)")
             rows = _build(connection, study, published.exists())
             connection.execute("detach fresh")
             connection.execute("checkpoint")
@@ -97,7 +96,3 @@ def _shared_columns(connection: duckdb.DuckDBPyConnection, schema: str, table: s
         [schema, table],
     ).fetchall()
     return [row[0] for row in rows]
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("'", "''")

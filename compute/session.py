@@ -14,13 +14,11 @@ from compute.lock import exclusive
 from compute.names import UnknownName
 from compute.plan import Plan, make_plan
 from compute.progress import Progress
+from compute.project import ARTIFACTS, LANDING
 from compute.runner import Workplace
 from compute.study_file import read_study
 from compute.study_remarks import remarks
 from compute.warehouse import RegisteredStudy, Warehouse
-
-LANDING, ARTIFACTS = Path("landing"), Path("artifacts")
-"""Below the working directory, which is the repository's root."""
 
 
 class Session:

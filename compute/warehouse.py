@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from compute.database import open_database
 from compute.errors import UserError
 from compute.landing import Landing, parquet_bytes
 from compute.lock import no_locks, refused_locks
@@ -81,9 +82,14 @@ class RegisteredStudy:
 
 
 class Warehouse:
-    """One DuckDB file. `wait` seconds are spent on a lock held by another process before giving up."""
+    """One DuckDB file. `wait` seconds are spent on a lock held by another process before giving up.
+
+    Raises UserError for a folder in which DuckDB cannot write.
+    """
 
     def __init__(self, path: Path, wait: float = 60.0, say: Callable[[str], None] = print) -> None:
+        if "?" in str(path.absolute().parent):  # it would look for the log of `a?b/w.duckdb` in `a.wal?b`
+            raise UserError(f"{path.absolute()}: DuckDB takes no folder with a question mark in its name")
         self.path = path
         self.wait = wait
         self.say = say
@@ -96,7 +102,7 @@ class Warehouse:
         told = False
         while True:
             try:
-                connection = duckdb.connect(str(self.path), read_only=read_only)
+                connection = open_database(self.path, read_only)
                 break
             except duckdb.Error as error:
                 holder = _lock_holder(str(error))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import duckdb_engine
 from sqlalchemy.dialects import registry
 
+from compute.database import opening
 from data_checks.views import statements
 
 URL = "duckdb_study:///warehouse"
@@ -27,8 +29,8 @@ class StudyDialect(duckdb_engine.Dialect):  # type: ignore[misc]  # the package 
 
         The path is not read from the URL, in which `?`, `%` or `$` would mean something.
         """
-        connection = super().connect(**parameters | {"database": warehouse, "read_only": True})
-        for statement in statements(study):
+        connection = super().connect(**parameters | {"database": ":memory:"})
+        for statement in (*opening(Path(warehouse), read_only=True), *statements(study)):
             connection.execute(statement)
         return connection
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from compute.database import literal, open_database
 from compute.raw_schema import TABLES
 
 MARTS = ("fct_scores", "fct_transfer", "fct_bli")
@@ -41,8 +42,7 @@ class NotCheckableError(Exception):
 
 def statements(study: str) -> Iterator[str]:
     """SQL that gives a connection its views on one study."""
-    quoted = study.replace("'", "''")
-    yield f"set variable study = '{quoted}'"
+    yield f"set variable study = {literal(study)}"
     for table in TABLES.values():
         if table.name in _SHARED:
             rows = f"from raw.{table.name}"
@@ -64,7 +64,7 @@ def require(warehouse: Path, study: str) -> None:
     if not warehouse.exists():
         raise NotCheckableError(f"{warehouse}: no such warehouse; run `make compute` and `make build` first")
     try:
-        with duckdb.connect(str(warehouse), read_only=True) as connection:
+        with open_database(warehouse, read_only=True) as connection:
             for statement in statements(study):
                 connection.execute(statement)
             known = connection.execute("select study from raw.studies order by study").fetchall()

@@ -5,13 +5,13 @@ Reads STUDY (the study file) and WAREHOUSE from the environment, as the Makefile
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 from compute.errors import UserError
+from compute.project import REPORT, from_environment
 from compute.study_file import read_study
 from report.ask import Answer, Asker, open_study
 
@@ -26,7 +26,6 @@ PREFERRED = (
 )
 """Questions, the most telling first; the first three that the study has an answer to are asked."""
 ASKED = 3
-REPORT = Path("report.html")
 
 
 def afterword(warehouse: Path, study: str) -> str:
@@ -74,8 +73,8 @@ def _aligned(line: Iterable[str], widths: Iterable[int]) -> str:
 def main() -> int:
     """Print it; a user's mistake is one line and exit code 2."""
     try:
-        study = read_study(Path(os.environ.get("STUDY", "studies/quickstart.yml")))
-        print(afterword(Path(os.environ.get("WAREHOUSE", "warehouse.duckdb")), study.study))
+        study = read_study(from_environment("STUDY", "studies/quickstart.yml"))
+        print(afterword(from_environment("WAREHOUSE", "warehouse.duckdb"), study.study))
     except UserError as error:
         print(f"report: {error}", file=sys.stderr)
         return 2

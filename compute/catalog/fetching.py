@@ -14,6 +14,7 @@ import pooch
 
 from compute.catalog.entries import Entry, HubFile
 from compute.errors import UserError
+from compute.project import expand
 
 MIRROR_VARIABLE = "TRANSFER_MIRROR"
 """Environment variable: a directory or a base URL."""
@@ -35,7 +36,7 @@ def fetch(entry: Entry) -> Path:
     mirror = os.environ.get(MIRROR_VARIABLE, "")
     mirror_url = mirror.rstrip("/") if mirror.startswith(("http://", "https://")) else None
     if mirror and mirror_url is None:
-        path = Path(mirror).expanduser() / entry.key
+        path = expand(mirror) / entry.key
         if path.is_file():
             return _checked(entry, path)
     if entry.sha256 is not None:
@@ -60,7 +61,7 @@ def fetch(entry: Entry) -> Path:
 def check_mirror() -> None:
     """Raises UserError for a mirror that is named and not there; addresses are not looked up."""
     mirror = os.environ.get(MIRROR_VARIABLE, "")
-    if mirror and not mirror.startswith(("http://", "https://")) and not Path(mirror).expanduser().is_dir():
+    if mirror and not mirror.startswith(("http://", "https://")) and not expand(mirror).is_dir():
         raise UserError(f"{MIRROR_VARIABLE}: no directory {mirror}; expected a directory or an http(s) base URL")
 
 

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from compute.errors import UserError
+from compute.project import expand
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _READ_FILES = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.jinja", "*.txt", "*.py")
@@ -41,7 +42,7 @@ def is_folder(checkpoint: str) -> bool:
 
 def check_folder(checkpoint: str) -> None:
     """Raises UserError if `checkpoint` means a folder and no model is in it, or one with an adapter beside it."""
-    folder = Path(checkpoint).expanduser()
+    folder = expand(checkpoint)
     if not is_folder(checkpoint):
         return
     if (folder / "config.json").is_file():
@@ -86,7 +87,7 @@ def pin(checkpoint: str, revision: str) -> Revision:
     """
     check_revision(checkpoint, revision)
     if is_folder(checkpoint):
-        folder = Path(checkpoint).expanduser().absolute()
+        folder = expand(checkpoint).absolute()
         check_folder(checkpoint)
         return Revision(str(folder), None, _folder_digest(folder))
     commit = revision if _COMMIT.fullmatch(revision) else _ask_hub(checkpoint, revision)

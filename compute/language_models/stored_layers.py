@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from compute.language_models.revisions import is_folder
 from compute.language_models.settings import Family, Lora
 from compute.names import UnknownName
+from compute.project import expand
 
 _VOCABULARY = ("embed_tokens", "embed_in", "lm_head", "embed_out")
 """Layers with a matrix that no adapter is put on."""
@@ -27,7 +28,7 @@ def check_target_modules(checkpoint: str, lora: Lora) -> None:
     """
     if lora.target_modules == "all-linear" or not is_folder(checkpoint):
         return
-    layers = _layers(Path(checkpoint).expanduser())
+    layers = _layers(expand(checkpoint))
     for ending in lora.target_modules:
         if layers and not any(f".{name}".endswith(f".{ending}") for name in layers):
             raise UnknownName("target module", ending, sorted({name.rpartition(".")[2] for name in layers}))

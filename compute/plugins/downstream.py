@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from compute.embeddings.downstream import load_classifier
@@ -126,7 +125,7 @@ _SIDES = ("source", "target")
 def _open(job: Job) -> Collection:
     """The collection that a job was planned with. Raises JobError if it is not what it was."""
     folder, config = job.hints["folder"], job.config
-    collection = open_collection(config["task"], config["collection"], None if folder is None else Path(folder))
+    collection = open_collection(config["task"], config["collection"], folder)
     languages = config["source_language"], config["target_language"]
     if not collection.covers(*languages) or collection.digest(*languages) != config["data_sha256"]:
         raise JobError(f"the collection {config['collection']} in {folder} has changed since it was planned")

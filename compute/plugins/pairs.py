@@ -18,6 +18,7 @@ from compute.embeddings.settings import NUMERAL_TEST_SIZE, DictionaryFiles, Nume
 from compute.errors import JobError
 from compute.plugin import Job, Planned, digest
 from compute.plugins.products import vectors_label, vectors_product
+from compute.project import expand
 from compute.study_embeddings import Embeddings
 
 
@@ -205,7 +206,7 @@ class Pair:
 
 
 def _absolute(template: str) -> str:
-    return str(Path(template).expanduser().absolute())
+    return str(expand(template).absolute())
 
 
 def planned_pairs(embeddings: Embeddings, planned: Planned) -> Iterator[Pair]:

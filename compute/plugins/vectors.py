@@ -26,6 +26,7 @@ from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.products import vectors_product
+from compute.project import expand
 from compute.study import Study
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _malformed(notes: dict[str, Any]) -> str:
 
 def _hints(settings: VectorSet) -> dict[str, str]:
     """Where the files of a vector set lie on this machine."""
-    return {name: str(Path(getattr(settings, name)).expanduser().absolute()) for name in settings.local_fields}
+    return {name: str(expand(getattr(settings, name)).absolute()) for name in settings.local_fields}
 
 
 def _inputs(name: str, settings: VectorSet, language: str) -> tuple[str, ...]:
@@ -118,7 +119,7 @@ def _inputs(name: str, settings: VectorSet, language: str) -> tuple[str, ...]:
 
 
 def _path(settings: TextVectors | ReadVectors, language: str) -> Path:
-    return Path(settings.path.replace("{language}", language)).expanduser()
+    return expand(settings.path.replace("{language}", language))
 
 
 def _make(job: Job) -> tuple[Vectors, dict[str, Any]]:

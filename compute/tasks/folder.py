@@ -23,6 +23,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from compute.errors import UserError
 from compute.names import UnknownName
+from compute.project import expand
 from compute.tasks.checks import Located, check_distinct_choices, check_meanings, check_questions, placed
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place, identifier, integer, known_keys_only, read_json_lines, text, texts
@@ -106,7 +107,7 @@ class FolderTask(Task):
                 names the file and row.
             UnknownName: the folder does not have the language.
         """
-        files = _files(Path(settings.folder).expanduser())
+        files = _files(expand(settings.folder))
         if language is not None and language not in files:
             raise UnknownName(f"language of task {name!r}", language, files)
         of_interest = [files[language]] if language is not None else list(files.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -12,6 +11,7 @@ from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, check_name, 
 from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
+from compute.project import expand
 from compute.study_values import Seeds
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -93,7 +93,7 @@ class Downstream(BaseModel):
 
     def open(self) -> Collection:
         """Its collection."""
-        return open_collection(self.task, self.collection, None if self.folder is None else Path(self.folder))
+        return open_collection(self.task, self.collection, self.folder)
 
     def runs_on(self, source: str, target: str) -> bool:
         """Whether it is run on a pair of the study's."""
@@ -116,6 +116,6 @@ class Downstream(BaseModel):
             raise ValueError(f"collection {self.collection!r} of {self.task} has no data for {which}")
 
 
-def open_collection(task: str, name: str, folder: Path | None) -> Collection:
+def open_collection(task: str, name: str, folder: str | None) -> Collection:
     """A collection. Raises compute.names.UnknownName: no such task, or it has no such collection."""
-    return load_collection(task, name)(None if folder is None else folder.expanduser().absolute())
+    return load_collection(task, name)(None if folder is None else expand(folder).absolute())
