@@ -83,7 +83,7 @@ def execute(plan: Plan, executor: Executor, landing: Landing, listen: Callable[[
 
 def _needs(batch: Batch) -> set[str]:
     """Keys of jobs of other batches that this one reads."""
-    return {key for job in batch.jobs for key in job.inputs} - {job.key for job in batch.jobs}
+    return {key for job in batch.jobs for key in job.inputs.values()} - {job.key for job in batch.jobs}
 
 
 def _work_behind(batch: Batch, waiting: Iterable[Batch]) -> float:
@@ -96,7 +96,7 @@ def _without_blocked(batch: Batch, lost: set[str]) -> tuple[Batch, list[Job]]:
     """The batch without jobs that read a lost one, directly or through each other; `lost` grows by them."""
     blocked = []
     for job in batch.jobs:  # plan order: inputs first
-        if lost.intersection(job.inputs):
+        if lost.intersection(job.inputs.values()):
             lost.add(job.key)
             blocked.append(job)
     kept = tuple(job for job in batch.jobs if job.key not in lost)

@@ -58,7 +58,7 @@ def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_wareh
     # Backwards: a job's readers come after it, so each has been decided before the job itself.
     for job in reversed(list(jobs.values())):
         if job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
-            reader = next((r for r in jobs.values() if r.key in reasons and job.key in r.inputs), None)
+            reader = next((r for r in jobs.values() if r.key in reasons and job.key in r.inputs.values()), None)
             if reader is not None:
                 reasons[job.key] = f"its artefact is gone and is read by: {reader.label}"
     return Plan(study, jobs, {key: reasons[key] for key in jobs if key in reasons})
@@ -89,7 +89,7 @@ def _difference(job: Job, landed: Mapping[str, Any], reasons: Mapping[str, str])
     """Why a job is not the landed one of the same label: what changed in version, configuration or inputs."""
     if landed["plugin_version"] != job.version:
         return f"plugin version changed: {landed['plugin_version']} -> {job.version}"
-    before, after = _flatten(json.loads(landed["config"])), _flatten(job.config)
+    before, after = _flatten(json.loads(landed["config"])), _flatten(job.values)
     changes = [
         f"{key} {before.get(key)!r} -> {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())

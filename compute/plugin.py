@@ -1,23 +1,19 @@
-"""What a plugin is, and where plugins are found.
-
-Adding one: (1) write a file with a `Plugin` subclass, (2) name it in `ON_REQUEST` below, or, outside this
-repository, in an entry point of the group `transfer.plugins`, (3) ask for it in a study under `plugins:`. A plugin of
-one of the study's own sections is named in `BUILT_IN` and asked for by that section.
-"""
+"""What a plugin is: it declares jobs and runs them. `examples/plugin` has one to begin from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeVar
 
 from compute.errors import JobError, UserError
 from compute.names import UnknownName
@@ -32,44 +28,95 @@ Outcome = Mapping[str, Rows] | JobError
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text. NaN is refused."""
+    """Return JSON with sorted keys and no spaces: equal values give equal text. NaN is refused."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, 64 hex digits."""
+    """Return the SHA-256 of the canonical JSON of `value`, 64 hex digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+class JobConfig(BaseModel):
+    """The configuration of one step of a plugin; a subclass a step. All of it decides the result, but for fields with
+    `exclude=True`: they say where something lies on this machine, or how it is reached.
+
+    A job's key depends on these fields. To rename one and keep what has landed, give it its old name as
+    `serialization_alias`; to add one, enter in `unsaid` the value with which the numbers are those of before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    unsaid: ClassVar[Mapping[str, Any]] = {}
+    """Fields that the key leaves out while they have this value."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the result, as plain values: part of the key, and `config` in the warehouse."""
+        unsaid = {name for name, value in self.unsaid.items() if getattr(self, name) == value}
+        return self.model_dump(mode="json", by_alias=True, exclude=unsaid)
+
+
 @dataclass(frozen=True)
-class Job:
+class Product(ABC):
+    """What a job makes that jobs of other plugins look for. A subclass says of what kind, and all they need to know."""
+
+    kind: ClassVar[str]
+    """As an error calls it."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """By which it is found among those of its kind in a study."""
+
+
+Config = TypeVar("Config", bound=JobConfig, default=Any, covariant=True)
+AnyProduct = TypeVar("AnyProduct", bound=Product)
+
+
+@dataclass(frozen=True)
+class Job(Generic[Config]):
     """One unit of computation, a value: equal `key`, equal result.
 
-    The key is made of the plugin, its version, the configuration and the keys (or digests) of the inputs;
+    The key is made of the plugin, its version, the configuration and the inputs;
     the remaining fields say how to run it and do not decide what comes out.
     """
 
     plugin: str
     version: str
-    config: Mapping[str, Any]
-    inputs: tuple[str, ...] = ()
+    config: Config
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What it reads, by the name that this plugin has for it: the key of another job, or a digest."""
     label: str = ""
     """For people, e.g. `transfer llama-s: compare/de seed 17`."""
     batch: str = ""
     """Jobs of one plugin with the same batch share a base and are run in one visit, in plan order."""
     cost: float = 1.0
     """Expected duration in arbitrary but common units; drives the order of work and the expected end."""
-    provides: tuple[str, str] | None = None
-    """(kind, name) under which later plugins find this job in the plan, e.g. `("model", "llama-s")`."""
+    provides: Product | None = None
+    """What later plugins find in the plan."""
     leaves_artifact: bool = False
     """True: its result includes `artifacts/<key>/`, which jobs that list it as an input read."""
-    hints: Mapping[str, Any] = field(default_factory=dict)
-    """Plain values that a run needs and that decide nothing, such as where a file lies on this machine; whatever of
-    them can change the result stands in `config` as a digest."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.config, JobConfig):
+            found = type(self.config).__name__
+            raise ValueError(f"job {self.label!r}: its config is a {found}, expected a compute.plugin.JobConfig")
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The configuration as plain values, as the warehouse has it."""
+        return self.config.identity()
 
     @cached_property
     def key(self) -> str:
-        return digest([self.plugin, self.version, self.config, list(self.inputs)])
+        return digest([self.plugin, self.version, self.values, list(self.inputs.values())])
+
+
+class Made(NamedTuple, Generic[AnyProduct]):
+    """A product, and the key of the job that makes it."""
+
+    key: str
+    product: AnyProduct
 
 
 class Planned:
@@ -77,31 +124,33 @@ class Planned:
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
-        self._products: dict[tuple[str, str], Job] = {}
+        self._made: dict[tuple[type[Product], str], Made[Any]] = {}
 
     def add(self, job: Job) -> None:
         self.jobs.setdefault(job.key, job)
         if job.provides is not None:
-            self._products.setdefault(job.provides, job)
+            self._made.setdefault((type(job.provides), job.provides.name), Made(job.key, job.provides))
 
-    def find(self, kind: str, name: str) -> Job:
-        """The job that provides (`kind`, `name`); raises UserError with the nearest name if there is none."""
-        try:
-            return self._products[kind, name]
-        except KeyError:
-            known = [product for product_kind, product in self._products if product_kind == kind]
-            raise UserError(str(UnknownName(kind, name, known))) from None
+    def all(self, kind: type[AnyProduct]) -> list[Made[AnyProduct]]:
+        """Return the products of one kind, in plan order."""
+        return [made for (of_kind, _), made in self._made.items() if of_kind is kind]
+
+    def find(self, kind: type[AnyProduct], name: str) -> Made[AnyProduct]:
+        """Return a product; raise UserError with the nearest name if there is none."""
+        if (kind, name) not in self._made:
+            raise UserError(str(UnknownName(kind.kind, name, [made.product.name for made in self.all(kind)])))
+        return self._made[kind, name]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a running plugin may use: its device, the artefact store, and a way to say how far it is."""
+    """What a running plugin may use: its device, the artifact store, and a way to say how far it is."""
 
     device: str
     artifacts: ArtifactStore
-    report_progress: Any = field(default=lambda text, fraction: None, repr=False)
+    report_progress: Callable[[str, float], None] = field(default=lambda text, fraction: None, repr=False)
     """`report_progress(text, fraction)`: fraction of the batch done, 0 to 1."""
-    note: Any = field(default=lambda text: None, repr=False)
+    note: Callable[[str], None] = field(default=lambda text: None, repr=False)
     """`note(text)`: a line that the user is told for certain; of progress only what is on the screen is seen."""
 
 
@@ -116,7 +165,7 @@ class Plugin(ABC):
 
     @abstractmethod
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
-        """The jobs `study` asks of this plugin; `config` is an instance of `Config`, if there is one."""
+        """Yield the jobs `study` asks of this plugin; `config` is an instance of `Config`, if there is one."""
 
     @abstractmethod
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

@@ -291,6 +291,33 @@ TABLES: dict[str, Table] = {
     )
 }
 
+CONFIG_KEYS = (
+    Column("step", "varchar", "'train' or 'score', where a plugin does both"),
+    _MODEL,
+    _VARIANT,
+    Column("source_task", "varchar", "task tuned on; NULL for the base model"),
+    Column("source_language", "varchar", "language tuned on or mapped; NULL for the base model"),
+    Column("control", "varchar", "NULL, or 'placebo': tuned on permuted labels"),
+    _SEED,
+    Column("target_task", "varchar", "task evaluated"),
+    Column("target_language", "varchar", "language evaluated or searched"),
+    _PROMPT,
+    Column("method", "varchar", "mapping method"),
+    Column("vectors", "varchar", "vector set, as name@digest"),
+    Column("dictionary_size", "bigint", "training pairs as asked for; 0: unsupervised"),
+)
+"""Keys of jobs' configurations that SQL may read, and as what; a plugin may have others, which are its own."""
+
+
+def planned_jobs() -> str:
+    """Return a query of `study_jobs` with the keys that SQL may read as columns."""
+    keys = ", ".join(f"cast(config ->> '$.{key.name}' as {key.type}) as {key.name}" for key in CONFIG_KEYS)
+    return (
+        "select * replace (coalesce(variant, 'default') as variant) "
+        f"from (select job_key, plugin, label, {keys} from study_jobs)"
+    )
+
+
 BOOKKEEPING_TABLES = ("studies", "study_jobs", "jobs")
 """Tables written by the planner and the loader; plugins write only the others."""
 

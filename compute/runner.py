@@ -154,7 +154,7 @@ class _Ledger:
             "job_key": job.key,
             "plugin": job.plugin,
             "plugin_version": job.version,
-            "config": canonical_json(job.config),
+            "config": canonical_json(job.values),
             "error": None,
             "attempts": self.batch.attempts.get(job.key, 0) + 1,
             "started_at": started.replace(tzinfo=None),
@@ -165,7 +165,7 @@ class _Ledger:
             "peak_memory_bytes": _peak_memory(self.workplace.device),
             "versions": _versions(),
             "label": job.label,
-            "inputs": json.dumps(list(job.inputs)),
+            "inputs": json.dumps(list(job.inputs.values())),
         }
 
 

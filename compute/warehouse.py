@@ -58,7 +58,8 @@ class RegisteredJob:
     key: str
     plugin: str
     label: str
-    config: Mapping[str, Any]
+    values: Mapping[str, Any]
+    """Its configuration."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,7 @@ def _register(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> 
         [name, list(study.jobs)],
     )
     wanted = pl.DataFrame(
-        [(name, job.key, job.plugin, job.label, canonical_json(job.config)) for job in study.jobs.values()],
+        [(name, job.key, job.plugin, job.label, canonical_json(job.values)) for job in study.jobs.values()],
         schema=["study", "job_key", "plugin", "label", "config"],
         orient="row",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from compute.database import literal, open_database
-from compute.raw_schema import TABLES
+from compute.raw_schema import TABLES, planned_jobs
 
 MARTS = ("fct_scores", "fct_transfer", "fct_bli")
 """Marts that checks read."""
@@ -16,24 +16,13 @@ MARTS = ("fct_scores", "fct_transfer", "fct_bli")
 _SHARED = ("models", "tasks")
 """Raw tables whose rows belong to no study."""
 
-_PLANNED_SCORES = """
-create temp view planned_scores as
-select
-    study_jobs.job_key,
-    study_jobs.config ->> '$.model' as model,
-    coalesce(study_jobs.config ->> '$.variant', 'default') as variant,
-    study_jobs.config ->> '$.source_task' as source_task,
-    study_jobs.config ->> '$.source_language' as source_language,
-    study_jobs.config ->> '$.control' as control,
-    cast(study_jobs.config ->> '$.seed' as bigint) as seed,
-    study_jobs.config ->> '$.target_task' as target_task,
-    study_jobs.config ->> '$.target_language' as target_language,
-    study_jobs.config ->> '$.prompt' as prompt,
-    jobs.state is not distinct from 'landed' as has_landed
-from study_jobs
-left join jobs on study_jobs.job_key = jobs.job_key
-where (study_jobs.config ->> '$.target_task') is not null
+_PLANNED_JOBS = f"""
+create temp view planned_jobs as
+select planned.*, jobs.state
+from ({planned_jobs()}) as planned
+left join jobs on planned.job_key = jobs.job_key
 """
+"""The jobs of the study, with the keys of their configurations and their state; NULL: not run."""
 
 
 class NotCheckableError(Exception):
@@ -56,7 +45,7 @@ def statements(study: str) -> Iterator[str]:
         yield f"create temp view {table.name} as {rows}"
     for mart in MARTS:
         yield f"create temp view {mart} as from marts.{mart} where study = getvariable('study')"
-    yield _PLANNED_SCORES
+    yield _PLANNED_JOBS
 
 
 def require(warehouse: Path, study: str) -> None:

@@ -17,13 +17,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import ConfigDict
+
 from compute.errors import UserError
 from compute.importers.baselines import score_cell, without_baseline
 from compute.landing import Landing
 from compute.lock import exclusive
 from compute.names import UnknownName
-from compute.plugin import Job, Rows, canonical_json
+from compute.plugin import Job, JobConfig, Rows, canonical_json
 from compute.warehouse import RegisteredJob, RegisteredStudy, Warehouse
+
+
+class ImportConfig(JobConfig):
+    """What was imported; further fields are those by which an importer tells its jobs apart."""
+
+    model_config = ConfigDict(extra="allow")
+
+    importer: str
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,7 @@ def _record(job: Job) -> dict[str, Any]:
         "job_key": job.key,
         "plugin": job.plugin,
         "plugin_version": job.version,
-        "config": canonical_json(job.config),
+        "config": canonical_json(job.values),
         "state": "landed",
         "error": None,
         "attempts": 1,
@@ -160,5 +170,5 @@ def _record(job: Job) -> dict[str, Any]:
         "peak_memory_bytes": None,
         "versions": canonical_json({"python": platform.python_version()}),
         "label": job.label,
-        "inputs": canonical_json(list(job.inputs)),
+        "inputs": canonical_json(list(job.inputs.values())),
     }

@@ -16,14 +16,14 @@ Cell = tuple[object, ...]
 
 def score_cell(job: Job | RegisteredJob) -> Cell | None:
     """What a job scored: model, source and target; None for a job of another kind."""
-    if not all(key in job.config for key in (*_MODEL, *_TARGET)):
+    if not all(key in job.values for key in (*_MODEL, *_TARGET)):
         return None
-    return tuple(job.config[key] for key in (*_MODEL, *_TARGET))
+    return tuple(job.values[key] for key in (*_MODEL, *_TARGET))
 
 
 def without_baseline(jobs: Iterable[Job | RegisteredJob]) -> Iterator[str]:
     """A line for each model that has tuned scores without a base model's beside them, and so no differences."""
-    scored = [job.config for job in jobs if score_cell(job) is not None]
+    scored = [job.values for job in jobs if score_cell(job) is not None]
     bases = [config for config in scored if config["source_task"] is None]
     there = {tuple(config[key] for key in ("model", *_TARGET)) for config in bases}
     alone: dict[str, list[dict[str, object]]] = {}

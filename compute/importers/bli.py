@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
-from compute.importers import Imported, ImportedStudy, Say, file_digest
+from compute.importers import ImportConfig, Imported, ImportedStudy, Say, file_digest
 from compute.importers.csv_rows import read_rows
 from compute.names import UnknownName
 from compute.plugin import Job
@@ -48,7 +48,7 @@ def _mappings(files: Sequence[Path], say: Say) -> Iterator[Imported]:
             job = Job(
                 plugin="import",
                 version=VERSION,
-                config={"importer": "bli", **keys, "sha256": sha256},
+                config=ImportConfig(importer="bli", **keys, sha256=sha256),
                 label=f"import {keys['method']} {keys['source_language']}-{keys['target_language']} "
                 f"{keys['dictionary_size']} pairs seed {keys['seed']} of {file.name}",
             )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compute.errors import UserError
-from compute.importers import Imported, ImportedStudy, Say, file_digest
+from compute.importers import ImportConfig, Imported, ImportedStudy, Say, file_digest
 from compute.importers.csv_rows import read_rows
 from compute.plugin import Job
 
@@ -47,7 +47,7 @@ def _tables(files: Sequence[Path], say: Say) -> Iterator[Imported]:
         job = Job(
             plugin="import",
             version=VERSION,
-            config={"importer": "donors-recipients", "sha256": file_digest(file)},
+            config=ImportConfig(importer="donors-recipients", sha256=file_digest(file)),
             label=f"import {file.name}",
         )
         models = {row["model_name"]: float(row["model_size"]) for _, row in rows}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
-from compute.importers import Imported, ImportedStudy, Say, file_digest
+from compute.importers import ImportConfig, Imported, ImportedStudy, Say, file_digest
 from compute.importers.lm_eval_files import results_files
 from compute.importers.lm_eval_map import LmEvalMap, Run, read_map
 from compute.importers.lm_eval_metrics import (
@@ -240,7 +240,7 @@ def _task_job(task: str, cells: Sequence[_Cell], metric: str, by_item: set[str])
         "chance": chance,
         "source_url": f"lm-evaluation-harness: {cells[0].name}",
     }
-    job = Job("import", VERSION, {"importer": "lm-eval", "describes": row}, label=f"import what {task} is")
+    job = Job("import", VERSION, ImportConfig(importer="lm-eval", describes=row), label=f"import what {task} is")
     return Imported(job, {"tasks": [row]})
 
 
@@ -250,7 +250,7 @@ def _item_jobs(cells: Sequence[_Cell], names: LmEvalMap) -> Iterator[Imported]:
         items = {item.item_id: item for cell in group for item in cell.reading.items}
         rows = [_item_row(item, task in names.parallel) for item in items.values()]
         keys = {"task": task, "language": language, "prompt": prompt}
-        config = {"importer": "lm-eval", **keys, "items": digest(rows)}
+        config = ImportConfig(importer="lm-eval", **keys, items=digest(rows))
         job = Job("import", VERSION, config, label=f"import the items of {task}/{language}")
         yield Imported(job, {"items": [{**keys, "split": "test", **row} for row in rows]})
 
@@ -292,7 +292,7 @@ def _score_jobs(
             tables["item_scores"] = [
                 {**cell.keys, "item_id": item.item_id, **item.columns} for item in cell.reading.items
             ]
-        job = Job("import", VERSION, config, label=f"import {cell.name} of {cell.run.label}")
+        job = Job("import", VERSION, ImportConfig(**config), label=f"import {cell.name} of {cell.run.label}")
         yield Imported(job, tables)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.bases import load_base
+from compute.plugins.bases import BASE, load_base
 from compute.plugins.costs import TEST_ITEMS, scoring_cost
-from compute.plugins.products import items_product, model_label
-from compute.plugins.scoring_rows import score_rows, target_config
+from compute.plugins.products import BaseModel, TaskItems, label_of
+from compute.plugins.scoring_rows import ITEMS, Scoring, score_rows, target_fields
 from compute.study import Study
 
 
@@ -23,26 +23,17 @@ class Baseline(Plugin):
         if study.targets is None:
             return
         for entry in study.models:
-            base = planned.find("model", entry.name)
-            model = model_label(entry.name, base)
+            base = planned.find(BaseModel, entry.name)
+            model = label_of(base)
             for task, language in study.targets.cells:
                 yield Job(
                     plugin=self.name,
                     version=self.version,
-                    config={
-                        "model": model,
-                        "variant": "default",
-                        "source_task": None,
-                        "source_language": None,
-                        "control": None,
-                        "seed": None,
-                        **target_config(study, task, language),
-                    },
-                    inputs=(base.key, planned.find("items", items_product(task, language)).key),
+                    config=Scoring(model=model, place=base.product.place, **target_fields(study, task, language)),
+                    inputs={BASE: base.key, ITEMS: planned.find(TaskItems, f"{task}/{language}").key},
                     label=f"baseline {entry.name} -> {task}/{language}",
                     batch=model,
                     cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
-                    hints=base.hints,
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

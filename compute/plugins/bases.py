@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from compute.errors import JobError
-from compute.plugin import Context, Job
+from compute.plugin import Context, Job, JobConfig
+from compute.plugins.products import CheckpointPlace
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from compute.language_models.encoding import Encoding
+
+BASE = "base"
+"""The input of jobs that run on a base model: the job that made or found it."""
+
+
+class OnBase(JobConfig):
+    """What jobs that run on a base model have in common."""
+
+    model: str
+    """As named in rows."""
+    truncate: bool
+    place: CheckpointPlace | None = Field(exclude=True)
 
 
 @dataclass(frozen=True)
@@ -24,21 +38,8 @@ class Base:
     encoding: Encoding
 
 
-def checkpoint_hints(
-    checkpoint: str, revision: str | None, dtype: str, chat_template: bool, trust_remote_code: bool
-) -> Mapping[str, Any]:
-    """What `load_base` needs to find a checkpoint; jobs on a model of ours have no such hints."""
-    return {
-        "checkpoint": checkpoint,
-        "revision": revision,
-        "dtype": dtype,
-        "chat_template": chat_template,
-        "trust_remote_code": trust_remote_code,
-    }
-
-
-def load_base(job: Job, context: Context) -> Base:
-    """The base model of a job whose first input is the model's job.
+def load_base(job: Job[OnBase], context: Context) -> Base:
+    """Return the base model of a job.
 
     Raises:
         JobError: it cannot be loaded; the line says why and what to do.
@@ -46,20 +47,21 @@ def load_base(job: Job, context: Context) -> Base:
     from compute.language_models.encoding import Encoding
     from compute.language_models.loading import LoadingError, load_model
 
-    hints = job.hints
+    place = job.config.place
     try:
-        if "checkpoint" in hints:
+        if place is None:
+            model, tokenizer = load_model(context.artifacts.path(job.inputs[BASE]), device=context.device)
+        else:
             model, tokenizer = load_model(
-                hints["checkpoint"],
-                revision=hints["revision"],
-                dtype=hints["dtype"],
+                place.checkpoint,
+                revision=place.revision,
+                dtype=place.dtype,
                 device=context.device,
-                trust_remote_code=hints["trust_remote_code"],
-                chat_template=hints["chat_template"],
+                trust_remote_code=place.trust_remote_code,
+                chat_template=place.chat_template,
                 say=context.note,
             )
-        else:
-            model, tokenizer = load_model(context.artifacts.path(job.inputs[0]), device=context.device)
     except LoadingError as error:
         raise JobError(str(error)) from error
-    return Base(model, tokenizer, Encoding(hints.get("chat_template", False), job.config["truncate"]))
+    chat_template = place is not None and place.chat_template
+    return Base(model, tokenizer, Encoding(chat_template, job.config.truncate))

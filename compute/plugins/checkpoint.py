@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from compute.errors import JobError
-from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.products import model_label
+from compute.plugins.products import BaseModel, CheckpointPlace, model_label
 from compute.study import Study
+
+
+class PinnedModel(JobConfig):
+    """A model that exists, at a commit or with a folder's digest, and how its weights are loaded."""
+
+    name: str
+    revision: str
+    dtype: str
+    chat_template: bool
+    trust_remote_code: bool
+    place: CheckpointPlace = Field(exclude=True)
 
 
 class Checkpoint(Plugin):
@@ -25,38 +38,32 @@ class Checkpoint(Plugin):
             if entry.checkpoint is None:
                 continue
             revision = pin(entry.checkpoint, entry.revision)
-            loading = {
-                "dtype": entry.dtype,
-                "chat_template": entry.chat_template,
-                "trust_remote_code": entry.trust_remote_code,
-            }
+            loading = entry.model_dump(include={"dtype", "chat_template", "trust_remote_code"})
+            place = CheckpointPlace(revision.location, revision.commit, **loading)
             yield Job(
                 plugin=self.name,
                 version=self.version,
-                config={"name": entry.name, "revision": revision.identity, **loading},
+                config=PinnedModel(name=entry.name, revision=revision.identity, place=place, **loading),
                 label=f"look up {entry.name}",
                 cost=SECOND,
-                provides=("model", entry.name),
-                hints={"checkpoint": revision.location, "revision": revision.commit, **loading},
+                provides=BaseModel(entry.name, place),
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         from compute.language_models.loading import LoadingError, describe_model
 
         for job in jobs:
-            hints = job.hints
+            place = job.config.place
             try:
-                found = describe_model(
-                    hints["checkpoint"], hints["revision"], trust_remote_code=hints["trust_remote_code"]
-                )
+                found = describe_model(place.checkpoint, place.revision, trust_remote_code=place.trust_remote_code)
             except LoadingError as error:
                 yield job, JobError(str(error))
                 continue
             row = {
-                "model": model_label(job.config["name"], job),
+                "model": model_label(job.config.name, job.key),
                 "family": found.family,
                 "parameters": found.parameters,
-                "revision": job.config["revision"],
+                "revision": job.config.revision,
                 "architecture": found.architecture,
             }
             yield job, {"models": [row]}

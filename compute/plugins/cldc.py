@@ -10,7 +10,7 @@ import numpy as np
 from compute.embeddings.downstream.classifiers import Classifier, DocumentClassifier
 from compute.embeddings.downstream.collections import Classification, Collection, Problem
 from compute.embeddings.downstream.texts import embed
-from compute.plugins.downstream import DownstreamPlugin, MappedPair
+from compute.plugins.downstream import DownstreamPlugin, LanguagePair
 
 
 class ClassifyDocuments(DownstreamPlugin):
@@ -21,7 +21,7 @@ class ClassifyDocuments(DownstreamPlugin):
     version = "2"
 
     def rows(
-        self, pair: MappedPair, collection: Collection, classifier: Classifier, seed: int, device: str
+        self, pair: LanguagePair, collection: Collection, classifier: Classifier, seed: int, device: str
     ) -> Iterator[dict[str, Any]]:
         problems = cast(Classification, collection).problems(pair.source_language, pair.target_language)
         for problem in problems:
@@ -29,7 +29,7 @@ class ClassifyDocuments(DownstreamPlugin):
 
 
 def _answers(
-    problem: Problem, pair: MappedPair, classifier: DocumentClassifier, seed: int, device: str
+    problem: Problem, pair: LanguagePair, classifier: DocumentClassifier, seed: int, device: str
 ) -> Iterator[dict[str, Any]]:
     classes = sorted({document.label for document in problem.train}, key=lambda label: label or "")
     if len(classes) < 2:

@@ -10,7 +10,7 @@ import numpy as np
 from compute.embeddings.downstream.classifiers import Classifier, RetrievalModel
 from compute.embeddings.downstream.collections import Collection, Retrieval
 from compute.embeddings.downstream.precision import average_precision
-from compute.plugins.downstream import DownstreamPlugin, MappedPair
+from compute.plugins.downstream import DownstreamPlugin, LanguagePair
 
 
 class RetrieveDocuments(DownstreamPlugin):
@@ -21,7 +21,7 @@ class RetrieveDocuments(DownstreamPlugin):
     version = "2"
 
     def rows(
-        self, pair: MappedPair, collection: Collection, classifier: Classifier, seed: int, device: str
+        self, pair: LanguagePair, collection: Collection, classifier: Classifier, seed: int, device: str
     ) -> Iterator[dict[str, Any]]:
         search = cast(Retrieval, collection).search(pair.source_language, pair.target_language)
         queries, documents = pair.source_words(search.queries), pair.target_words(search.documents)

@@ -6,7 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from compute.embeddings.downstream import load_classifier
+from pydantic import Field, SerializeAsAny
+
 from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.embeddings.downstream.settings import Downstream, open_collection
@@ -16,14 +17,25 @@ from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.mishaps import of_one_job
-from compute.plugins.pairs import planned_pairs
+from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
 from compute.study import Study
 
-_MAPPING = ("method", "variant", "vectors", "source_language", "target_language", "dictionary_size")
-_KEYS = (*_MAPPING, "seed", "task", "collection")
+
+class Answering(MappingKeys):
+    """The items of a collection, put to a classifier that works on mapped vectors."""
+
+    lower_case: bool
+    data_sha256: str
+    task: str
+    collection: str
+    label: str = Field(serialization_alias="classifier")
+    """`classifier` of its rows."""
+    classifier: str = Field(serialization_alias="model")
+    settings: SerializeAsAny[Classifier]
+    folder: str | None = Field(exclude=True)
 
 
-class MappedPair(NamedTuple):
+class LanguagePair(NamedTuple):
     """Two languages whose vectors are in one space."""
 
     source: Vectors
@@ -50,7 +62,7 @@ class DownstreamPlugin(Plugin):
 
     @abstractmethod
     def rows(
-        self, pair: MappedPair, collection: Collection, classifier: Classifier, seed: int, device: str
+        self, pair: LanguagePair, collection: Collection, classifier: Classifier, seed: int, device: str
     ) -> Iterator[dict[str, Any]]:
         """A row for each item, less the keys that all of a job's rows share."""
 
@@ -59,44 +71,38 @@ class DownstreamPlugin(Plugin):
         entries = [one for one in embeddings.downstream if one.task == self.name] if embeddings else []
         if embeddings is None or not entries:
             return
-        lower_cases = {pair.vectors: pair.settings.lower_cases for pair in planned_pairs(embeddings, planned)}
         digests: dict[tuple[int, str, str], str] = {}
-        for mapping in [job for job in planned.jobs.values() if job.plugin == "mapping"]:
-            source, target = mapping.config["source_language"], mapping.config["target_language"]
+        for key, mapped in planned.all(MappedVectors):
+            source, target = mapped.keys.source_language, mapped.keys.target_language
             for number, entry in enumerate(entries):
                 if not entry.runs_on(source, target):
                     continue
                 if (number, source, target) not in digests:
                     digests[number, source, target] = entry.open().digest(source, target)
-                common = {
-                    **{key: mapping.config[key] for key in _MAPPING},
-                    "lower_case": lower_cases[mapping.config["vectors"]],
-                    "data_sha256": digests[number, source, target],
-                }
-                yield from self._jobs(entry, mapping, common)
+                yield from self._jobs(entry, key, mapped, digests[number, source, target])
 
-    def _jobs(self, entry: Downstream, mapping: Job, common: dict[str, Any]) -> Iterator[Job]:
+    def _jobs(self, entry: Downstream, key: str, mapped: MappedVectors, data_sha256: str) -> Iterator[Job[Answering]]:
         for chosen in entry.classifiers:
             classifier = entry.build(chosen)
-            for seed in (entry.seeds if classifier.draws else ()) or (mapping.config["seed"],):
-                what = mapping.label.removeprefix("map ").replace(f" seed {mapping.config['seed']}", "")
+            for seed in (entry.seeds if classifier.draws else ()) or (mapped.keys.seed,):
                 yield Job(
                     plugin=self.name,
                     version=self.version,
-                    config={
-                        **common,
-                        "seed": seed,
-                        "task": entry.task,
-                        "collection": entry.collection,
-                        "classifier": chosen.shown,
-                        "model": chosen.name,
-                        "settings": classifier.model_dump(mode="json"),
-                    },
-                    inputs=(mapping.key,),
-                    label=f"{entry.task} {entry.collection} by {chosen.shown}: {what} seed {seed}",
-                    batch=mapping.batch,
+                    config=Answering(
+                        **mapped.keys.keys | {"seed": seed},
+                        lower_case=mapped.lower_case,
+                        data_sha256=data_sha256,
+                        task=entry.task,
+                        collection=entry.collection,
+                        label=chosen.shown,
+                        classifier=chosen.name,
+                        settings=classifier,
+                        folder=None if entry.folder is None else str(entry.open().folder),
+                    ),
+                    inputs={MAPPED: key},
+                    label=f"{entry.task} {entry.collection} by {chosen.shown}: {mapped.what} seed {seed}",
+                    batch=mapped.batch,
                     cost=self.seconds * SECOND,
-                    hints={"folder": None if entry.folder is None else str(entry.open().folder)},
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
@@ -104,14 +110,13 @@ class DownstreamPlugin(Plugin):
             context.report_progress(job.label, done / len(jobs))
             config = job.config
             try:
-                collection = _open(job)
-                classifier = load_classifier(self.name, config["model"])(**config["settings"])
-                source, target = (load_vectors(context.artifacts.path(job.inputs[0]) / side) for side in _SIDES)
-                languages = config["source_language"], config["target_language"]
-                pair = MappedPair(source, target, *languages, config["lower_case"])
-                keys = {key: config[key] for key in (*_KEYS, "classifier")}
+                collection = _open(config)
+                source, target = (load_vectors(context.artifacts.path(job.inputs[MAPPED]) / side) for side in _SIDES)
+                pair = LanguagePair(source, target, config.source_language, config.target_language, config.lower_case)
+                own = {"task": config.task, "collection": config.collection, "classifier": config.label}
+                keys = config.keys | own
                 with of_one_job():
-                    found = self.rows(pair, collection, classifier, config["seed"], context.device)
+                    found = self.rows(pair, collection, config.settings, config.seed, context.device)
                     rows = [keys | row for row in found]
             except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))
@@ -122,11 +127,10 @@ class DownstreamPlugin(Plugin):
 _SIDES = ("source", "target")
 
 
-def _open(job: Job) -> Collection:
-    """The collection that a job was planned with. Raises JobError if it is not what it was."""
-    folder, config = job.hints["folder"], job.config
-    collection = open_collection(config["task"], config["collection"], folder)
-    languages = config["source_language"], config["target_language"]
-    if not collection.covers(*languages) or collection.digest(*languages) != config["data_sha256"]:
-        raise JobError(f"the collection {config['collection']} in {folder} has changed since it was planned")
+def _open(config: Answering) -> Collection:
+    """Return the collection that a job was planned with. Raises JobError if it is not what it was."""
+    collection = open_collection(config.task, config.collection, config.folder)
+    languages = config.source_language, config.target_language
+    if not collection.covers(*languages) or collection.digest(*languages) != config.data_sha256:
+        raise JobError(f"the collection {config.collection} in {config.folder} has changed since it was planned")
     return collection

@@ -6,15 +6,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import SerializeAsAny
 
 from compute.embeddings.dictionary import seed_rows
 from compute.embeddings.isometry import MEASURES, MEASURES_OF_PAIRS
 from compute.embeddings.vectors import load_vectors
 from compute.errors import JobError, UserError
-from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.pairs import Dictionary, Pair, open_dictionary, planned_pairs, planned_words
+from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
 from compute.study import Study
+
+
+class Measuring(JobConfig):
+    """Measures of one language pair's vectors, as they are."""
+
+    vectors: str
+    source_language: str
+    target_language: str
+    measures: tuple[str, ...]
+    dictionary: SerializeAsAny[Dictionary] | None
+    dictionary_size: int
+    train_sha256: str | None
 
 
 class Isometry(Plugin):
@@ -40,41 +53,39 @@ class Isometry(Plugin):
 
     def _job(
         self, pair: Pair, measures: list[str], label: str, dictionary: Dictionary | None = None, size: int = 0
-    ) -> Job:
+    ) -> Job[Measuring]:
         return Job(
             plugin=self.name,
             version=self.version,
-            config={
-                "vectors": pair.vectors,
-                "source_language": pair.source,
-                "target_language": pair.target,
-                "measures": measures,
-                "dictionary": dictionary.config if dictionary else None,
-                "dictionary_size": size,
-                "train_sha256": dictionary.digest("train", size) if dictionary else None,
-            },
-            inputs=tuple(job.key for job in pair.jobs),
+            config=Measuring(
+                vectors=pair.vectors,
+                source_language=pair.source,
+                target_language=pair.target,
+                measures=tuple(measures),
+                dictionary=dictionary,
+                dictionary_size=size,
+                train_sha256=dictionary.digest("train", size) if dictionary else None,
+            ),
+            inputs=pair.made_by,
             label=label,
             batch=f"of pairs from {pair.source}",
             cost=(0.05 if dictionary else 0.25) * SECOND,
-            hints=dictionary.hints if dictionary else {},
         )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
             config = job.config
-            keys = {name: config[name] for name in ("vectors", "source_language", "target_language")}
+            keys = config.model_dump(include={"vectors", "source_language", "target_language"})
             try:
-                source, target = (load_vectors(context.artifacts.path(key)) for key in job.inputs)
+                source, target = (load_vectors(context.artifacts.path(key)) for key in job.inputs.values())
                 seeds = np.empty((0, 2), dtype=np.int64)
-                if config["dictionary"] is not None:
-                    dictionary = open_dictionary(config["dictionary"], job.hints)
-                    words = planned_words(dictionary, "train", config["dictionary_size"], config["train_sha256"])
+                if config.dictionary is not None:
+                    words = planned_words(config.dictionary, "train", config.dictionary_size, config.train_sha256)
                     seeds = seed_rows(source, target, words)
                 rows = [
                     {**keys, "measure": name, "value": MEASURES[name](source, target, seeds)}
-                    for name in config["measures"]
+                    for name in config.measures
                 ]
             except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from compute.errors import JobError, UserError
-from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.products import items_product
+from compute.plugins.products import TaskItems
 from compute.study import Study
 from compute.tasks import SPLITS, Task, open_task
 from compute.tasks.folder import FolderTaskSettings
 from compute.tasks.store import save_questions
+
+
+class TaskData(JobConfig):
+    """A task in a language, read; the prompt decides how `raw.items` words the choices."""
+
+    task: str
+    language: str
+    prompt: str
+    sha256: str
+    prompt_name: str | None = Field(exclude=True)
+    folder: FolderTaskSettings | None = Field(exclude=True)
 
 
 class Items(Plugin):
@@ -32,28 +45,26 @@ class Items(Plugin):
             yield Job(
                 plugin=self.name,
                 version=self.version,
-                config={
-                    "task": name,
-                    "language": language,
-                    "prompt": task.prompt(prompt).label,
-                    "sha256": task.digest(language),
-                },
+                config=TaskData(
+                    task=name,
+                    language=language,
+                    prompt=task.prompt(prompt).label,
+                    sha256=task.digest(language),
+                    prompt_name=prompt,
+                    folder=study.tasks.get(name),
+                ),
                 label=f"items of {name}/{language}",
                 batch=f"of {name}",
                 cost=0.02 * SECOND,
-                provides=("items", items_product(name, language)),
+                provides=TaskItems(name, language),
                 leaves_artifact=True,
-                hints={
-                    "prompt": prompt,
-                    "folder": study.tasks[name].model_dump(mode="json") if name in study.tasks else None,
-                },
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
-            name, language, folder = job.config["task"], job.config["language"], job.hints["folder"]
-            own = {name: FolderTaskSettings(**folder)} if folder else {}
+            name, language, folder = job.config.task, job.config.language, job.config.folder
+            own = {name: folder} if folder else {}
             try:
                 task = open_task(name, language, own)
                 outcome = self._land(job, task, language, context)
@@ -64,12 +75,12 @@ class Items(Plugin):
                 context.note(f"{job.label}: rows left out: {', '.join(left_out)}")
             yield job, outcome
 
-    def _land(self, job: Job, task: Task, language: str, context: Context) -> Outcome:
+    def _land(self, job: Job[TaskData], task: Task, language: str, context: Context) -> Outcome:
         questions = {split: task.questions(language, split) for split in SPLITS}
         if not context.artifacts.has(job.key):
             with context.artifacts.commit([job.key]) as folders:
                 save_questions(folders[job.key], questions)
-        render = task.prompt(job.hints["prompt"]).item
+        render = task.prompt(job.config.prompt_name).item
         items = []
         for split in SPLITS:
             for question in questions[split]:
@@ -83,7 +94,7 @@ class Items(Plugin):
                         "split": split,
                         "gold": item.gold,
                         "choices": list(item.choices),
-                        "prompt": job.config["prompt"],
+                        "prompt": job.config.prompt,
                     }
                 )
-        return {"tasks": [{**task.facts, "sha256": job.config["sha256"]}], "items": items}
+        return {"tasks": [{**task.facts, "sha256": job.config.sha256}], "items": items}

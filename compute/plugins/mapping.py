@@ -6,20 +6,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import SerializeAsAny
 
 from compute.embeddings.dictionary import seed_rows
-from compute.embeddings.mappings import MappingMethod, Seeds, load_method
+from compute.embeddings.mappings import MappingMethod, Seeds
 from compute.embeddings.settings import Preprocessing
 from compute.embeddings.vectors import Vectors, load_vectors, preprocess, save_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.mishaps import of_one_job
-from compute.plugins.pairs import Pair, open_dictionary, planned_pairs, planned_words
+from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
+from compute.plugins.products import MappedVectors, MappingKeys
 from compute.study import Study
 from compute.study_embeddings import Embeddings, MethodEntry
 
 _SECONDS = {"supervised": 0.03, "semi-supervised": 30.0, "unsupervised": 60.0}
+
+
+class Mapping(MappingKeys):
+    """One method, set in one way, on one language pair."""
+
+    settings: SerializeAsAny[MappingMethod]
+    preprocessing: Preprocessing
+    dictionary: SerializeAsAny[Dictionary] | None
+    train_sha256: str | None
 
 
 class Map(Plugin):
@@ -43,32 +54,35 @@ class Map(Plugin):
                     for run in _runs(entry.build(), entry, pair, embeddings):
                         yield self._job(run, entry, pair)
 
-    def _job(self, run: _Run, entry: MethodEntry, pair: Pair) -> Job:
+    def _job(self, run: _Run, entry: MethodEntry, pair: Pair) -> Job[Mapping]:
         dictionary = pair.dictionary(run.seed) if run.size else None
         what = f"{pair.label} by {entry.name} {run.variant}"
+        # What takes minutes is run in a batch of its own: others do not wait for it.
+        batch = f"of pairs from {pair.source}" if run.method.supervision == "supervised" else f"{what} {run.size}"
+        what += f" {run.size} pairs" if run.size else ""
+        config = Mapping(
+            method=entry.name,
+            settings=run.method,
+            variant=run.variant,
+            preprocessing=run.preprocessing,
+            vectors=pair.vectors,
+            source_language=pair.source,
+            target_language=pair.target,
+            dictionary_size=run.size,
+            seed=run.seed,
+            dictionary=dictionary,
+            train_sha256=dictionary.digest("train", run.size) if dictionary else None,
+        )
         return Job(
             plugin=self.name,
             version=self.version,
-            config={
-                "method": entry.name,
-                "settings": run.method.model_dump(mode="json"),
-                "variant": run.variant,
-                "preprocessing": run.preprocessing,
-                "vectors": pair.vectors,
-                "source_language": pair.source,
-                "target_language": pair.target,
-                "dictionary_size": run.size,
-                "seed": run.seed,
-                "dictionary": dictionary.config if dictionary else None,
-                "train_sha256": dictionary.digest("train", run.size) if dictionary else None,
-            },
-            inputs=tuple(job.key for job in pair.jobs),
-            label=f"map {what} {f'{run.size} pairs ' if run.size else ''}seed {run.seed}",
-            # What takes minutes is no batch's hostage.
-            batch=f"of pairs from {pair.source}" if run.method.supervision == "supervised" else f"{what} {run.size}",
+            config=config,
+            inputs=pair.made_by,
+            label=f"map {what} seed {run.seed}",
+            batch=batch,
             cost=_SECONDS[run.method.supervision] * SECOND,
+            provides=MappedVectors(config, config.train_sha256, pair.settings.lower_cases, what, batch),
             leaves_artifact=True,
-            hints=dictionary.hints if dictionary else {},
         )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
@@ -96,44 +110,43 @@ class _Sides:
         self._key: tuple[tuple[str, ...], Preprocessing] | None = None
         self._vectors: tuple[Vectors, Vectors]
 
-    def of(self, job: Job) -> tuple[Vectors, Vectors]:
-        key = (job.inputs, job.config["preprocessing"])
+    def of(self, job: Job[Mapping]) -> tuple[Vectors, Vectors]:
+        key = (tuple(job.inputs.values()), job.config.preprocessing)
         if key != self._key:
             self._key = None
             one, other = (
-                preprocess(load_vectors(self._context.artifacts.path(made)), job.config["preprocessing"])
-                for made in job.inputs
+                preprocess(load_vectors(self._context.artifacts.path(made)), job.config.preprocessing)
+                for made in job.inputs.values()
             )
             self._key, self._vectors = key, (one, other)
         return self._vectors
 
 
-def _map(job: Job, sides: _Sides, context: Context) -> str | None:
-    """Maps and keeps the vectors of a job; a line where words without a vector leave too few pairs for a map."""
+def _map(job: Job[Mapping], sides: _Sides, context: Context) -> str | None:
+    """Map and keep the vectors of a job; return a line where words without a vector leave too few pairs for a map."""
+    config = job.config
     source, target = sides.of(job)
-    method = load_method(job.config["method"])(**job.config["settings"])
-    seeds = _seed_rows(job, source, target)
+    seeds = _seed_rows(config, source, target)
     with of_one_job():
-        mapping = method.fit(source, target, seeds, context.device, job.config["seed"])
+        mapping = config.settings.fit(source, target, seeds, context.device, config.seed)
         mapped = mapping.apply(source, target)
     with context.artifacts.commit([job.key]) as folders:
         for side, vectors in zip(("source", "target"), mapped, strict=True):
             save_vectors(vectors, folders[job.key] / side)
-    asked, dimension = job.config["dictionary_size"], min(source.dimension, target.dimension)
+    asked, dimension = config.dictionary_size, min(source.dimension, target.dimension)
     if len(seeds) >= min(asked, dimension):
         return None
     return (
-        f"{job.config['vectors'].split('@')[0]} {job.config['source_language']}-{job.config['target_language']}: of "
+        f"{config.vectors.split('@')[0]} {config.source_language}-{config.target_language}: of "
         f"{asked:,} training pairs {len(seeds):,} have two known words, fewer than the vectors have dimensions, "
         f"{dimension}"
     )
 
 
-def _seed_rows(job: Job, source: Vectors, target: Vectors) -> Seeds:
-    if job.config["dictionary"] is None:
+def _seed_rows(config: Mapping, source: Vectors, target: Vectors) -> Seeds:
+    if config.dictionary is None:
         return np.empty((0, 2), dtype=np.int64)
-    dictionary = open_dictionary(job.config["dictionary"], job.hints)
-    words = planned_words(dictionary, "train", job.config["dictionary_size"], job.config["train_sha256"])
+    words = planned_words(config.dictionary, "train", config.dictionary_size, config.train_sha256)
     return seed_rows(source, target, words)
 
 

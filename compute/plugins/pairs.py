@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from compute.catalog import digest as catalogue_digest
 from compute.catalog import fetch
@@ -16,40 +18,31 @@ from compute.embeddings.dictionary_files import Part, read_dictionary, xling_fil
 from compute.embeddings.numeral_corpus import seed_dictionary, test_dictionary
 from compute.embeddings.settings import NUMERAL_TEST_SIZE, DictionaryFiles, NumeralVectors, Separator, VectorSet
 from compute.errors import JobError
-from compute.plugin import Job, Planned, digest
-from compute.plugins.products import vectors_label, vectors_product
+from compute.plugin import Planned, digest
+from compute.plugins.products import LanguageVectors, vectors_label
 from compute.project import expand
 from compute.study_embeddings import Embeddings
 
 
-@dataclass(frozen=True)
-class Dictionary(ABC):
+class Dictionary(BaseModel, ABC):
     """Where the pairs of words of a language pair come from.
 
-    A larger training dictionary begins with a smaller one. `config` goes into job keys, together with the digests of
-    the parts used; `hints` say where files lie on this machine.
+    A larger training dictionary begins with a smaller one. It stands in the configurations of jobs, together with the
+    digests of the parts used; paths are no part of their keys.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
     source: str
     target: str
 
-    kind: ClassVar[str]
     seeded: ClassVar[bool] = False
     """True: the study's seed decides which pairs it has."""
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """All that decides the pairs but for what is in files."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @property
-    def hints(self) -> dict[str, Any]:
-        """What `open_dictionary` needs besides."""
-        return {}
-
     @abstractmethod
     def pairs(self, part: Part, size: int | None) -> list[GoldPair]:
-        """The first `size` pairs of a part, all of them if None.
+        """Return the first `size` pairs of a part, all of them if None.
 
         Raises:
             ValueError, OSError: the file behind it is missing, malformed, or has not that many.
@@ -58,17 +51,17 @@ class Dictionary(ABC):
 
     @abstractmethod
     def digest(self, part: Part, size: int | None) -> str:
-        """SHA-256 that stands for `pairs(part, size)`; of a catalogued file without reading it. Raises as `pairs`."""
+        """Return the SHA-256 that stands for `pairs(part, size)`; of a catalogued file without reading it. Raises as
+        `pairs`."""
 
 
-@dataclass(frozen=True)
 class NumeralDictionary(Dictionary):
     """Number words, generated."""
 
+    kind: Literal["numerals"] = "numerals"
     highest: int
     seed: int
 
-    kind = "numerals"
     seeded = True
 
     def pairs(self, part: Part, size: int | None) -> list[GoldPair]:
@@ -79,13 +72,11 @@ class NumeralDictionary(Dictionary):
         return digest([list(pair) for pair in self.pairs(part, size)])
 
 
-@dataclass(frozen=True)
 class XlingDictionary(Dictionary):
     """The published dictionaries of Glavaš et al. (2019); each language pair has both directions."""
 
+    kind: Literal["xling-eval"] = "xling-eval"
     fold_case: bool
-
-    kind = "xling-eval"
 
     def pairs(self, part: Part, size: int | None) -> list[GoldPair]:
         file, exchange = xling_file(self.source, self.target, part, size)
@@ -97,51 +88,31 @@ class XlingDictionary(Dictionary):
         return catalogue_digest([file], f"exchange {exchange}", f"fold_case {self.fold_case}", f"size {size}")
 
 
-@dataclass(frozen=True)
 class FileDictionary(Dictionary):
-    """Dictionaries in the user's own files; the parts of it that are used are read once."""
+    """Dictionaries in the user's own files."""
 
+    kind: Literal["files"] = "files"
     fold_case: bool
-    train_path: str | None
-    test_path: str
-    separator: Separator = "tab"
-
-    kind = "files"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        paths = set(self.hints)
-        return {name: value for name, value in super().config.items() if name not in paths}
-
-    @property
-    def hints(self) -> dict[str, Any]:
-        return {"train_path": self.train_path, "test_path": self.test_path, "separator": self.separator}
+    train_path: str | None = Field(exclude=True)
+    test_path: str = Field(exclude=True)
+    separator: Separator = Field("tab", exclude=True)
 
     def pairs(self, part: Part, size: int | None) -> list[GoldPair]:
-        pairs = self._train if part == "train" else self._test
+        path, languages = self._file(part)
+        exchange = languages != (self.source, self.target)
+        concepts = f"{languages[0]}-{languages[1]}/{part}"
+        changed = path.stat().st_mtime_ns
+        pairs = _read(path, changed, languages, self.fold_case, exchange, concepts, self.separator)
         if size is not None and size > len(pairs):
-            raise ValueError(f"{self._file(part)[0]}: {size} pairs are asked for, it has {len(pairs)}")
+            raise ValueError(f"{path}: {size} pairs are asked for, it has {len(pairs)}")
         return pairs[:size]
 
     def digest(self, part: Part, size: int | None) -> str:
         return digest([list(pair) for pair in self.pairs(part, size)])
 
-    @cached_property
-    def _train(self) -> list[GoldPair]:
-        return self._read("train")
-
-    @cached_property
-    def _test(self) -> list[GoldPair]:
-        return self._read("test")
-
-    def _read(self, part: Part) -> list[GoldPair]:
-        path, languages = self._file(part)
-        exchange = languages != (self.source, self.target)
-        concepts = f"{languages[0]}-{languages[1]}/{part}"
-        return read_dictionary(path, languages, self.fold_case, exchange, concepts, self.separator)
-
     def _file(self, part: Part) -> tuple[Path, tuple[str, str]]:
-        """The file, of this direction or of the other where there is none of this, and the languages of its columns."""
+        """Return the file, of this direction or of the other where there is none of this, and the languages of its
+        columns."""
         template = self.train_path if part == "train" else self.test_path
         if template is None:
             raise ValueError("embeddings.dictionaries: no `train` is given, and a method learns from training pairs")
@@ -153,18 +124,14 @@ class FileDictionary(Dictionary):
         raise ValueError(f"no dictionary {paths[0]}, and none of the other direction, {paths[1]}")
 
 
-_KINDS: dict[str, type[Dictionary]] = {kind.kind: kind for kind in (NumeralDictionary, XlingDictionary, FileDictionary)}
+@lru_cache(maxsize=4)
+def _read(path: Path, changed: int, *how: Any) -> list[GoldPair]:
+    """Return all pairs of a file; `changed` is its time of change, so that another version is read anew."""
+    return read_dictionary(path, *how)
 
 
-def open_dictionary(config: Mapping[str, Any], hints: Mapping[str, Any]) -> Dictionary:
-    """The dictionary that a job was planned with, from its `config` and `hints`."""
-    kind = _KINDS[config["kind"]]
-    known = {**config, **hints}
-    return kind(**{field.name: known[field.name] for field in fields(kind)})
-
-
-def planned_words(dictionary: Dictionary, part: Part, size: int | None, expected: str) -> list[GoldPair]:
-    """`dictionary.pairs`, if they are still those with the digest `expected` when the study was planned.
+def planned_words(dictionary: Dictionary, part: Part, size: int | None, expected: str | None) -> list[GoldPair]:
+    """Return `dictionary.pairs`, if they are still those with the digest `expected` when the study was planned.
 
     Raises:
         JobError: they are not, or cannot be read.
@@ -185,7 +152,8 @@ class Pair:
     """`name@digest`"""
     source: str
     target: str
-    jobs: tuple[Job, Job]
+    made_by: dict[str, str]
+    """The inputs of jobs that read them: `source` and `target`."""
     settings: VectorSet
     embeddings: Embeddings
 
@@ -195,14 +163,20 @@ class Pair:
 
     def dictionary(self, seed: int) -> Dictionary:
         """The dictionaries for a seed of the study."""
-        origin, pair = self.embeddings.dictionaries, (self.source, self.target)
+        origin, pair = self.embeddings.dictionaries, {"source": self.source, "target": self.target}
         if isinstance(origin, DictionaryFiles):
             train = None if origin.train is None else _absolute(origin.train)
-            return FileDictionary(*pair, self.settings.lower_cases, train, _absolute(origin.test), origin.separator)
+            return FileDictionary(
+                **pair,
+                fold_case=self.settings.lower_cases,
+                train_path=train,
+                test_path=_absolute(origin.test),
+                separator=origin.separator,
+            )
         if origin == "xling-eval":
-            return XlingDictionary(*pair, self.settings.lower_cases)
+            return XlingDictionary(**pair, fold_case=self.settings.lower_cases)
         assert isinstance(self.settings, NumeralVectors)  # checked with the study
-        return NumeralDictionary(*pair, self.settings.highest_number, seed)
+        return NumeralDictionary(**pair, highest=self.settings.highest_number, seed=seed)
 
 
 def _absolute(template: str) -> str:
@@ -213,5 +187,6 @@ def planned_pairs(embeddings: Embeddings, planned: Planned) -> Iterator[Pair]:
     """Every vector set × language pair the study asks for."""
     for name, settings in embeddings.vectors.items():
         for source, target in embeddings.language_pairs:
-            one, other = (planned.find("vectors", vectors_product(name, language)) for language in (source, target))
-            yield Pair(vectors_label(name, settings), source, target, (one, other), settings, embeddings)
+            languages = {"source": source, "target": target}
+            made_by = {side: planned.find(LanguageVectors, f"{name}/{one}").key for side, one in languages.items()}
+            yield Pair(vectors_label(name, settings), source, target, made_by, settings, embeddings)

@@ -7,7 +7,6 @@ import json
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from safetensors import safe_open
 
 from compute.errors import JobError
 from compute.language_models.settings import Architecture, Pretraining
-from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import pretraining_cost
-from compute.plugins.products import items_product, model_label
+from compute.plugins.products import BaseModel, TaskItems, model_label
 from compute.plugins.training_log import read_log, write_log
 from compute.study import Study
 from compute.tasks import Prompt, Question
@@ -53,6 +52,16 @@ def _tasks_text(settings: Pretraining, questions: Iterable[tuple[list[Question],
     return documents
 
 
+class Training(JobConfig):
+    """A model trained from scratch; the prompts are those of the tasks that it reads, in the order of the inputs."""
+
+    name: str
+    architecture: Architecture
+    pretraining: Pretraining
+    text_sha256: str | None
+    prompts: tuple[Prompt, ...]
+
+
 class Pretrain(Plugin):
     """Artefact: a model in `save_pretrained` format. Rows of `raw.models` and `raw.training_log`."""
 
@@ -69,17 +78,17 @@ class Pretrain(Plugin):
             yield Job(
                 plugin=self.name,
                 version=self.version,
-                config={
-                    "name": entry.name,
-                    "architecture": entry.architecture.model_dump(mode="json"),
-                    "pretraining": settings.model_dump(mode="json"),
-                    "text_sha256": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
-                    "prompts": [asdict(study.task(*cell).prompt(study.prompt_name(cell[0]))) for cell in cells],
-                },
-                inputs=tuple(planned.find("items", items_product(*cell)).key for cell in cells),
+                config=Training(
+                    name=entry.name,
+                    architecture=entry.architecture,
+                    pretraining=settings,
+                    text_sha256=None if text is None else hashlib.sha256(text.encode()).hexdigest(),
+                    prompts=tuple(study.task(*cell).prompt(study.prompt_name(cell[0])) for cell in cells),
+                ),
+                inputs={cell: planned.find(TaskItems, cell).key for cell in map("/".join, cells)},
                 label=f"pre-train {entry.name}",
                 cost=pretraining_cost(entry),
-                provides=("model", entry.name),
+                provides=BaseModel(entry.name),
                 leaves_artifact=True,
             )
 
@@ -87,8 +96,7 @@ class Pretrain(Plugin):
         from compute.language_models.pretraining import PretrainingError, pretrain
 
         for job in jobs:
-            architecture = Architecture(**job.config["architecture"])
-            settings = Pretraining(**job.config["pretraining"])
+            architecture, settings = job.config.architecture, job.config.pretraining
             if not context.artifacts.has(job.key):
                 try:
                     with context.artifacts.commit([job.key]) as folders:
@@ -96,7 +104,7 @@ class Pretrain(Plugin):
                         result = pretrain(
                             architecture,
                             settings,
-                            self._text(job, settings, context),
+                            self._text(job, context),
                             folder,
                             context.device,
                             lambda done, steps, text: context.report_progress(text, done / steps),
@@ -107,7 +115,7 @@ class Pretrain(Plugin):
                     continue
             folder = context.artifacts.path(job.key)
             model = {
-                "model": model_label(job.config["name"], job),
+                "model": model_label(job.config.name, job.key),
                 "family": architecture.family,
                 "parameters": _count_parameters(folder / "model.safetensors"),
                 "revision": job.key,
@@ -115,14 +123,15 @@ class Pretrain(Plugin):
             }
             yield job, {"models": [model], "training_log": read_log(folder)}
 
-    def _text(self, job: Job, settings: Pretraining, context: Context) -> Sequence[str]:
+    def _text(self, job: Job[Training], context: Context) -> Sequence[str]:
+        settings = job.config.pretraining
         if settings.corpus == "numerals":
             return _numerals_text(settings)
         return _tasks_text(
             settings,
             (
-                (load_questions(context.artifacts.path(key), "train"), Prompt(**prompt))
-                for key, prompt in zip(job.inputs, job.config["prompts"], strict=True)
+                (load_questions(context.artifacts.path(key), "train"), prompt)
+                for key, prompt in zip(job.inputs.values(), job.config.prompts, strict=True)
             ),
         )
 

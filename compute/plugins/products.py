@@ -1,31 +1,124 @@
-"""How plugins name what they make, so that others find it in the plan without knowing who made it."""
+"""What plugins make that others look for in the plan, without knowing who made it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compute.plugin import Job, digest
+from compute.plugin import JobConfig, Made, Product, digest
 
 if TYPE_CHECKING:
     from compute.embeddings.settings import VectorSet
 
 
-def items_product(task: str, language: str) -> str:
-    """The items of a task in a language, kind `items`."""
-    return f"{task}/{language}"
+@dataclass(frozen=True)
+class TaskItems(Product):
+    """The items of a task in a language."""
+
+    task: str
+    language: str
+
+    kind = "items"
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}/{self.language}"
 
 
-def vectors_product(name: str, language: str) -> str:
-    """A vector set's vectors of a language, kind `vectors`."""
-    return f"{name}/{language}"
+@dataclass(frozen=True)
+class CheckpointPlace:
+    """Where a checkpoint is loaded from, and how."""
+
+    checkpoint: str
+    revision: str | None
+    dtype: str
+    chat_template: bool
+    trust_remote_code: bool
 
 
-def model_label(name: str, job: Job) -> str:
-    """`name@digest`: a model as named in rows, tied to exactly the pre-training `job` that made it."""
-    return f"{name}@{job.key[:8]}"
+@dataclass(frozen=True)
+class BaseModel(Product):
+    """A language model to tune and to score; without a place it is the artifact of the job that made it."""
+
+    model: str
+    place: CheckpointPlace | None = None
+
+    kind = "model"
+
+    @property
+    def name(self) -> str:
+        return self.model
+
+
+@dataclass(frozen=True)
+class LanguageVectors(Product):
+    """A vector set's vectors of a language."""
+
+    vectors: str
+    language: str
+
+    kind = "vectors"
+
+    @property
+    def name(self) -> str:
+        return f"{self.vectors}/{self.language}"
+
+
+class MappingKeys(JobConfig):
+    """By which rows about mapped vectors are told apart."""
+
+    method: str
+    variant: str
+    vectors: str
+    """`name@digest`"""
+    source_language: str
+    target_language: str
+    dictionary_size: int
+    """Training pairs; 0: none are needed."""
+    seed: int
+
+    @property
+    def keys(self) -> dict[str, str | int]:
+        """The columns of these names."""
+        return {name: getattr(self, name) for name in MappingKeys.model_fields}
+
+
+MAPPED = "mapped"
+"""The input of jobs on mapped vectors: the job that mapped them."""
+
+
+@dataclass(frozen=True)
+class MappedVectors(Product):
+    """The vectors of two languages in one space: an artifact with `source/` and `target/`."""
+
+    keys: MappingKeys
+    train_sha256: str | None
+    """Of the training pairs."""
+    lower_case: bool
+    """True: the words of both vocabularies are in lower case."""
+    what: str
+    """For labels; without the seed."""
+    batch: str
+    """Of which jobs on it are to be."""
+
+    kind = "mapping"
+
+    @property
+    def name(self) -> str:
+        return f"{self.what} seed {self.keys.seed}"
+
+
+def model_label(name: str, key: str) -> str:
+    """Return `name@digest`: a model as named in rows, tied to the job (its key) that made or found it."""
+    return f"{name}@{key[:8]}"
+
+
+def label_of(base: Made[BaseModel]) -> str:
+    """Return a model as named in rows."""
+    return model_label(base.product.model, base.key)
 
 
 def vectors_label(name: str, settings: VectorSet) -> str:
-    """`name@digest`: a vector set as named in rows, tied to exactly these settings; the content of files is in the keys
-    of the jobs that read them, one a language."""
+    """Return `name@digest`: a vector set as named in rows, tied to exactly these settings; the content of files is in
+    the keys of the jobs that read them, one a language."""
     return f"{name}@{digest(settings.identity())[:8]}"

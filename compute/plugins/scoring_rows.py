@@ -7,55 +7,91 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import field_serializer
+
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome
-from compute.plugins.bases import Base
+from compute.plugins.bases import Base, OnBase
 from compute.study import Study
 from compute.tasks import Generation, Item, Prompt, Split
 from compute.tasks.answers import open_judge
 from compute.tasks.store import load_questions
 
-KEY_COLUMNS = (
+ITEMS = "items"
+"""The input of jobs that ask questions: the items job that has them."""
+
+
+class SourceKeys(OnBase):
+    """By which rows about a tuned model are told apart; the base model's have no source, control and seed."""
+
+    variant: str = "default"
+    source_task: str | None = None
+    source_language: str | None = None
+    control: str | None = None
+    seed: int | None = None
+    prompt: str
+    prompt_format: Prompt
+
+
+class Scoring(SourceKeys):
+    """A model scored on a target."""
+
+    target_task: str
+    target_language: str
+    generation: Generation | None
+    test_items: int | None
+
+    @field_serializer("generation")
+    def _identity(self, generation: Generation | None) -> dict[str, Any] | None:
+        return None if generation is None else generation.identity
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The columns of raw.item_scores that all of its rows share."""
+        return self.model_dump(include=set(_KEY_COLUMNS))
+
+
+_KEY_COLUMNS = (
     "model", "variant", "source_task", "source_language", "control", "seed", "target_task", "target_language", "prompt",
 )  # fmt: skip
 
 
-def target_config(study: Study, task_name: str, language: str) -> dict[str, Any]:
-    """The part of a scoring job's configuration that says what is asked of the target, and how."""
+def target_fields(study: Study, task_name: str, language: str) -> dict[str, Any]:
+    """Return the fields of a `Scoring` that say what is asked of the target, and how."""
     task = study.task(task_name, language)
     prompt = task.prompt(study.prompt_name(task_name))
     return {
         "target_task": task_name,
         "target_language": language,
         "prompt": prompt.label,
-        "prompt_format": asdict(prompt),
-        "generation": None if task.generation is None else task.generation.identity,
+        "prompt_format": prompt,
+        "generation": task.generation,
         "test_items": study.items_used(task_name, language, "test"),
         "truncate": study.truncate,
     }
 
 
-def asked_items(job: Job, items_key: str, split: Split, limit: int | None, context: Context) -> list[Item]:
-    """The first `limit` questions of a split of an items job, in the words of the prompt in `job`'s configuration."""
-    render = Prompt(**job.config["prompt_format"]).item
-    questions = load_questions(context.artifacts.path(items_key), split)
+def asked_items(job: Job[SourceKeys], split: Split, limit: int | None, context: Context) -> list[Item]:
+    """Return the first `limit` questions of a split of a job's items, in the words of its prompt."""
+    render = job.config.prompt_format.item
+    questions = load_questions(context.artifacts.path(job.inputs[ITEMS]), split)
     if limit is not None and limit > len(questions):
         context.note(f"{job.label}: {limit} {split} items asked for, and there are {len(questions)}: all are used")
     return [render(question) for question in questions[:limit]]
 
 
-def score_rows(job: Job, base: Base, context: Context) -> Outcome:
-    """Rows of `raw.item_scores` for the target of `job` (its last input: the items), or why it could not be scored."""
-    keys = {name: job.config[name] for name in KEY_COLUMNS}
+def score_rows(job: Job[Scoring], base: Base, context: Context) -> Outcome:
+    """Return rows of `raw.item_scores` for the target of `job`, or why it could not be scored."""
+    keys, generation = job.config.keys, job.config.generation
     try:
-        items = asked_items(job, job.inputs[-1], "test", job.config["test_items"], context)
-        score = _scored if job.config["generation"] is None else _generated
-        return {"item_scores": [{**keys, **row} for row in score(job, items, base, context)]}
+        items = asked_items(job, "test", job.config.test_items, context)
+        rows = _scored(items, base, context) if generation is None else _generated(generation, items, base, context)
+        return {"item_scores": [{**keys, **row} for row in rows]}
     except (ValueError, JobError, UserError) as error:  # the last of a task's own way to judge
         return JobError(str(error))
 
 
-def _scored(job: Job, items: list[Item], base: Base, context: Context) -> Iterable[Mapping[str, Any]]:
+def _scored(items: list[Item], base: Base, context: Context) -> Iterable[Mapping[str, Any]]:
     from compute.language_models.scoring import score_items
 
     scores = score_items(base.model, base.tokenizer, items, device=context.device, encoding=base.encoding)
@@ -69,10 +105,9 @@ def _scored(job: Job, items: list[Item], base: Base, context: Context) -> Iterab
         yield {"item_id": item.item_id, "gold": item.gold, **asdict(score)}
 
 
-def _generated(job: Job, items: list[Item], base: Base, context: Context) -> Iterable[Mapping[str, Any]]:
+def _generated(generation: Generation, items: list[Item], base: Base, context: Context) -> Iterable[Mapping[str, Any]]:
     from compute.language_models.generation import generate_items
 
-    generation = Generation(**job.config["generation"])
     judge = open_judge(generation.answer)
     texts = generate_items(
         base.model,

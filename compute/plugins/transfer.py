@@ -7,16 +7,15 @@ adapters that are there and trains none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from compute.errors import JobError
 from compute.language_models.settings import Lora
-from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.bases import Base, load_base
+from compute.plugin import Context, Job, Made, Outcome, Planned, Plugin
+from compute.plugins.bases import BASE, Base, load_base
 from compute.plugins.costs import TEST_ITEMS, TRAINING_ITEMS, scoring_cost, tuning_cost
-from compute.plugins.products import items_product, model_label
-from compute.plugins.scoring_rows import asked_items, score_rows, target_config
+from compute.plugins.products import BaseModel, TaskItems, label_of
+from compute.plugins.scoring_rows import ITEMS, Scoring, SourceKeys, asked_items, score_rows, target_fields
 from compute.plugins.training_log import read_log, write_log
 from compute.study import ModelEntry, Study
 from compute.tasks import Item
@@ -25,6 +24,24 @@ if TYPE_CHECKING:
     from compute.language_models.probes import Trial
 
 _ADAPTERS_A_STACK = 8
+_ADAPTER = "adapter"
+"""The input of scoring jobs: the job that trains the adapter."""
+
+
+class Tuning(SourceKeys):
+    """An adapter trained on a source."""
+
+    step: Literal["train"] = "train"
+    seed: int
+    train_items: int | None
+    dev_items: int | None
+    lora: Lora
+
+
+class TunedScoring(Scoring):
+    """An adapter scored on a target."""
+
+    step: Literal["score"] = "score"
 
 
 class Transfer(Plugin):
@@ -38,7 +55,7 @@ class Transfer(Plugin):
             return
         arms = [(None, seed) for seed in study.seeds] + [("placebo", seed) for seed in study.placebo.seeds]
         for entry in study.models:
-            base = planned.find("model", entry.name)
+            base = planned.find(BaseModel, entry.name)
             for variant in study.lora_settings:
                 for control, seed in arms:
                     trainings = [
@@ -54,12 +71,12 @@ class Transfer(Plugin):
         study: Study,
         planned: Planned,
         entry: ModelEntry,
-        base: Job,
+        base: Made[BaseModel],
         variant: str,
         control: str | None,
         seed: int,
         cell: tuple[str, str],
-    ) -> Job:
+    ) -> Job[Tuning]:
         task, language = cell
         lora = study.lora_settings[variant]
         prompt = study.task(task, language).prompt(study.train_prompt_name(task, variant))
@@ -67,46 +84,45 @@ class Transfer(Plugin):
         return Job(
             plugin=self.name,
             version=self.version,
-            config={
-                "step": "train",
-                "model": model_label(entry.name, base),
-                "variant": variant,
-                "source_task": task,
-                "source_language": language,
-                "control": control,
-                "seed": seed,
-                "prompt": prompt.label,
-                "prompt_format": asdict(prompt),
-                "train_items": study.items_used(task, language, "train"),
-                "dev_items": study.items_used(task, language, "dev"),
-                "truncate": study.truncate,
-                "lora": lora.model_dump(mode="json"),
-            },
-            inputs=(base.key, planned.find("items", items_product(task, language)).key),
+            config=Tuning(
+                model=label_of(base),
+                place=base.product.place,
+                variant=variant,
+                source_task=task,
+                source_language=language,
+                control=control,
+                seed=seed,
+                prompt=prompt.label,
+                prompt_format=prompt,
+                train_items=study.items_used(task, language, "train"),
+                dev_items=study.items_used(task, language, "dev"),
+                truncate=study.truncate,
+                lora=lora,
+            ),
+            inputs={BASE: base.key, ITEMS: planned.find(TaskItems, f"{task}/{language}").key},
             label=f"tune {entry.name} {variant} on {arm}{task}/{language} seed {seed}",
             batch=f"{entry.name} {variant} {arm}seed {seed}",
             cost=tuning_cost(entry, lora.epochs * (study.items.train or TRAINING_ITEMS)),
             leaves_artifact=True,
-            hints=base.hints,
         )
 
-    def _scorings(self, study: Study, planned: Planned, entry: ModelEntry, training: Job) -> Iterator[Job]:
+    def _scorings(self, study: Study, planned: Planned, entry: ModelEntry, training: Job[Tuning]) -> Iterator[Job]:
         assert study.targets is not None
-        keys = ("model", "variant", "source_task", "source_language", "control", "seed")
+        keys = ("model", "place", "variant", "source_task", "source_language", "control", "seed")
+        source = {key: getattr(training.config, key) for key in keys}
         for task, language in study.targets.cells:
             yield Job(
                 plugin=self.name,
                 version=self.version,
-                config={
-                    "step": "score",
-                    **{key: training.config[key] for key in keys},
-                    **target_config(study, task, language),
+                config=TunedScoring(**source, **target_fields(study, task, language)),
+                inputs={
+                    BASE: training.inputs[BASE],
+                    _ADAPTER: training.key,
+                    ITEMS: planned.find(TaskItems, f"{task}/{language}").key,
                 },
-                inputs=(training.inputs[0], training.key, planned.find("items", items_product(task, language)).key),
                 label=f"{training.label} -> {task}/{language}",
                 batch=training.batch,
                 cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
-                hints=training.hints,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
@@ -119,8 +135,8 @@ class _Visit:
     """One visit: the adapters of a batch trained in stacks, then each scored on its targets."""
 
     def __init__(self, jobs: Sequence[Job], context: Context, base: Base) -> None:
-        self.trainings = [job for job in jobs if job.config["step"] == "train"]
-        self.scorings = [job for job in jobs if job.config["step"] == "score"]
+        self.trainings: list[Job[Tuning]] = [job for job in jobs if isinstance(job.config, Tuning)]
+        self.scorings: list[Job[TunedScoring]] = [job for job in jobs if isinstance(job.config, TunedScoring)]
         self.context, self.base = context, base
         self.cost = sum(job.cost for job in jobs)
         self.cost_done = 0.0
@@ -142,11 +158,11 @@ class _Visit:
             else:
                 yield job, {"training_log": read_log(self.context.artifacts.path(job.key))}
 
-    def _train_stack(self, stack: Sequence[Job]) -> dict[str, JobError]:
+    def _train_stack(self, stack: Sequence[Job[Tuning]]) -> dict[str, JobError]:
         from compute.language_models.lora import save_adapter
         from compute.language_models.training import TrainingFailure, TrainingSource, train_stack
 
-        settings = Lora(**stack[0].config["lora"])
+        settings = stack[0].config.lora
         share = sum(job.cost for job in stack) / self.cost
 
         def progress(done: int, steps: int, text: str) -> None:
@@ -159,10 +175,10 @@ class _Visit:
                 sources.append(
                     TrainingSource(
                         key=job.key,
-                        items=asked_items(job, job.inputs[1], "train", job.config["train_items"], self.context),
-                        eval_items=asked_items(job, job.inputs[1], "dev", job.config["dev_items"], self.context),
-                        seed=job.config["seed"],
-                        shuffled_labels=job.config["control"] == "placebo",
+                        items=asked_items(job, "train", job.config.train_items, self.context),
+                        eval_items=asked_items(job, "dev", job.config.dev_items, self.context),
+                        seed=job.config.seed,
+                        shuffled_labels=job.config.control == "placebo",
                     )
                 )
             except (ValueError, JobError) as error:
@@ -197,27 +213,27 @@ class _Visit:
                 )
         with self.context.artifacts.commit(result.key for result in trained) as folders:
             for result in trained:
-                save_adapter(result.adapter, settings, folders[result.key], _base_name(stack[0]))
+                save_adapter(result.adapter, settings, folders[result.key], _base_name(stack[0].config))
                 write_log(folders[result.key], result.log)
         return failed
 
-    def _trial(self, job: Job, settings: Lora, items: Sequence[Item]) -> Trial:
+    def _trial(self, job: Job[Tuning], settings: Lora, items: Sequence[Item]) -> Trial:
         """What trying such adapters on the base shows, once a visit; raises ValueError if they cannot be trained."""
         from compute.language_models.probes import try_adapters
 
         if self.trial is None:
             self.trial = try_adapters(self.base.model, self.base.tokenizer, items, settings, self.base.encoding)
-            model = str(job.config["model"]).rpartition("@")[0]
-            self.context.note(f"{model} {job.config['variant']}: {self.trial.summary}")
+            model = job.config.model.rpartition("@")[0]
+            self.context.note(f"{model} {job.config.variant}: {self.trial.summary}")
         return self.trial
 
     def score(self) -> Iterator[tuple[Job, Outcome]]:
         """Each adapter alone, so that a score does not depend on which others were asked for."""
         from compute.language_models.lora import LoraStack, load_adapter
 
-        by_adapter: dict[str, list[Job]] = {}
+        by_adapter: dict[str, list[Job[TunedScoring]]] = {}
         for job in self.scorings:
-            by_adapter.setdefault(job.inputs[1], []).append(job)
+            by_adapter.setdefault(job.inputs[_ADAPTER], []).append(job)
         for key, jobs in by_adapter.items():
             if key in self.failed:
                 yield from ((job, JobError(f"its adapter failed: {self.failed[key]}")) for job in jobs)
@@ -235,6 +251,6 @@ class _Visit:
                     yield job, score_rows(job, self.base, self.context)
 
 
-def _base_name(job: Job) -> str:
-    """The base as an adapter names it: on the hub where it is from there, else as in the warehouse."""
-    return str(job.hints["checkpoint"]) if job.hints.get("revision") else str(job.config["model"])
+def _base_name(config: Tuning) -> str:
+    """Return the base as an adapter names it: on the hub where it is from there, else as in the warehouse."""
+    return config.place.checkpoint if config.place and config.place.revision else config.model

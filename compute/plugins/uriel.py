@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from compute.catalog import fetch, find
 from compute.errors import JobError, UserError
 from compute.languages import THREE_LETTERS
-from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.study import Study
 from compute.study_values import Language, NoRepeats
@@ -99,6 +99,14 @@ def cosine_distances(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(1.0 - unit @ unit.T, 0.0, 2.0)
 
 
+class LanguageDistances(JobConfig):
+    """Every ordered pair of some languages."""
+
+    languages: tuple[str, ...]
+    distances: tuple[Distance, ...]
+    sha256: str | None
+
+
 class Uriel(Plugin):
     """Rows of `raw.language_distances`: every ordered pair of different languages, one job for all of them.
 
@@ -116,11 +124,9 @@ class Uriel(Plugin):
         yield Job(
             plugin=self.name,
             version=self.version,
-            config={
-                "languages": sorted(languages),
-                "distances": list(config.distances),
-                "sha256": find(_REPOSITORY, _PATH).sha256,
-            },
+            config=LanguageDistances(
+                languages=tuple(sorted(languages)), distances=config.distances, sha256=find(_REPOSITORY, _PATH).sha256
+            ),
             label=f"distances of {len(languages)} languages by URIEL",
             batch="distances",
             cost=0.2 * SECOND,
@@ -129,12 +135,10 @@ class Uriel(Plugin):
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
-            languages = job.config["languages"]
+            languages = job.config.languages
             try:
                 features = Features.read(fetch(find(_REPOSITORY, _PATH)))
-                distances = {
-                    kind: cosine_distances(features.vectors(languages, kind)) for kind in job.config["distances"]
-                }
+                distances = {kind: cosine_distances(features.vectors(languages, kind)) for kind in job.config.distances}
             except (UserError, ValueError) as error:
                 yield job, JobError(str(error))
                 continue

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SerializeAsAny
+
 from compute.embeddings.content import content_digest
 from compute.embeddings.corpora import TextFile, bible_file, bible_verses, lower_case
 from compute.embeddings.numeral_corpus import numeral_sentences
@@ -20,12 +22,11 @@ from compute.embeddings.settings import (
     TextVectors,
     TrainedVectors,
     VectorSet,
-    parse_vector_set,
 )
 from compute.errors import JobError, UserError
-from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.products import vectors_product
+from compute.plugins.products import LanguageVectors
 from compute.project import expand
 from compute.study import Study
 
@@ -37,6 +38,20 @@ READING_FILE = "reading.json"
 
 _SENTENCES_OF_A_BIBLE = 31_000
 _WORDS_OF_A_FILE = 200_000
+
+
+class Making(JobConfig):
+    """A vector set in one language."""
+
+    language: str
+    settings: SerializeAsAny[VectorSet]
+
+    def identity(self) -> dict[str, Any]:
+        return {"language": self.language, **self.settings.identity()}
+
+
+_FILE = "file"
+"""The input of jobs that read a file: the digest of its content."""
 
 
 class TrainVectors(Plugin):
@@ -58,14 +73,13 @@ class TrainVectors(Plugin):
                 yield Job(
                     plugin=self.name,
                     version=self.version,
-                    config={"language": language, **settings.identity()},
+                    config=Making(language=language, settings=_located(settings)),
                     inputs=_inputs(name, settings, language),
                     label=f"{done} vectors {name} for {language}",
                     batch=f"{name} {language}",
                     cost=_seconds(settings) * SECOND,
-                    provides=("vectors", vectors_product(name, language)),
+                    provides=LanguageVectors(name, language),
                     leaves_artifact=True,
-                    hints=_hints(settings),
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
@@ -96,24 +110,25 @@ def _malformed(notes: dict[str, Any]) -> str:
     return f"{notes['malformed']:,} malformed, left out: {told}"
 
 
-def _hints(settings: VectorSet) -> dict[str, str]:
-    """Where the files of a vector set lie on this machine."""
-    return {name: str(expand(getattr(settings, name)).absolute()) for name in settings.local_fields}
+def _located(settings: VectorSet) -> VectorSet:
+    """Return the settings with whole paths: a worker may stand elsewhere."""
+    paths = {name: str(expand(getattr(settings, name)).absolute()) for name in settings.local_fields}
+    return settings.model_copy(update=paths)
 
 
-def _inputs(name: str, settings: VectorSet, language: str) -> tuple[str, ...]:
-    """The digest of what the vectors are made from; none where their settings say it all.
+def _inputs(name: str, settings: VectorSet, language: str) -> dict[str, str]:
+    """Return the digest of what the vectors are made from; none where their settings say it all.
 
     Raises:
         UserError: a file of the user's is not there.
     """
     if isinstance(settings, BibleVectors):
-        return (bible_file(language).sha256,)
+        return {_FILE: bible_file(language).sha256}
     if not isinstance(settings, TextVectors | ReadVectors):
-        return ()
+        return {}
     path = _path(settings, language)
     try:
-        return (content_digest(path),)
+        return {_FILE: content_digest(path)}
     except OSError as error:
         raise UserError(f"embeddings.vectors.{name}: {path}: {error.strerror or error}") from error
 
@@ -122,7 +137,7 @@ def _path(settings: TextVectors | ReadVectors, language: str) -> Path:
     return expand(settings.path.replace("{language}", language))
 
 
-def _make(job: Job) -> tuple[Vectors, dict[str, Any]]:
+def _make(job: Job[Making]) -> tuple[Vectors, dict[str, Any]]:
     """A job's vectors, and notes on what was read for them.
 
     Raises:
@@ -130,10 +145,9 @@ def _make(job: Job) -> tuple[Vectors, dict[str, Any]]:
         ValueError: it does not hold what it should.
         JobError: it is not the file that was planned with, or an address cannot be read.
     """
-    language = job.config["language"]
-    settings = parse_vector_set({k: v for k, v in job.config.items() if k != "language"} | dict(job.hints))
+    language, settings = job.config.language, job.config.settings
     if isinstance(settings, TextVectors | ReadVectors):
-        _check_unchanged(_path(settings, language), job.inputs[0])
+        _check_unchanged(_path(settings, language), job.inputs[_FILE])
     if isinstance(settings, TrainedVectors):
         from compute.embeddings.training import train_vectors
 
@@ -143,7 +157,7 @@ def _make(job: Job) -> tuple[Vectors, dict[str, Any]]:
 
         fold = partial(lower_case, language=language) if settings.fold_case else None
         vectors, reading = read_vectors(_path(settings, language), settings.format, settings.vocabulary, fold)
-        return vectors, asdict(reading) | {"sha256": job.inputs[0]}
+        return vectors, asdict(reading) | {"sha256": job.inputs[_FILE]}
     if isinstance(settings, DownloadedVectors):
         return _downloaded(settings, language)
     raise TypeError(f"no way to make {type(settings).__name__}")

@@ -10,7 +10,7 @@ import numpy as np
 from compute.embeddings.downstream.classifiers import Classifier, InferenceModel
 from compute.embeddings.downstream.collections import Collection, Inference, SentencePair
 from compute.embeddings.downstream.texts import embed
-from compute.plugins.downstream import DownstreamPlugin, MappedPair
+from compute.plugins.downstream import DownstreamPlugin, LanguagePair
 
 
 class InferRelations(DownstreamPlugin):
@@ -22,7 +22,7 @@ class InferRelations(DownstreamPlugin):
     seconds = 600.0
 
     def rows(
-        self, pair: MappedPair, collection: Collection, classifier: Classifier, seed: int, device: str
+        self, pair: LanguagePair, collection: Collection, classifier: Classifier, seed: int, device: str
     ) -> Iterator[dict[str, Any]]:
         pairs = cast(Inference, collection)
         train, test = pairs.train(pair.source_language), pairs.test(pair.target_language)

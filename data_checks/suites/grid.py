@@ -83,9 +83,10 @@ CHECKS = (
         severity="error",
         description="Every scoring job that landed, base model or tuned, is in fct_scores.",
         sql="""
-            select planned.* exclude (job_key, has_landed)
-            from planned_scores as planned
-            where planned.has_landed and not exists (
+            select
+                model, variant, source_task, source_language, control, seed, target_task, target_language, prompt
+            from planned_jobs as planned
+            where planned.state = 'landed' and planned.target_task is not null and not exists (
                 select 1
                 from fct_scores as scores
                 where
@@ -112,8 +113,8 @@ CHECKS = (
                 select
                     model, variant, source_task, source_language, control, target_task, target_language, prompt,
                     count(*) as n_seeds
-                from planned_scores
-                where has_landed and source_task is not null
+                from planned_jobs
+                where state = 'landed' and target_task is not null and source_task is not null
                 group by all
             )
 
@@ -145,18 +146,9 @@ CHECKS = (
         description="Every lexicon-induction job that landed is in fct_bli.",
         sql="""
             with planned as (
-                select
-                    jobs.label,
-                    study_jobs.config ->> '$.method' as method,
-                    coalesce(study_jobs.config ->> '$.variant', 'default') as variant,
-                    study_jobs.config ->> '$.vectors' as vectors,
-                    study_jobs.config ->> '$.source_language' as source_language,
-                    study_jobs.config ->> '$.target_language' as target_language,
-                    cast(study_jobs.config ->> '$.dictionary_size' as bigint) as dictionary_size,
-                    cast(study_jobs.config ->> '$.seed' as bigint) as seed
-                from study_jobs
-                inner join jobs on study_jobs.job_key = jobs.job_key
-                where study_jobs.plugin = 'bli' and jobs.state = 'landed'
+                select label, method, variant, vectors, source_language, target_language, dictionary_size, seed
+                from planned_jobs
+                where plugin = 'bli' and state = 'landed'
             )
 
             select planned.*

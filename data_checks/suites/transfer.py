@@ -134,13 +134,13 @@ CHECKS = (
         sql="""
             with trained as (
                 select
-                    config ->> '$.model' as model,
-                    coalesce(config ->> '$.variant', 'default') as variant,
-                    config ->> '$.source_task' as source_task,
-                    config ->> '$.source_language' as source_language,
-                    list_sort(list(distinct config ->> '$.prompt')) as prompts
-                from study_jobs
-                where (config ->> '$.step') = 'train' and (config ->> '$.prompt') is not null
+                    model,
+                    variant,
+                    source_task,
+                    source_language,
+                    list_sort(list(distinct prompt)) as prompts
+                from planned_jobs
+                where step = 'train' and prompt is not null
                 group by all
             )
 

@@ -24,7 +24,6 @@ from compute.embeddings.writing import export_mapping, write_word2vec_text
 from compute.errors import JobError, UserError
 from compute.plan import study_jobs
 from compute.plugin import Context, Job, load_plugin
-from compute.plugins import mapping as mapping_plugin
 from compute.study_file import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +48,7 @@ def run(jobs: Sequence[Job], folder: Path) -> dict[str, Mapping[str, Rows] | Job
     outcomes: dict[str, Mapping[str, Rows] | JobError] = {}
     lost: set[str] = set()
     for job in jobs:
-        if lost.intersection(job.inputs):
+        if lost.intersection(job.inputs.values()):
             lost.add(job.key)
             continue
         ((_, outcome),) = load_plugin(job.plugin).run([job], context)
@@ -181,7 +180,7 @@ def test_what_was_met_while_reading_is_kept(world: Path) -> None:
     notes = json.loads((world / "artifacts" / job.key / "reading.json").read_text())
     assert notes["malformed_lines"] == ["line 6: expected a word and 8 numbers, found 2 fields"]
     assert (notes["words"], notes["malformed"], notes["repeated"]) == (250, 1, 0)
-    assert notes["sha256"] == job.inputs[0]
+    assert notes["sha256"] == job.inputs["file"]
 
 
 def test_vectors_trained_on_the_users_text(world: Path) -> None:
@@ -217,10 +216,10 @@ def test_a_method_is_given_the_device_the_seed_and_only_the_pairs_it_may_see(
     jobs = plan(write_study(world, **OWN_FILES | {"pairs": "once", "isometry": [], "preprocessing": "iterative"}))
     maps = [job for job in jobs if job.plugin == "mapping"]
     nothing = {"dictionary": None, "train_sha256": None, "dictionary_size": 0, "seed": 7}
-    unsupervised = replace(maps[0], config={**maps[0].config, **nothing}, hints={})
+    unsupervised = replace(maps[0], config=maps[0].config.model_copy(update=nothing))
     run(jobs[:2], world)
-    monkeypatch.setattr(mapping_plugin, "load_method", lambda name: Spy)
-    run([*maps, unsupervised], world)
+    spying = [replace(job, config=job.config.model_copy(update={"settings": Spy()})) for job in (*maps, unsupervised)]
+    run(spying, world)
     assert given == [(50, "cpu", 3), (100, "cpu", 3), (0, "cpu", 7)]
 
 
@@ -359,7 +358,7 @@ def test_a_method_may_stand_for_several_settings_and_for_some_pairs(world: Path)
 
     def variants(**changes: Any) -> list[tuple[str, str, int]]:
         jobs = [job for job in plan(write_study(world, **own | changes)) if job.plugin == "mapping"]
-        return [(f"{j.config['source_language']}", j.config["variant"], j.config["settings"]["rounds"]) for j in jobs]
+        return [(f"{j.config.source_language}", j.config.variant, j.config.settings.rounds) for j in jobs]
 
     both = [("default", 1), ("iterative", 1)]
     assert variants() == [
@@ -376,14 +375,14 @@ UNSUPERVISED = [name for name in METHODS if load_method(name).supervision == "un
 def test_an_unsupervised_method_is_planned_once_for_all_sizes_and_for_each_seed(world: Path, method: str) -> None:
     own: dict[str, Any] = OWN_FILES | {"methods": ["proc", method], "isometry": [], "pairs": "once"}
     jobs = plan(write_study(world, **own))
-    runs = [(j.config["method"], j.config["dictionary_size"], j.config["seed"]) for j in jobs if j.plugin == "bli"]
+    runs = [(j.config.method, j.config.dictionary_size, j.config.seed) for j in jobs if j.plugin == "bli"]
     seeds = (3, 4) if load_method(method).draws else (3,)
     assert runs == [("proc", 50, 3), ("proc", 100, 3), *((method, 0, seed) for seed in seeds)]
     # No dictionary is in the key of what does not look at one.
     (world / "en-de.train.tsv").write_text("".join(f"de{i}\ten{i}\n" for i in range(100)))
     again = plan(write_study(world, **own))
     kept = {job.key for job in again} & {job.key for job in jobs if job.plugin == "mapping"}
-    assert kept == {job.key for job in jobs if job.plugin == "mapping" and job.config["method"] == method}
+    assert kept == {job.key for job in jobs if job.plugin == "mapping" and job.config.method == method}
 
 
 @pytest.fixture
@@ -399,23 +398,23 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_papers_experiment_is_planned_without_data_or_network() -> None:
     jobs = plan(ROOT / "studies" / "xling_eval.yml")
     maps = [job for job in jobs if job.plugin == "mapping"]
-    pairs = {f"{job.config['source_language']}-{job.config['target_language']}" for job in maps}
+    pairs = {f"{job.config.source_language}-{job.config.target_language}" for job in maps}
     assert len([job for job in jobs if job.plugin == "vectors"]) == 8 and len(pairs) == 28
     # The published directions, so that results stand beside the paper's.
     published = [path.name for path in (MIRROR / "codogogo").glob("xling-eval/*/bli_datasets/*-*")]
     assert not published or pairs == set(published)
-    supervised = [job for job in maps if job.config["dictionary_size"]]
-    assert {job.config["dictionary_size"] for job in supervised} == {500, 1000, 3000, 5000}
-    assert {job.config["vocabulary"] for job in jobs if job.plugin == "vectors"} == {200_000}
+    supervised = [job for job in maps if job.config.dictionary_size]
+    assert {job.config.dictionary_size for job in supervised} == {500, 1000, 3000, 5000}
+    assert {job.config.settings.vocabulary for job in jobs if job.plugin == "vectors"} == {200_000}
 
 
 @pytest.mark.usefixtures("no_network")
 def test_the_bible_study_runs_the_costly_on_three_pairs_unless_told_otherwise(tmp_path: Path) -> None:
     def pairs(study: Path, supervised: bool) -> set[str]:
         return {
-            f"{job.config['source_language']}-{job.config['target_language']}"
+            f"{job.config.source_language}-{job.config.target_language}"
             for job in plan(study)
-            if job.plugin == "mapping" and (load_method(job.config["method"]).supervision == "supervised") == supervised
+            if job.plugin == "mapping" and (load_method(job.config.method).supervision == "supervised") == supervised
         }
 
     study = ROOT / "studies" / "bible_bli.yml"

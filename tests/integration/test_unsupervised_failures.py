@@ -53,7 +53,7 @@ def mapped(jobs: list[Job], context: Context) -> dict[str, Outcome]:
     outcomes = {}
     for plugin in ("vectors", "mapping"):
         for job, outcome in load_plugin(plugin).run([job for job in jobs if job.plugin == plugin], context):
-            outcomes[job.config.get("method", job.label)] = outcome
+            outcomes[getattr(job.config, "method", job.label)] = outcome
     return outcomes
 
 
@@ -68,7 +68,7 @@ def test_one_that_diverges_and_one_that_is_wrong_leave_the_others_alone(
     assert list(failed) == ["icp"]
     assert "a lower learning_rate may help" in failed["icp"] and "\n" not in failed["icp"]
 
-    ranked = [job for job in jobs if job.plugin == "bli" and job.config["method"] == "vecmap"]
+    ranked = [job for job in jobs if job.plugin == "bli" and job.config.method == "vecmap"]
     ((_, landed),) = load_plugin("bli").run(ranked, context)
     assert not isinstance(landed, JobError)
     ranks = [row["rank"] for row in landed["bli_ranks"] if row["retrieval"] == "cosine"]

@@ -12,6 +12,7 @@ from compute.executors.local import LocalExecutor
 from compute.plugin import Job
 from compute.runner import Batch, Workplace, run_batch
 from compute.session import Session
+from tests.any_config import AnyConfig
 
 
 def test_workers_are_as_many_as_visible_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +49,7 @@ def test_each_worker_sees_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     by the kernel."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     seen = set()
-    batches = [Batch(name, (Job("nowhere", "1", {"name": name}, label=name),)) for name in "abcd"]
+    batches = [Batch(name, (Job("nowhere", "1", AnyConfig(name=name), label=name),)) for name in "abcd"]
     with LocalExecutor(Workplace(tmp_path / "l", tmp_path / "a", "cuda"), workers=3) as executor:
         for batch in batches:
             executor.submit(batch)
@@ -64,7 +65,7 @@ def test_each_worker_sees_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("seen", [True, False], ids=["seen", "unseen"])
 def test_a_worker_that_ends_while_idle_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool) -> None:
     """Unseen: it ends between the look at it and the batch that it is sent. That batch fails, the next has another."""
-    batches = [Batch(name, (Job("nowhere", "1", {"name": name}, label=name),)) for name in "abc"]
+    batches = [Batch(name, (Job("nowhere", "1", AnyConfig(name=name), label=name),)) for name in "abc"]
     with LocalExecutor(Workplace(tmp_path / "l", tmp_path / "a"), workers=1) as executor:
         executor.submit(batches[0])
         list(executor.events())
@@ -86,7 +87,7 @@ def test_products_on_a_gpu_are_of_whole_float32_whatever_the_environment_says(tm
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("high")
-        batch = Batch("a", (Job("nowhere", "1", {}, label="a"),))
+        batch = Batch("a", (Job("nowhere", "1", AnyConfig(), label="a"),))
         run_batch(batch, Workplace(tmp_path / "l", tmp_path / "a", "cuda"), lambda event: None)
         assert torch.get_float32_matmul_precision() == "highest"
     finally:

@@ -15,6 +15,7 @@ from compute.plan import Plan
 from compute.plugin import Job
 from compute.runner import Batch, Event, Workplace, run_batch
 from compute.study_file import read_study
+from tests.any_config import AnyConfig
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
 
@@ -49,7 +50,7 @@ class OneByOne:
 
 
 def job(label: str, *inputs: Job, cost: float = 1.0, batch: str = "") -> Job:
-    return Job("p", "1", {"label": label}, tuple(one.key for one in inputs), label, batch, cost)
+    return Job("p", "1", AnyConfig(label=label), {one.label: one.key for one in inputs}, label, batch, cost)
 
 
 def run(jobs: list[Job], folder: Path, failing: frozenset[str] = frozenset()) -> tuple[Summary, list[str]]:

@@ -10,6 +10,7 @@ from compute.executors.local import LocalExecutor
 from compute.landing import Landing
 from compute.plugin import Job
 from compute.runner import Batch, Event, Workplace
+from tests.any_config import AnyConfig
 
 FAULTY = '''
 import os
@@ -34,7 +35,7 @@ class Faulty(Plugin):
     def run(self, jobs, context):
         context.note(str(os.getpid()))
         for job in jobs:
-            does = job.config["does"]
+            does = job.config.does
             if does == "asserts":
                 torch.cuda.synchronize = refuse
                 refuse()
@@ -62,7 +63,7 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def batch(*does: str) -> Batch:
-    jobs = tuple(Job("faulty", "1", {"does": one, "batch": does}, label=f"{one} {n}") for n, one in enumerate(does))
+    jobs = tuple(Job("faulty", "1", AnyConfig(does=one, batch=does), label=f"{one} {n}") for n, one in enumerate(does))
     return Batch(" ".join(does), jobs)
 
 

@@ -10,10 +10,11 @@ from compute.plugin import Job
 from compute.progress import Progress
 from compute.runner import Event
 from compute.study_file import read_study
+from tests.any_config import AnyConfig
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
-LONG = Job("p", "1", {"n": 1}, label="long", batch="long", cost=9.0)
-SHORT = Job("p", "1", {"n": 2}, label="short", batch="short", cost=1.0)
+LONG = Job("p", "1", AnyConfig(n=1), label="long", batch="long", cost=9.0)
+SHORT = Job("p", "1", AnyConfig(n=2), label="short", batch="short", cost=1.0)
 
 
 def progress(stream: io.StringIO) -> Progress:

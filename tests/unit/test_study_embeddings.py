@@ -37,7 +37,7 @@ def test_a_method_may_have_a_preprocessing_of_its_own(tmp_path: Path) -> None:
     own.append({"name": "proc", "variant": "raw", "preprocessing": "none"})
     asked = study(tmp_path, methods=["proc", *own], variants={"iterative": {"preprocessing": "iterative"}})
     maps = [job.config for job in study_jobs(asked).values() if job.plugin == "mapping"]
-    assert [(config["method"], config["variant"], config["preprocessing"]) for config in maps] == [
+    assert [(config.method, config.variant, config.preprocessing) for config in maps] == [
         ("proc", "default", "unit"),
         ("proc", "iterative", "iterative"),
         ("vecmap_supervised", "default", "unit-centre-unit"),

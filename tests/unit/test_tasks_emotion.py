@@ -9,7 +9,7 @@ import pytest
 
 from compute.artifacts import ArtifactStore
 from compute.plugin import Context, Job
-from compute.plugins.items import Items
+from compute.plugins.items import Items, TaskData
 from compute.tasks import catalogued, emotion, emotion_lines
 from compute.tasks.emotion import EMOTION, MALFORMED, REPEATED, SEVERAL, UNSAFE
 from compute.tasks.emotion_lines import PROJECTIONS, Line, derive, known_lines, normalised
@@ -122,8 +122,8 @@ def test_lines_that_are_no_questions_are_counted(table: Path, tmp_path: Path, mo
     monkeypatch.setattr(emotion, "fetch", lambda entry: path)
     monkeypatch.setattr(catalogued, "fetch", lambda entry: path)
     notes: list[str] = []
-    config = {"task": "emotion", "language": "en", "prompt": "cloze", "sha256": ""}
-    job = Job("items", "0", config, label="items of emotion/en", hints={"prompt": None, "folder": None})
+    config = TaskData(task="emotion", language="en", prompt="cloze", sha256="", prompt_name=None, folder=None)
+    job = Job("items", "0", config, label="items of emotion/en")
     list(Items().run([job], Context("cpu", ArtifactStore(tmp_path / "artifacts"), note=notes.append)))
     assert notes == [f"items of emotion/en: rows left out: 2 ({UNSAFE}), 1 ({SEVERAL}), 1 ({MALFORMED})"]
     assert EMOTION.dropped("en") == {UNSAFE: 2, SEVERAL: 1, MALFORMED: 1, REPEATED: 0}

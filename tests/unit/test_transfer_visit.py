@@ -20,6 +20,7 @@ from compute.plugins.items import Items
 from compute.plugins.transfer import Transfer
 from compute.study import Study
 from compute.study_file import read_study
+from compute.tasks import Generation
 from compute.tasks.store import load_questions
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "tiny.yml")
@@ -29,11 +30,11 @@ def visit_of(study: Study, context: Context) -> tuple[list[Job], list[Job]]:
     """Jobs that train the adapters of two sources, and that score them on four targets; base and items are there."""
     jobs = list(study_jobs(study).values())
     list(Items().run([job for job in jobs if job.plugin == "items"], context))
-    visit = [job for job in jobs if job.plugin == "transfer" and job.config["control"] is None]
-    with context.artifacts.commit([visit[0].inputs[0]]) as folders:
+    visit = [job for job in jobs if job.plugin == "transfer" and job.config.control is None]
+    with context.artifacts.commit([visit[0].inputs["base"]]) as folders:
         for part in tiny_model():
-            part.save_pretrained(folders[visit[0].inputs[0]])
-    parts = [[job for job in visit if job.config["step"] == step] for step in ("train", "score")]
+            part.save_pretrained(folders[visit[0].inputs["base"]])
+    parts = [[job for job in visit if job.config.step == step] for step in ("train", "score")]
     return parts[0], parts[1]
 
 
@@ -66,20 +67,22 @@ def test_an_adapter_that_cannot_be_read(
     scorings: tuple[list[Job], Context], name: str, damage: Callable[[Path], None]
 ) -> None:
     jobs, context = scorings
-    folder = context.artifacts.path(jobs[0].inputs[1])
+    folder = context.artifacts.path(jobs[0].inputs["adapter"])
     damage(folder / name)
     failed = failures(jobs, context)
-    assert list(failed) == [job.label for job in jobs if job.inputs[1] == folder.name] and len(failed) == 4 < len(jobs)
+    assert list(failed) == [job.label for job in jobs if job.inputs["adapter"] == folder.name] and len(
+        failed
+    ) == 4 < len(jobs)
     assert all(str(folder) in reason and name in reason and "trained again" in reason for reason in failed.values())
 
 
 def test_a_model_that_answers_with_no_numbers(scorings: tuple[list[Job], Context]) -> None:
     jobs, context = scorings
-    path = context.artifacts.path(jobs[0].inputs[1]) / "adapter_model.safetensors"
+    path = context.artifacts.path(jobs[0].inputs["adapter"]) / "adapter_model.safetensors"
     save_file({name: tensor.fill_(float("nan")) for name, tensor in load_file(path).items()}, path)
     failed = failures(jobs, context)
-    assert list(failed) == [job.label for job in jobs if job.inputs[1] == path.parent.name]
-    first = load_questions(context.artifacts.path(jobs[0].inputs[-1]), "test")[0]
+    assert list(failed) == [job.label for job in jobs if job.inputs["adapter"] == path.parent.name]
+    first = load_questions(context.artifacts.path(jobs[0].inputs["items"]), "test")[0]
     assert failed[jobs[0].label].startswith(
         f"item {first.item_id}: the log-probabilities of its choices are nan, nan; "
     )
@@ -87,8 +90,8 @@ def test_a_model_that_answers_with_no_numbers(scorings: tuple[list[Job], Context
 
 def test_answers_that_cannot_be_judged(scorings: tuple[list[Job], Context], monkeypatch: pytest.MonkeyPatch) -> None:
     jobs, context = scorings
-    generation = {"stop": ["."], "max_new_tokens": 2, "answer": "lm_eval:broken"}
-    answered = replace(jobs[1], config={**jobs[1].config, "generation": generation})
+    generation = Generation((".",), 2, "lm_eval:broken")
+    answered = replace(jobs[1], config=jobs[1].config.model_copy(update={"generation": generation}))
 
     def refuse(name: str) -> Any:
         raise UserError(f"task {name}: the harness cannot judge it")

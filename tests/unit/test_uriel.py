@@ -162,7 +162,7 @@ def test_the_job_is_what_decides_the_distances() -> None:
 
 def test_languages_are_the_studys_unless_listed() -> None:
     (job,) = Uriel().plan(TINY, Planned(), Settings())
-    assert job.config["languages"] == ["de", "en"]
+    assert job.config.languages == ("de", "en")
     alone = Study(study="s", plugins={"uriel": {}})
     with pytest.raises(ValueError, match="two languages"):
         list(Uriel().plan(alone, Planned(), Settings()))

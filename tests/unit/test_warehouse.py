@@ -22,8 +22,9 @@ from compute.lock import exclusive
 from compute.plugin import Job, canonical_json
 from compute.tasks.numerals import COMPARE, PARITY
 from compute.warehouse import RegisteredStudy, Warehouse
+from tests.any_config import AnyConfig
 
-JOBS = [Job("p", "1", {"number": number}, label=f"job {number}") for number in range(3)]
+JOBS = [Job("p", "1", AnyConfig(number=number), label=f"job {number}") for number in range(3)]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def record(job: Job, state: str = "landed") -> dict[str, object]:
         "job_key": job.key,
         "plugin": job.plugin,
         "plugin_version": job.version,
-        "config": canonical_json(job.config),
+        "config": canonical_json(job.config.identity()),
         "state": state,
         "error": None if state == "landed" else "it broke",
         "attempts": 1,
@@ -80,7 +81,7 @@ def test_loading_twice_changes_nothing(plan: RegisteredStudy, landing: Landing, 
 
 
 def test_a_job_of_another_study_is_not_loaded(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
-    land(landing, Job("p", "1", {"number": 99}))
+    land(landing, Job("p", "1", AnyConfig(number=99)))
     assert warehouse.load(plan, landing).jobs == 0
 
 
