@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(str(UnknownName("argument", unknown[0].partition("=")[0], known)))
         with chdir(_place(options)):
             return int(options.run(options))
-    except UserError as error:
+    except (UserError, UnknownName) as error:
         print(f"transfer: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--output", default=REPORT, help=f"the page (default: {REPORT})")
 
     imports = verb("import", _import, "load results that others have computed, as a study of their own")
-    imports.add_argument("importer", help="lm-eval, donors-recipients or bli")
+    imports.add_argument("importer", help="as `transfer ls importers` lists them")
     imports.add_argument("files", nargs="+", metavar="PATH", help="result files, or folders of them")
     imports.add_argument("--map", help="lm-eval: which adapter is which source, which task which language")
     imports.add_argument("--study", help="the study's name (default: the importer's)")
@@ -406,7 +406,7 @@ def _export_vectors(options: argparse.Namespace) -> int:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    from compute.catalogue import listing
+    from compute.listing import listing
 
     kinds = listing(options.kind)
     for kind, names in kinds.items():

@@ -8,8 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +15,7 @@ from typing_extensions import TypeVar
 
 from compute.errors import JobError, UserError
 from compute.names import UnknownName
+from compute.registry import Registry
 
 if TYPE_CHECKING:
     from compute.artifacts import ArtifactStore
@@ -42,18 +41,19 @@ class JobConfig(BaseModel):
     `exclude=True`: they say where something lies on this machine, or how it is reached.
 
     A job's key depends on these fields. To rename one and keep what has landed, give it its old name as
-    `serialization_alias`; to add one, enter in `unsaid` the value with which the numbers are those of before.
+    `serialization_alias`; to add one, name it in `added`, its default the value with which the numbers are as before.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    unsaid: ClassVar[Mapping[str, Any]] = {}
-    """Fields that the key leaves out while they have this value."""
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the key leaves out while they have their default."""
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the result, as plain values: part of the key, and `config` in the warehouse."""
-        unsaid = {name for name, value in self.unsaid.items() if getattr(self, name) == value}
-        return self.model_dump(mode="json", by_alias=True, exclude=unsaid)
+        fields = type(self).model_fields
+        as_before = {name for name in self.added if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", by_alias=True, exclude=as_before)
 
 
 @dataclass(frozen=True)
@@ -193,36 +193,21 @@ ON_REQUEST: dict[str, str] = {
 }
 """Plugins of ours that a study asks for by name under `plugins:`, as it does for others'."""
 
-ENTRY_POINT_GROUP = "transfer.plugins"
-
-
-def _locations() -> dict[str, str]:
-    found = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return found | ON_REQUEST | BUILT_IN
+PLUGINS: Registry[type[Plugin]] = Registry(
+    "plugin", "transfer.plugins", {**BUILT_IN, **ON_REQUEST}, "compute.plugin:Plugin"
+)
 
 
 def optional_plugins() -> list[str]:
-    """Names that a study may use under `plugins:`."""
-    return sorted(set(_locations()) - set(BUILT_IN))
+    """Return the names that a study may use under `plugins:`."""
+    return sorted(set(PLUGINS) - set(BUILT_IN))
 
 
 def load_plugin(name: str) -> Plugin:
-    """The plugin of that name, imported now. Raises UserError naming the module and what it lacks."""
-    locations = _locations()
-    if name not in locations:
-        raise UserError(str(UnknownName("plugin", name, locations)))
-    module_name, _, class_name = locations[name].partition(":")
-    try:
-        plugin_class = getattr(import_module(module_name), class_name)
-    except ImportError as error:
-        raise UserError(f"plugin {name!r}: cannot import {module_name}: {error}") from error
-    except AttributeError:
-        raise UserError(f"plugin {name!r}: module {module_name} has no class {class_name!r}") from None
-    if not (isinstance(plugin_class, type) and issubclass(plugin_class, Plugin)):
-        raise UserError(f"plugin {name!r}: {module_name}:{class_name} is not a compute.plugin.Plugin")
-    return plugin_class()
+    """Return the plugin of that name, imported now. Raises UnknownName or UserError as a registry does."""
+    return PLUGINS.load(name)()
 
 
 def configure(plugin: Plugin, section: Mapping[str, Any]) -> BaseModel | None:
-    """A plugin's section of a study, checked; pydantic's ValidationError if it does not fit."""
+    """Return a plugin's section of a study, checked; pydantic's ValidationError if it does not fit."""
     return None if plugin.Config is None else plugin.Config(**section)

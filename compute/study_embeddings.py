@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import combinations, permutations
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from compute.embeddings.corpora import BIBLES
 from compute.embeddings.dictionary_files import XLING_LANGUAGES, XLING_TEST_ROWS, XLING_TRAINING
 from compute.embeddings.downstream.settings import Downstream
-from compute.embeddings.isometry import MEASURES, MEASURES_OF_PAIRS
+from compute.embeddings.isometry import MEASURES
 from compute.embeddings.mappings import METHODS, MappingMethod, load_method
 from compute.embeddings.numeral_corpus import dictionary_limit
 from compute.embeddings.settings import (
@@ -26,20 +25,8 @@ from compute.names import UnknownName
 from compute.numeral_words import NUMERAL_LANGUAGES
 from compute.study_values import Language, Languages, Name, NoRepeats, Section, Seeds, no_repeats
 
-
-def _one_of(kind: str, known: Iterable[str]) -> AfterValidator:
-    known = tuple(known)
-
-    def check(name: str) -> str:
-        if name not in known:
-            raise UnknownName(kind, name, known)
-        return name
-
-    return AfterValidator(check)
-
-
-MethodName = Annotated[str, _one_of("mapping method", METHODS)]
-Measure = Annotated[str, _one_of("isometry measure", MEASURES)]
+MethodName = Annotated[str, AfterValidator(METHODS.check)]
+MeasureName = Annotated[str, AfterValidator(MEASURES.check)]
 
 
 def _collections_differ(entries: tuple[Downstream, ...]) -> tuple[Downstream, ...]:
@@ -96,7 +83,7 @@ class Embeddings(Section):
     test_size: int | None = Field(None, ge=1, description="test pairs a language pair; left out: all, of numerals 200")
     preprocessing: Preprocessing = "unit"
     variants: dict[Name, EmbeddingVariant] = Field(default_factory=dict)
-    isometry: Annotated[tuple[Measure, ...], NoRepeats] = ()
+    isometry: Annotated[tuple[MeasureName, ...], NoRepeats] = ()
     downstream: Annotated[tuple[Downstream, ...], AfterValidator(_collections_differ)] = ()
 
     @field_validator("languages")
@@ -145,7 +132,7 @@ class Embeddings(Section):
     @model_validator(mode="after")
     def _dictionaries_are_large_enough(self) -> Embeddings:
         learning = [m.name for m in self.methods if load_method(m.name).supervision != "unsupervised"]
-        learning += [measure for measure in self.isometry if measure in MEASURES_OF_PAIRS]
+        learning += [measure for measure in self.isometry if MEASURES[measure].of_pairs]
         if learning and not self.dictionary_sizes:
             raise ValueError(f"{learning[0]!r} learns from training pairs, and dictionary_sizes is empty")
         largest = max(self.dictionary_sizes, default=0)

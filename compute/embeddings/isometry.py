@@ -8,11 +8,14 @@ is done in this house.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compute.embeddings.vectors import Matrix, Vectors, unit_rows
+from compute.registry import Registry
 
 Seeds = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -24,6 +27,25 @@ RSIM_PAIRS = 2_000
 HAUSDORFF_WORDS = 5_000
 
 
+@dataclass(frozen=True)
+class Measure:
+    """A measure of how alike two vector spaces are.
+
+    Attributes:
+        function: of source, target and training pairs, rows [m, 2].
+        of_pairs: True: it looks at the training pairs; the others are given none.
+        version: raise it when the same vectors would give another number.
+    """
+
+    function: Callable[[Vectors, Vectors, Seeds], float]
+    of_pairs: bool = False
+    version: str = "1"
+
+    def __call__(self, source: Vectors, target: Vectors, seeds: Seeds) -> float:
+        return self.function(source, target, seeds)
+
+
+@Measure
 def eigenvector_similarity(source: Vectors, target: Vectors, seeds: Seeds) -> float:
     """Laplacian spectra of the two neighbourhood graphs (Søgaard, Ruder & Vulić 2018): sum over the k largest
     eigenvalues of (λ_source − λ_target)²; 0 where the graphs have one spectrum, unbounded above.
@@ -43,6 +65,7 @@ def eigenvector_similarity(source: Vectors, target: Vectors, seeds: Seeds) -> fl
     return float(((spectra[0][:k] - spectra[1][:k]) ** 2).sum())
 
 
+@partial(Measure, of_pairs=True)
 def relational_similarity(source: Vectors, target: Vectors, seeds: Seeds) -> float:
     """RSIM (Vulić, Ruder & Søgaard 2020): Pearson correlation, over all pairs of training pairs, of the
     cosine of their two source words with that of their two target words; 1 for isometric spaces (up to
@@ -70,6 +93,7 @@ def relational_similarity(source: Vectors, target: Vectors, seeds: Seeds) -> flo
     return float(cosines[0] @ cosines[1])
 
 
+@Measure
 def gromov_hausdorff(source: Vectors, target: Vectors, seeds: Seeds) -> float:
     """Lower bound of the Gromov-Hausdorff distance (Chazal et al. 2009; for word vectors Patra et al.
     2019): half the bottleneck distance of the 0-dimensional persistence diagrams of the two Vietoris-Rips
@@ -85,6 +109,7 @@ def gromov_hausdorff(source: Vectors, target: Vectors, seeds: Seeds) -> float:
     return _bottleneck(deaths[0], deaths[1]) / 2
 
 
+@Measure
 def effective_condition(source: Vectors, target: Vectors, seeds: Seeds) -> float:
     """ECOND-HM (Dubossarsky et al. 2020): harmonic mean of the two sides' effective condition numbers σ_1 /
     σ_r, where r is the effective rank exp(−Σ p_i ln p_i), p_i = σ_i / Σ σ (Roy & Vetterli 2007), rounded
@@ -100,16 +125,16 @@ def effective_condition(source: Vectors, target: Vectors, seeds: Seeds) -> float
     return 2 / (1 / one + 1 / other)
 
 
-MEASURES: dict[str, Callable[[Vectors, Vectors, Seeds], float]] = {
-    "eigenvector_similarity": eigenvector_similarity,
-    "relational_similarity": relational_similarity,
-    "gromov_hausdorff": gromov_hausdorff,
-    "effective_condition": effective_condition,
-}
-"""Name in `raw.isometry` -> function."""
-
-MEASURES_OF_PAIRS = frozenset({"relational_similarity"})
-"""Those that look at the training pairs; the others leave them alone."""
+MEASURES: Registry[Measure] = Registry(
+    "isometry measure",
+    "transfer.isometry_measures",
+    {
+        name: f"compute.embeddings.isometry:{name}"
+        for name in ("eigenvector_similarity", "relational_similarity", "gromov_hausdorff", "effective_condition")
+    },
+    "compute.embeddings.isometry:Measure",
+)
+"""By name in `raw.isometry`."""
 
 
 def _at_least(found: int, needed: int, what: str, measure: str) -> None:

@@ -1,21 +1,19 @@
 """Where batches run. An executor has two methods, `submit(batch)` and `events()`, and is a context manager.
 
-To add one: a file here with a class like `compute.executors.local.LocalExecutor`, and its line in `EXECUTORS`.
+To add one: a file here with a class like `compute.executors.local.LocalExecutor`, and its line in `EXECUTORS`, or,
+in a package of your own, an entry point of the group `transfer.executors`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Protocol, Self, cast
+from typing import Protocol, Self, runtime_checkable
 
-from compute.errors import UserError
-from compute.names import UnknownName
+from compute.registry import Registry
 from compute.runner import Batch, Event, Workplace
 
-EXECUTORS: dict[str, str] = {"local": "compute.executors.local:LocalExecutor"}
 
-
+@runtime_checkable
 class Executor(Protocol):
     """Runs batches somewhere and reports what happens to them."""
 
@@ -34,9 +32,11 @@ class Executor(Protocol):
         ...
 
 
-def load_executor(name: str) -> type[Executor]:
-    """The executor class of that name; raises UserError with the nearest name."""
-    if name not in EXECUTORS:
-        raise UserError(str(UnknownName("executor", name, EXECUTORS)))
-    module, _, attribute = EXECUTORS[name].partition(":")
-    return cast(type[Executor], getattr(import_module(module), attribute))
+EXECUTORS: Registry[type[Executor]] = Registry(
+    "executor",
+    "transfer.executors",
+    {"local": "compute.executors.local:LocalExecutor"},
+    "compute.executors:Executor",
+)
+
+load_executor = EXECUTORS.load

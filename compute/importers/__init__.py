@@ -13,9 +13,8 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ConfigDict
 
@@ -23,8 +22,8 @@ from compute.errors import UserError
 from compute.importers.baselines import score_cell, without_baseline
 from compute.landing import Landing
 from compute.lock import exclusive
-from compute.names import UnknownName
 from compute.plugin import Job, JobConfig, Rows, canonical_json
+from compute.registry import Registry
 from compute.warehouse import RegisteredJob, RegisteredStudy, Warehouse
 
 
@@ -56,12 +55,17 @@ Say = Callable[[str], None]
 Importer = Callable[[Sequence[Path], Path | None, Say], ImportedStudy]
 """`read(files, map, say)`: what some files hold; `map` is the file of `--map`, if there is one. Raises UserError."""
 
-IMPORTERS: dict[str, str] = {
-    "lm-eval": "compute.importers.lm_eval:read",
-    "donors-recipients": "compute.importers.donors_recipients:read",
-    "bli": "compute.importers.bli:read",
-}
-"""Name on the command line, and `origin` in the warehouse -> "module:function"."""
+IMPORTERS: Registry[Importer] = Registry(
+    "importer",
+    "transfer.importers",
+    {
+        "lm-eval": "compute.importers.lm_eval:read",
+        "donors-recipients": "compute.importers.donors_recipients:read",
+        "bli": "compute.importers.bli:read",
+    },
+    "collections.abc:Callable",
+)
+"""By name on the command line, and `origin` in the warehouse."""
 
 
 def import_results(
@@ -84,10 +88,7 @@ def import_results(
     Raises:
         UserError: no such importer; damaged files; a study of that name that was not imported by it.
     """
-    if name not in IMPORTERS:
-        raise UserError(str(UnknownName("importer", name, IMPORTERS)))
-    module, _, function = IMPORTERS[name].partition(":")
-    read = cast(Importer, getattr(import_module(module), function))
+    read = IMPORTERS.load(name)
     study = study or name
     imports = read(files, map_file, say)
     found = imports.jobs

@@ -33,6 +33,9 @@ class Answering(MappingKeys):
     classifier: str = Field(serialization_alias="model")
     settings: SerializeAsAny[Classifier]
     folder: str | None = Field(exclude=True)
+    classifier_version: str = "1"
+
+    added = frozenset({"classifier_version"})
 
 
 class LanguagePair(NamedTuple):
@@ -97,6 +100,7 @@ class DownstreamPlugin(Plugin):
                         label=chosen.shown,
                         classifier=chosen.name,
                         settings=classifier,
+                        classifier_version=classifier.version,
                         folder=None if entry.folder is None else str(entry.open().folder),
                     ),
                     inputs={MAPPED: key},

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import SerializeAsAny
 
 from compute.embeddings.dictionary import seed_rows
-from compute.embeddings.isometry import MEASURES, MEASURES_OF_PAIRS
+from compute.embeddings.isometry import MEASURES
 from compute.embeddings.vectors import load_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
@@ -28,6 +28,10 @@ class Measuring(JobConfig):
     dictionary: SerializeAsAny[Dictionary] | None
     dictionary_size: int
     train_sha256: str | None
+    versions: tuple[tuple[str, str], ...] = ()
+    """Of measures, where it is not 1."""
+
+    added = frozenset({"versions"})
 
 
 class Isometry(Plugin):
@@ -42,8 +46,8 @@ class Isometry(Plugin):
         embeddings = study.embeddings
         if embeddings is None:
             return
-        of_pairs = [name for name in embeddings.isometry if name in MEASURES_OF_PAIRS]
-        alone = [name for name in embeddings.isometry if name not in MEASURES_OF_PAIRS]
+        of_pairs = [name for name in embeddings.isometry if MEASURES[name].of_pairs]
+        alone = [name for name in embeddings.isometry if not MEASURES[name].of_pairs]
         for pair in planned_pairs(embeddings, planned):
             if alone:
                 yield self._job(pair, alone, f"isometry {pair.label}")
@@ -65,6 +69,7 @@ class Isometry(Plugin):
                 dictionary=dictionary,
                 dictionary_size=size,
                 train_sha256=dictionary.digest("train", size) if dictionary else None,
+                versions=tuple((name, MEASURES[name].version) for name in measures if MEASURES[name].version != "1"),
             ),
             inputs=pair.made_by,
             label=label,

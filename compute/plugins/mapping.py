@@ -31,6 +31,9 @@ class Mapping(MappingKeys):
     preprocessing: Preprocessing
     dictionary: SerializeAsAny[Dictionary] | None
     train_sha256: str | None
+    method_version: str = "1"
+
+    added = frozenset({"method_version"})
 
 
 class Map(Plugin):
@@ -72,6 +75,7 @@ class Map(Plugin):
             seed=run.seed,
             dictionary=dictionary,
             train_sha256=dictionary.digest("train", run.size) if dictionary else None,
+            method_version=run.method.version,
         )
         return Job(
             plugin=self.name,

@@ -1,15 +1,16 @@
 """The tasks by name, each imported when it is first asked for.
 
-To add one: write it (see `compute.tasks.task`), then add `name: "module:attribute"` here.
+To add one: write it (see `compute.tasks.task`), then add `name: "module:attribute"` here, or, in a package of
+your own, an entry point of the group `transfer.tasks`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from compute.names import UnknownName
+from compute.registry import Registry
 from compute.tasks.task import SPLITS, Generation, Item, Prompt, Question, Split, Task
 
 if TYPE_CHECKING:
@@ -17,44 +18,35 @@ if TYPE_CHECKING:
 
 __all__ = ["SPLITS", "TASKS", "Generation", "Item", "Prompt", "Question", "Split", "Task", "load_task", "open_task"]
 
-TASKS: dict[str, str] = {
-    "read": "compute.tasks.numerals:READ",
-    "compare": "compute.tasks.numerals:COMPARE",
-    "parity": "compute.tasks.numerals:PARITY",
-    "add": "compute.tasks.numerals:ADD",
-    "round": "compute.tasks.numerals:ROUND",
-    "language": "compute.tasks.numerals:LANGUAGE",
-    "topic": "compute.tasks.topic:TOPIC",
-    "sentiment": "compute.tasks.sentiment:SENTIMENT",
-    "pos": "compute.tasks.pos:POS",
-    "emotion": "compute.tasks.emotion:EMOTION",
-    "causal": "compute.tasks.causal:CAUSAL",
-    "arithmetic": "compute.tasks.arithmetic:ARITHMETIC",
-    "arc_challenge": "compute.tasks.core_grid:ARC_CHALLENGE",
-    "global_mmlu_lite": "compute.tasks.core_grid:GLOBAL_MMLU_LITE",
-    "hellaswag": "compute.tasks.core_grid:HELLASWAG",
-    "truthfulqa": "compute.tasks.core_grid:TRUTHFULQA",
-}
+TASKS: Registry[Task] = Registry(
+    "task",
+    "transfer.tasks",
+    {
+        "read": "compute.tasks.numerals:READ",
+        "compare": "compute.tasks.numerals:COMPARE",
+        "parity": "compute.tasks.numerals:PARITY",
+        "add": "compute.tasks.numerals:ADD",
+        "round": "compute.tasks.numerals:ROUND",
+        "language": "compute.tasks.numerals:LANGUAGE",
+        "topic": "compute.tasks.topic:TOPIC",
+        "sentiment": "compute.tasks.sentiment:SENTIMENT",
+        "pos": "compute.tasks.pos:POS",
+        "emotion": "compute.tasks.emotion:EMOTION",
+        "causal": "compute.tasks.causal:CAUSAL",
+        "arithmetic": "compute.tasks.arithmetic:ARITHMETIC",
+        "arc_challenge": "compute.tasks.core_grid:ARC_CHALLENGE",
+        "global_mmlu_lite": "compute.tasks.core_grid:GLOBAL_MMLU_LITE",
+        "hellaswag": "compute.tasks.core_grid:HELLASWAG",
+        "truthfulqa": "compute.tasks.core_grid:TRUTHFULQA",
+    },
+    "compute.tasks:Task",
+)
+
+load_task = TASKS.load
 
 
 LM_EVAL = "lm_eval:"
 """What the names of lm-evaluation-harness's tasks begin with in a study."""
-
-
-def load_task(name: str) -> Task:
-    """The task of that name.
-
-    Raises:
-        UnknownName: no such task; the message gives the nearest names.
-        TypeError: what the registry points at is not a `Task`.
-    """
-    if name not in TASKS:
-        raise UnknownName("task", name, TASKS)
-    module, attribute = TASKS[name].split(":")
-    task = getattr(import_module(module), attribute)
-    if not isinstance(task, Task):
-        raise TypeError(f"task {name!r}: {TASKS[name]} is a {type(task).__name__}, not a Task")
-    return task
 
 
 def open_task(name: str, language: str | None, own: Mapping[str, FolderTaskSettings]) -> Task:

@@ -10,82 +10,88 @@ up here, by task and name, and imported on first use.
 
 To add a classifier: one file with a subclass of the task's base class in `compute.embeddings.downstream.classifiers`,
 its fields the settings; one line in `CLASSIFIERS`. To add a collection: one file with a subclass of the task's base
-class in `compute.embeddings.downstream.collections`; one line in `COLLECTIONS`.
+class in `compute.embeddings.downstream.collections`; one line in `COLLECTIONS`. In a package of your own the lines are
+entry points of the groups `transfer.cldc_classifiers`, `transfer.cldc_collections`, and so on.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from compute.names import UnknownName
+from compute.registry import Registry
 
 if TYPE_CHECKING:
     from compute.embeddings.downstream.classifiers import Classifier
     from compute.embeddings.downstream.collections import Collection
 
-CLASSIFIERS: dict[str, dict[str, str]] = {
-    "cldc": {
-        "averages": "compute.embeddings.downstream.averages:AverageVectors",
-        "cnn": "compute.embeddings.downstream.cnn:ConvolutionalNetwork",
-    },
-    "clir": {
-        "query_likelihood": "compute.embeddings.downstream.query_likelihood:QueryLikelihood",
-        "agg_idf": "compute.embeddings.downstream.agg_idf:WeightedAverages",
-    },
-    "xnli": {
-        "esim": "compute.embeddings.downstream.esim:EnhancedSequentialInference",
-    },
+CLASSIFIERS: dict[str, Registry[type[Classifier]]] = {
+    task: Registry(
+        f"classifier of {task}",
+        f"transfer.{task}_classifiers",
+        {name: f"compute.embeddings.downstream.{place}" for name, place in ours.items()},
+        f"compute.embeddings.downstream.classifiers:{base}",
+    )
+    for task, base, ours in (
+        ("cldc", "DocumentClassifier", {"averages": "averages:AverageVectors", "cnn": "cnn:ConvolutionalNetwork"}),
+        (
+            "clir",
+            "RetrievalModel",
+            {"query_likelihood": "query_likelihood:QueryLikelihood", "agg_idf": "agg_idf:WeightedAverages"},
+        ),
+        ("xnli", "InferenceModel", {"esim": "esim:EnhancedSequentialInference"}),
+    )
 }
-"""Task -> name in a study -> "module:class"."""
+"""By task."""
 
-COLLECTIONS: dict[str, dict[str, str]] = {
-    "cldc": {
-        "sib-200": "compute.embeddings.downstream.sib_200:Sib200",
-        "ted": "compute.embeddings.downstream.ted:Ted",
-        "folder": "compute.embeddings.downstream.own_files:OwnDocuments",
-    },
-    "clir": {
-        "xquad": "compute.embeddings.downstream.xquad:Xquad",
-        "ntrex": "compute.embeddings.downstream.ntrex:Ntrex",
-        "clef": "compute.embeddings.downstream.clef:Clef",
-        "folder": "compute.embeddings.downstream.own_files:OwnSearch",
-    },
-    "xnli": {
-        "xnli": "compute.embeddings.downstream.xnli:Xnli",
-        "folder": "compute.embeddings.downstream.own_files:OwnPairs",
-    },
+COLLECTIONS: dict[str, Registry[type[Collection]]] = {
+    task: Registry(
+        f"collection of {task}",
+        f"transfer.{task}_collections",
+        {name: f"compute.embeddings.downstream.{place}" for name, place in ours.items()},
+        f"compute.embeddings.downstream.collections:{base}",
+    )
+    for task, base, ours in (
+        (
+            "cldc",
+            "Classification",
+            {"sib-200": "sib_200:Sib200", "ted": "ted:Ted", "folder": "own_files:OwnDocuments"},
+        ),
+        (
+            "clir",
+            "Retrieval",
+            {
+                "xquad": "xquad:Xquad",
+                "ntrex": "ntrex:Ntrex",
+                "clef": "clef:Clef",
+                "folder": "own_files:OwnSearch",
+            },
+        ),
+        ("xnli", "Inference", {"xnli": "xnli:Xnli", "folder": "own_files:OwnPairs"}),
+    )
 }
-"""Task -> name in a study -> "module:class"."""
+"""By task."""
+
+_Part = TypeVar("_Part")
+
+
+def of_task(registries: Mapping[str, Registry[_Part]], task: str) -> Registry[_Part]:
+    """Return the registry of a task. Raises UnknownName for a task there is not."""
+    if task not in registries:
+        raise UnknownName("downstream task", task, registries)
+    return registries[task]
 
 
 def load_classifier(task: str, name: str) -> type[Classifier]:
-    """The class of a task's classifier; `load_classifier(task, name)(**settings)` is the classifier itself.
+    """Return the class of a task's classifier; `load_classifier(task, name)(**settings)` is the classifier itself.
 
     Raises:
         compute.names.UnknownName: no such task, or it has no such classifier.
     """
-    return cast("type[Classifier]", _load(CLASSIFIERS, "classifier", task, name))
+    return of_task(CLASSIFIERS, task).load(name)
 
 
 def load_collection(task: str, name: str) -> type[Collection]:
-    """The class of a task's collection.
-
-    Raises:
-        compute.names.UnknownName: no such task, or it has no such collection.
-    """
-    return cast("type[Collection]", _load(COLLECTIONS, "collection", task, name))
-
-
-def check_name(registry: dict[str, dict[str, str]], kind: str, task: str, name: str) -> None:
-    """Raises UnknownName unless `name` is a `kind` of the task; nothing is imported."""
-    if task not in registry:
-        raise UnknownName("downstream task", task, registry)
-    if name not in registry[task]:
-        raise UnknownName(f"{kind} of {task}", name, registry[task])
-
-
-def _load(registry: dict[str, dict[str, str]], kind: str, task: str, name: str) -> Any:
-    check_name(registry, kind, task, name)
-    module, _, attribute = registry[task][name].partition(":")
-    return getattr(import_module(module), attribute)
+    """Return the class of a task's collection. Raises as `load_classifier` does."""
+    return of_task(COLLECTIONS, task).load(name)

@@ -24,6 +24,9 @@ class Classifier(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    version: ClassVar[str] = "1"
+    """Raise it when the same settings would give other numbers: the keys of its jobs depend on it."""
+
     draws: ClassVar[bool] = True
     """False: nothing is drawn, and it is run for one seed only."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, check_name, load_classifier, load_collection
+from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, load_classifier, load_collection, of_task
 from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
@@ -54,15 +54,14 @@ class Downstream(BaseModel):
     @field_validator("task")
     @classmethod
     def _task_is_known(cls, task: str) -> str:
-        if task not in CLASSIFIERS:
-            raise UnknownName("downstream task", task, CLASSIFIERS)
+        of_task(CLASSIFIERS, task)
         return task
 
     @field_validator("collection")
     @classmethod
     def _collection_is_known(cls, collection: str, info: ValidationInfo) -> str:
         if "task" in info.data:
-            check_name(COLLECTIONS, "collection", info.data["task"], collection)
+            COLLECTIONS[info.data["task"]].check(collection)
         return collection
 
     @field_validator("classifiers")
@@ -73,7 +72,7 @@ class Downstream(BaseModel):
         shown = [entry.shown for entry in classifiers]
         for position, entry in enumerate(classifiers):
             if "task" in info.data:
-                check_name(CLASSIFIERS, "classifier", info.data["task"], entry.name)
+                CLASSIFIERS[info.data["task"]].check(entry.name)
             if entry.shown in shown[:position]:
                 raise ValueError(f"{entry.shown!r} is listed twice: give one of them a `label`")
         return classifiers

@@ -3,7 +3,7 @@
 To add a method:
 1. write `<name>.py` here: a subclass of `MappingMethod`, its fields the settings, with one function `fit`
    (torch is imported inside it: a study is checked and planned without);
-2. add its line to `METHODS`;
+2. add its line to `METHODS`, or, in a package of your own, an entry point of the group `transfer.mapping_methods`;
 3. test it on a planted rotation, as `tests/unit/test_mapping_proc.py` does.
 """
 
@@ -11,32 +11,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from importlib import import_module
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from compute.embeddings.vectors import Matrix, Vectors
-from compute.names import UnknownName
-
-METHODS: dict[str, str] = {
-    "cca": "compute.embeddings.mappings.cca:CanonicalCorrelation",
-    "cca_projection": "compute.embeddings.mappings.cca:CanonicalProjection",
-    "proc": "compute.embeddings.mappings.proc:Procrustes",
-    "proc_b": "compute.embeddings.mappings.proc_b:BootstrappedProcrustes",
-    "dlv": "compute.embeddings.mappings.dlv:LatentVariableMatching",
-    "rcsls": "compute.embeddings.mappings.rcsls:RelaxedCsls",
-    "vecmap": "compute.embeddings.mappings.vecmap:VecMap",
-    "vecmap_semi_supervised": "compute.embeddings.mappings.vecmap:VecMapSemiSupervised",
-    "vecmap_supervised": "compute.embeddings.mappings.vecmap:VecMapSupervised",
-    "muse": "compute.embeddings.mappings.muse:Muse",
-    "muse_supervised": "compute.embeddings.mappings.muse:MuseSupervised",
-    "icp": "compute.embeddings.mappings.icp:IterativeClosestPoints",
-    "gwa": "compute.embeddings.mappings.gwa:GromovWasserstein",
-}
-"""Name in a study -> "module:class", imported on first use."""
+from compute.registry import Registry
 
 Supervision = Literal["supervised", "semi-supervised", "unsupervised"]
 
@@ -84,6 +66,9 @@ class MappingMethod(BaseModel, ABC):
     supervision: ClassVar[Supervision] = "supervised"
     """An unsupervised method is planned once a pair, with `dictionary_size` 0, and given no seed pairs."""
 
+    version: ClassVar[str] = "1"
+    """Raise it when the same settings would give other numbers: the keys of its jobs depend on it."""
+
     draws: ClassVar[bool] = False
     """Whether `seed` changes anything: only then is the method planned for each seed of a study."""
 
@@ -108,13 +93,26 @@ def restart_seeds(seed: int, restarts: int) -> range:
     return range(seed * restarts, (seed + 1) * restarts)
 
 
-def load_method(name: str) -> type[MappingMethod]:
-    """The class of the method called `name`; `load_method(name)(**settings)` is the method itself.
+METHODS: Registry[type[MappingMethod]] = Registry(
+    "mapping method",
+    "transfer.mapping_methods",
+    {
+        "cca": "compute.embeddings.mappings.cca:CanonicalCorrelation",
+        "cca_projection": "compute.embeddings.mappings.cca:CanonicalProjection",
+        "proc": "compute.embeddings.mappings.proc:Procrustes",
+        "proc_b": "compute.embeddings.mappings.proc_b:BootstrappedProcrustes",
+        "dlv": "compute.embeddings.mappings.dlv:LatentVariableMatching",
+        "rcsls": "compute.embeddings.mappings.rcsls:RelaxedCsls",
+        "vecmap": "compute.embeddings.mappings.vecmap:VecMap",
+        "vecmap_semi_supervised": "compute.embeddings.mappings.vecmap:VecMapSemiSupervised",
+        "vecmap_supervised": "compute.embeddings.mappings.vecmap:VecMapSupervised",
+        "muse": "compute.embeddings.mappings.muse:Muse",
+        "muse_supervised": "compute.embeddings.mappings.muse:MuseSupervised",
+        "icp": "compute.embeddings.mappings.icp:IterativeClosestPoints",
+        "gwa": "compute.embeddings.mappings.gwa:GromovWasserstein",
+    },
+    "compute.embeddings.mappings:MappingMethod",
+)
 
-    Raises:
-        compute.names.UnknownName: no such method.
-    """
-    if name not in METHODS:
-        raise UnknownName("mapping method", name, METHODS)
-    module, _, attribute = METHODS[name].partition(":")
-    return cast(type[MappingMethod], getattr(import_module(module), attribute))
+load_method = METHODS.load
+"""Returns the class of a method; `load_method(name)(**settings)` is the method itself."""

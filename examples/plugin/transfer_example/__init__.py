@@ -1,0 +1,1 @@
+"""Parts of every kind for Transfer Warehouse, one file each."""
