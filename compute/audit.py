@@ -21,7 +21,7 @@ _OURS = Path(__file__).parents[1]
 
 
 def docs_folder(study: str) -> Path:
-    """Where the pages about `study` are: its name with all but letters, digits and `_-` percent-encoded."""
+    """Return where the pages about `study` are: its name with all but letters, digits and `_-` percent-encoded."""
     return DATA_DOCS / quote(study, safe="").replace(".", "%2E").replace("~", "%7E")
 
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(str(UnknownName("argument", unknown[0].partition("=")[0], known)))
         with chdir(_place(options)):
             return int(options.run(options))
-    except (UserError, UnknownName) as error:
+    except UserError as error:
         print(f"transfer: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

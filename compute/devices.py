@@ -38,7 +38,7 @@ def threads_a_worker(device: str, workers: int) -> int:
 
 
 def device_works(device: str) -> bool:
-    """Whether this process can still compute there.
+    """Return whether this process can still compute there.
 
     After an assertion or an illegal access on a GPU every later call fails until the process ends; running out of
     memory, or a call with wrong arguments, leaves it as it was.

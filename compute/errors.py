@@ -1,4 +1,4 @@
-"""What can go wrong, sorted by whose move it is."""
+"""What can go wrong, sorted by who has to act."""
 
 from __future__ import annotations
 

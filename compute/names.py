@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from compute.errors import UserError
 
-class UnknownName(ValueError):
+
+class UnknownName(UserError, ValueError):
     """A name that is not among the known ones; the message gives the nearest, or all of them."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:

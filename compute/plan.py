@@ -48,7 +48,7 @@ def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
 
 
 def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:
-    """What `study` asks for, minus what has landed (as a shard or in the warehouse).
+    """Return what `study` asks for, minus what has landed (as a shard or in the warehouse).
 
     A landed job whose artefact is gone becomes pending again only if a pending job reads it.
     """
@@ -86,7 +86,7 @@ def _latest_by_label(landing: Landing) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _difference(job: Job, landed: Mapping[str, Any], reasons: Mapping[str, str]) -> str:
-    """Why a job is not the landed one of the same label: what changed in version, configuration or inputs."""
+    """Return why a job is not the landed one of the same label: what changed in version, configuration or inputs."""
     if landed["plugin_version"] != job.version:
         return f"plugin version changed: {landed['plugin_version']} -> {job.version}"
     before, after = _flatten(json.loads(landed["config"])), _flatten(job.values)

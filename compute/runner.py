@@ -99,8 +99,10 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
 
 
 def _prepare_gpu() -> None:
-    """Whole float32 products, whatever the environment says (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, which images of others
-    set, would have 10 bits of them, and ranks by it would not be exact); and memory's peak counted from here."""
+    """Force full float32, and count the peak of memory from here.
+
+    Some container images set TORCH_ALLOW_TF32_CUBLAS_OVERRIDE: products of 10 bits would make ranks inexact.
+    """
     import torch
 
     torch.set_float32_matmul_precision("highest")

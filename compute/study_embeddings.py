@@ -173,7 +173,7 @@ class Embeddings(Section):
         return list(self.pairs)
 
     def runs_on(self, method: MethodEntry, source: str, target: str) -> bool:
-        """Whether a method is run on a pair of the study's."""
+        """Return whether a method is run on a pair of the study's."""
         return self.full or method.pairs is None or (source, target) in method.pairs
 
     def preprocessings_of(self, method: MethodEntry) -> dict[str, Preprocessing]:

@@ -67,7 +67,7 @@ Reference = tuple[tuple[str | int, ...], Callable[[], object]]
 
 
 def _references(study: Study) -> Iterator[Reference]:
-    """Where names stand that other parts of the study, or files, must have, and how each is looked up."""
+    """Yield where names stand that other parts of the study, or files, must have, and how each is looked up."""
     if study.embeddings is not None:
         for number, entry in enumerate(study.embeddings.downstream):
             key = "pairs" if entry.pairs else "folder" if entry.folder else "collection"

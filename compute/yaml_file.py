@@ -134,7 +134,7 @@ def read_yaml(path: Path, expected: str) -> YamlFile:
 
 
 def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node has when every alias in it is written out; a few lines can stand for billions."""
+    """Return how many values a node has when every alias in it is written out; a few lines can stand for billions."""
     if id(node) not in known:
         known[id(node)] = 1  # a node within itself counts once
         inner: list[yaml.Node] = []
@@ -207,7 +207,7 @@ def _expectation(problem: Any, model: Any) -> str:
 
 
 def _is_mistyped(problem: Any, missing: Location) -> bool:
-    """Whether `problem` is a key that does not exist but is much like the one missing beside it."""
+    """Return whether `problem` is a key that does not exist but is much like the one missing beside it."""
     location = problem["loc"]
     return (
         problem["type"] == "extra_forbidden"
@@ -217,7 +217,7 @@ def _is_mistyped(problem: Any, missing: Location) -> bool:
 
 
 def _truths_read_as_numbers(found: Any, taken: Any, location: Location = ()) -> Iterator[tuple[Location, bool]]:
-    """Where the file says true or false and the model took it for 1 or 0, as pydantic does."""
+    """Yield where the file says true or false and the model took it for 1 or 0, as pydantic does."""
     if isinstance(found, bool):
         if isinstance(taken, int | float) and not isinstance(taken, bool):
             yield location, found

@@ -52,7 +52,7 @@ def key_level(device: torch.device) -> int | None:
 
 
 def _is_exact(level: int) -> bool:
-    """Whether sums of the largest products are what they ought to be."""
+    """Return whether sums of the largest products are what they ought to be."""
     signs = torch.tensor([1, -1], dtype=torch.int8).repeat_interleave(32)[:, None].expand(-1, 320)
     queries, keys = signs * QUERY_LEVEL, signs * level
     return bool((multiply(queries, keys) == queries.double() @ keys.double().T).all())

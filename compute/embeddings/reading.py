@@ -112,7 +112,7 @@ def read_stream(
 
 
 def _something_else(beginning: bytes) -> str | None:
-    """What a file is that begins so, if it is of a kind that is no word vectors."""
+    """Return what a file is that begins so, if it is of a kind that is no word vectors."""
     for magic, what in _NOT_VECTORS.items():
         if beginning.startswith(magic):
             return what

@@ -210,7 +210,7 @@ class DictionaryFiles(BaseModel):
 
 
 def parse_dictionaries(value: Any) -> DictionarySource:
-    """Where a study's dictionaries come from.
+    """Return where a study's dictionaries come from.
 
     Raises:
         pydantic.ValidationError: no such source, or files that are not described right.

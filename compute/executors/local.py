@@ -105,7 +105,7 @@ class LocalExecutor:
         try:
             event: Event = worker.connection.recv()
         except (EOFError, OSError):
-            yield from self._bury(worker)
+            yield from self._fail_left(worker)
             return
         if event.kind == "lost":
             worker.lost = event.text  # the end of the connection follows
@@ -116,7 +116,7 @@ class LocalExecutor:
             worker.batch = None
         yield event
 
-    def _bury(self, worker: _Worker) -> Iterator[Event]:
+    def _fail_left(self, worker: _Worker) -> Iterator[Event]:
         """The process is gone: fail what it had not settled; another worker takes the next batch."""
         assert worker.batch is not None and worker.settled is not None
         self._remove(worker)

@@ -15,7 +15,7 @@ Cell = tuple[object, ...]
 
 
 def score_cell(job: Job | RegisteredJob) -> Cell | None:
-    """What a job scored: model, source and target; None for a job of another kind."""
+    """Return what a job scored: model, source and target; None for a job of another kind."""
     if not all(key in job.values for key in (*_MODEL, *_TARGET)):
         return None
     return tuple(job.values[key] for key in (*_MODEL, *_TARGET))
@@ -40,7 +40,7 @@ def without_baseline(jobs: Iterable[Job | RegisteredJob]) -> Iterator[str]:
 
 
 def _hint(config: dict[str, object], bases: Iterable[object]) -> str:
-    """What else there is that was perhaps meant."""
+    """Return what else there is that was perhaps meant."""
     known = [base for base in bases if isinstance(base, dict)]
     same = [base for base in known if all(base[key] == config[key] for key in ("model", *_TARGET[:2]))]
     if same:

@@ -210,7 +210,7 @@ def _differing(cells: Sequence[_Cell]) -> tuple[str, str] | None:
 
 
 def _scales(cells: Iterable[_Cell]) -> dict[tuple[str, str], Scale]:
-    """What is known of the values of each (task, metric)."""
+    """Return what is known of the values of each (task, metric)."""
     scales: dict[tuple[str, str], Scale] = {}
     for cell in cells:
         for score in cell.scores.values():

@@ -173,7 +173,7 @@ class LmEvalMap:
         return named.get(one.pretrained, f"{one.pretrained.rpartition('/')[2]}@{one.revision[:8]}")
 
     def _adapter(self, one: _Described) -> Adapter | None:
-        """What the run's adapter was tuned on; None for a run without one."""
+        """Return what the run's adapter was tuned on; None for a run without one."""
         found: dict[str, str] = {}
         enabled = ""
         for key, value in one.arguments.items():

@@ -157,7 +157,7 @@ def _sample(item_id: str, sample: Mapping[str, Any], config: Mapping[str, Any]) 
 
 
 def _requests(arguments: Any) -> list[Sequence[Any]]:
-    """What was asked for an item: lists, or since 0.4.3 mappings of `gen_args_0` to `arg_0`, `arg_1`."""
+    """Return what was asked for an item: lists, or since 0.4.3 mappings of `gen_args_0` to `arg_0`, `arg_1`."""
     if isinstance(arguments, Mapping):
         return [tuple(request.values()) for request in arguments.values()]
     return list(arguments)
@@ -171,7 +171,7 @@ def _kind(requests: Sequence[Sequence[Any]], answers: Sequence[Any]) -> str:
 
 
 def _check_sizes(samples: Sequence[_Sample], n_items: int | None) -> bool:
-    """Whether samples are missing. Raises _NotByItem where some are of another kind, or too many."""
+    """Return whether samples are missing. Raises _NotByItem where some are of another kind, or too many."""
     if not samples:
         raise _NotByItem("its samples file is empty")
     for sample in samples:
@@ -212,7 +212,7 @@ def _chosen(samples: Sequence[_Sample], config: Mapping[str, Any], scores: Mappi
 
 
 def _delimiters(samples: Sequence[_Sample], config: Mapping[str, Any]) -> Iterator[str]:
-    """What may precede each choice, likeliest first: the task's own delimiter; nothing, as in most chats."""
+    """Yield what may precede each choice, likeliest first: the task's own delimiter; nothing, as in most chats."""
     own = config.get("target_delimiter", " ")
     for delimiter in dict.fromkeys((own if isinstance(own, str) else " ", " ", "")):
         if all(choice.startswith(delimiter) for sample in samples for choice in sample.choices):
@@ -276,7 +276,7 @@ def _listed(target: Any) -> list[Any] | None:
 
 
 def _accuracies(columns: Mapping[str, Any]) -> dict[str, float]:
-    """What SQL derives from an item: log-probabilities in single precision, divided in double (see
+    """Return what SQL derives from an item: log-probabilities in single precision, divided in double (see
     `int_item_correctness`)."""
     logprobs = [float(value) for value in np.asarray(columns["logprobs"], dtype=np.float32)]
     found = {}
@@ -289,7 +289,7 @@ def _accuracies(columns: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _compare_means(values: Mapping[str, Iterable[float]], scores: Mapping[str, Score]) -> int:
-    """How many means were found in the results file. Raises _NotByItem where one differs."""
+    """Return how many means were found in the results file. Raises _NotByItem where one differs."""
     n_compared = 0
     for metric, of_items in values.items():
         if metric in scores:

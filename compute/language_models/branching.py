@@ -53,7 +53,7 @@ class Row:
 
 
 def can_branch(model: PreTrainedModel) -> bool:
-    """Whether rows of this model may have several branches of their own tokens."""
+    """Return whether rows of this model may have several branches of their own tokens."""
     config = model.config.get_text_config(decoder=True)
     return (
         model.config.model_type in BRANCHING
@@ -82,7 +82,7 @@ def rows(context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], b
 
 
 def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> dict[str, Any]:
-    """What to call the model with for a batch, repeated for each of `groups` adapters.
+    """Return what to call the model with for a batch, repeated for each of `groups` adapters.
 
     Rows are padded on the right: no token sees the padding after it, and nothing is predicted there.
     """

@@ -93,7 +93,7 @@ def encode_items(
     pairs = [
         (context, choice)
         for item, context in zip(items, contexts, strict=True)
-        for choice in (item.replies if encoding.chat_template else item.choices)
+        for choice in (item.chat_choices if encoding.chat_template else item.choices)
     ]
     context_ids = tokenize(tokenizer, kept)
     whole_ids = iter(tokenize(tokenizer, [context + choice for context, choice in pairs], [c == "" for c, _ in pairs]))
@@ -242,7 +242,7 @@ def tokenize(
 
 
 def first_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """What an empty context is: the token that begins a text, or else the one that ends it."""
+    """Return what an empty context is: the token that begins a text, or else the one that ends it."""
     token = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     if token is None:
         raise ValueError("the tokenizer has neither a beginning-of-text nor an end-of-text token to begin with")

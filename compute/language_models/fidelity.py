@@ -26,7 +26,7 @@ def added_at_the_end(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def vectors(model: PreTrainedModel) -> int:
-    """How many tokens the model has a vector for, as input and as output."""
+    """Return how many tokens the model has a vector for, as input and as output."""
     embeddings: Any = model.get_input_embeddings()  # type: ignore[no-untyped-call]
     output: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     known = len(embeddings.weight)

@@ -177,7 +177,7 @@ def _generate(
 
 
 def _ended(tokenizer: PreTrainedTokenizerBase, generated: Sequence[Sequence[int]], ending: _Ending) -> list[bool]:
-    """Whether each row of tokens has just come to its end."""
+    """Return whether each row of tokens has just come to its end."""
     ended = [tokens[-1] in ending.tokens or len(tokens) >= ending.max_new_tokens for tokens in generated]
     if ending.texts:
         # A text of n bytes has at most n tokens; what decoding does to the first token is left out of view.

@@ -132,7 +132,7 @@ def load_model(
 def describe_model(
     path_or_id: str | Path, revision: str | None = None, trust_remote_code: bool = False
 ) -> ModelDescription:
-    """What the model is, from its configuration: no weights are read or downloaded.
+    """Return what the model is, from its configuration: no weights are read or downloaded.
 
     Raises:
         LoadingError: no such model, or not one that can be loaded.
@@ -145,7 +145,7 @@ def describe_model(
 
 
 def describe_loaded(model: PreTrainedModel) -> ModelDescription:
-    """What a model is that is there."""
+    """Return what a model is that is there."""
     return ModelDescription(
         family=model.config.model_type,
         parameters=sum(parameter.numel() for parameter in model.parameters()),

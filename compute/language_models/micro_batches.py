@@ -84,7 +84,7 @@ class MicroBatch:
     rows: int
 
     def laid_out(self, values: Tensor) -> Tensor:
-        """What belongs to the tokens of rows, [groups * rows, longest row], where `tokens` has them; else 0."""
+        """Return what belongs to the tokens of rows, [groups * rows, longest row], where `tokens` has them; else 0."""
         lines = values.new_zeros(self.tokens.numel())
         return lines.index_copy_(0, self.at, values[self.row, self.place]).view(self.tokens.shape)
 
@@ -94,17 +94,17 @@ def line_capacity(model: PreTrainedModel, device: torch.device) -> int:
     return _LINE.get(device.type, _LINE["cuda"]) if can_branch(model) else 0
 
 
-def companies(tokens: Sequence[int], overhead: float) -> list[list[int]]:
-    """Which adapters' rows go through the model together, so that it costs least: those with about as many tokens.
+def groups_of_adapters(tokens: Sequence[int], overhead: float) -> list[list[int]]:
+    """Return which adapters' rows go through the model together at least cost: those with about as many tokens.
 
-    A company of n adapters costs n times the most tokens that one of them has, and `overhead` more.
+    A group of n adapters costs n times the most tokens that one of them has, and `overhead` more.
 
     Args:
         tokens: of each adapter's rows.
         overhead: as for `plan`.
 
     Returns:
-        The adapters' numbers, each once; ascending in each company.
+        The adapters' numbers, each once; ascending in each group.
     """
     order = sorted(range(len(tokens)), key=lambda k: -tokens[k])
     bounds = _cheapest(len(order), lambda start, end: overhead + (end - start) * tokens[order[start]])
@@ -112,7 +112,7 @@ def companies(tokens: Sequence[int], overhead: float) -> list[list[int]]:
 
 
 def plan(lengths: Sequence[Sequence[int]], most_rows: int, overhead: float, capacity: int = 0) -> list[int]:
-    """Where to part a step's rows into micro-batches so that they cost least.
+    """Return where to part a step's rows into micro-batches so that they cost least.
 
     A micro-batch of n rows an adapter costs as many tokens as it has with padding (packed as evenly as can be), and
     `overhead` more.
@@ -159,7 +159,7 @@ def _lines_needed(most: int, longest: int, rows: int, capacity: int) -> int:
 
 
 def packed(lengths: Sequence[int], lines: int) -> list[list[int]]:
-    """Which rows go into each of so many lines: the longest first, each into the shortest line so far."""
+    """Return which rows go into each of so many lines: the longest first, each into the shortest line so far."""
     found: list[list[int]] = [[] for _ in range(lines)]
     filled = [0] * lines
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):

@@ -43,7 +43,7 @@ _BY_THE_MASK = frozenset({"bloom", "mpt"})
 
 
 def in_batches(model: PreTrainedModel, settings: Mapping[str, Any]) -> bool:
-    """Whether texts of unlike lengths may be generated together, padded on the left, over a cache of attention.
+    """Return whether texts of unlike lengths may be generated together, padded on the left, over a cache of attention.
 
     Not where the model has a state besides attention, or layers that go by the place of a token in the row; nor where
     its generation settings, or `settings` of the task, ask for more than the most likely token.

@@ -153,7 +153,7 @@ def _compare_with_peft(
 def _stacks(
     model: PreTrainedModel, probes: Sequence[Adapter], rows: Tensor, alone: Sequence[Tensor], allowed: float
 ) -> bool:
-    """Whether each of two stacked adapters gives what it gives alone."""
+    """Return whether each of two stacked adapters gives what it gives alone."""
     try:
         with LoraStack(model, probes):
             together = _outputs(model, rows.repeat(len(probes), 1))

@@ -36,7 +36,7 @@ class Revision:
 
 
 def is_folder(checkpoint: str) -> bool:
-    """Whether `checkpoint` means a folder: it looks like a path, or there is a folder of that name."""
+    """Return whether `checkpoint` means a folder: it looks like a path, or there is a folder of that name."""
     return checkpoint.startswith((".", "/", "~")) or Path(checkpoint).is_dir()
 
 

@@ -139,7 +139,7 @@ def _run_on(run: Callable[[list[Row]], None], among: Sequence[Row], numbers: lis
 
 
 def _columns(encoded: Sequence[EncodedItem]) -> list[int]:
-    """Where each item's choices begin among those of all items, and last how many there are."""
+    """Return where each item's choices begin among those of all items, and last how many there are."""
     columns = [0]
     for item in encoded:
         columns.append(columns[-1] + len(item.choices))

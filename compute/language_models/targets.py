@@ -43,7 +43,7 @@ def features(layer: nn.Module) -> tuple[int, int]:
 
 
 def is_fan_in_fan_out(layers: Iterable[nn.Module]) -> bool:
-    """Whether some layer keeps its weight as [in, out]."""
+    """Return whether some layer keeps its weight as [in, out]."""
     return any(isinstance(layer, Conv1D) for layer in layers)
 
 
@@ -63,7 +63,7 @@ def matrix(layer: nn.Module) -> Tensor:
 
 
 def number_type(layer: nn.Module, model: PreTrainedModel) -> torch.dtype:
-    """What the layer computes in."""
+    """Return what the layer computes in."""
     weight: Any = layer.weight
     return weight.dtype if weight.is_floating_point() else model.dtype
 
@@ -105,7 +105,7 @@ def find_targets(model: PreTrainedModel, settings: Lora) -> Targets:
 
 
 def _unknown(model: PreTrainedModel, ending: str, linear: Mapping[str, nn.Module]) -> ValueError:
-    """Why there is no layer of that name: that it is part of stacked experts, or mistyped."""
+    """Return why there is no layer of that name: that it is part of stacked experts, or mistyped."""
     for name, _ in _other_matrices(model):
         if ".experts." in name and (name.endswith(ending) or f".{ending}" in f".{name}" or _is_fused(name, ending)):
             return ValueError(
@@ -117,7 +117,7 @@ def _unknown(model: PreTrainedModel, ending: str, linear: Mapping[str, nn.Module
 
 
 def _is_fused(parameter: str, ending: str) -> bool:
-    """Whether an ending such as `gate_proj` is part of a parameter such as `gate_up_proj`."""
+    """Return whether an ending such as `gate_proj` is part of a parameter such as `gate_up_proj`."""
     return ending.endswith("_proj") and ending.removesuffix("_proj") in parameter.rpartition(".")[2].split("_")
 
 
@@ -199,7 +199,7 @@ def peft_config(
 
 
 def describe(model: PreTrainedModel, targets: Targets, settings: Lora) -> str:
-    """What is adapted and what not, in a line."""
+    """Return what is adapted and what not, in a line."""
     shapes = [features(layer) for layer in targets.layers.values()]
     numbers = sum(settings.rank * (i + o) + settings.dora * o for i, o in shapes)
     endings = ", ".join(sorted({_ending(name) for name in targets.layers}))

@@ -22,7 +22,7 @@ from compute.language_models.micro_batches import (
     Row,
     answer_losses,
     collate,
-    companies,
+    groups_of_adapters,
     line_capacity,
     pass_overhead,
     plan,
@@ -212,10 +212,11 @@ class StackTraining:
             try:
                 losses = torch.zeros(len(rows), size, device=self.device)
                 for part in parts:
-                    for company in companies([sum(rows[i][r].length for r in part[i]) for i in part], self.overhead):
-                        chosen = {i: part[i] for i in (list(part)[place] for place in company)}
+                    lengths = [sum(rows[i][r].length for r in part[i]) for i in part]
+                    for group in groups_of_adapters(lengths, self.overhead):
+                        chosen = {i: part[i] for i in (list(part)[place] for place in group)}
                         self.stack.active = [active[i] for i in chosen]
-                        found = self._company_losses(
+                        found = self._group_losses(
                             step,
                             [[rows[i][r] for r in places] for i, places in chosen.items()],
                             None if answer_tokens is None else answer_tokens.index_select(0, self._index([*chosen])),
@@ -241,7 +242,7 @@ class StackTraining:
     def _index(self, numbers: Sequence[int]) -> Tensor:
         return to_device(torch.tensor(numbers), self.device)
 
-    def _company_losses(
+    def _group_losses(
         self,
         step: int,
         rows: Sequence[Sequence[Row]],

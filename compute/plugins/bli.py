@@ -10,7 +10,7 @@ from pydantic import SerializeAsAny
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.mishaps import of_one_job
+from compute.plugins.one_job import failing_one_job
 from compute.plugins.pairs import Dictionary, planned_pairs, planned_words
 from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
 from compute.study import Study
@@ -68,7 +68,7 @@ class InduceLexicon(Plugin):
                 test = planned_words(config.dictionary, "test", config.test_size, config.test_sha256)
                 mapped = context.artifacts.path(job.inputs[MAPPED])
                 source, target = (load_vectors(mapped / side) for side in ("source", "target"))
-                with of_one_job():
+                with failing_one_job():
                     rows = bli_rows(source, target, train, test, device=context.device)
             except (ValueError, UserError, JobError) as error:
                 yield job, JobError(str(error))

@@ -16,7 +16,7 @@ from compute.embeddings.vectors import Vectors, load_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.mishaps import of_one_job
+from compute.plugins.one_job import failing_one_job
 from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
 from compute.study import Study
 
@@ -119,7 +119,7 @@ class DownstreamPlugin(Plugin):
                 pair = LanguagePair(source, target, config.source_language, config.target_language, config.lower_case)
                 own = {"task": config.task, "collection": config.collection, "classifier": config.label}
                 keys = config.keys | own
-                with of_one_job():
+                with failing_one_job():
                     found = self.rows(pair, collection, config.settings, config.seed, context.device)
                     rows = [keys | row for row in found]
             except (ValueError, UserError, JobError) as error:

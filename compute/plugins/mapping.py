@@ -15,7 +15,7 @@ from compute.embeddings.vectors import Vectors, load_vectors, preprocess, save_v
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.mishaps import of_one_job
+from compute.plugins.one_job import failing_one_job
 from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
 from compute.plugins.products import MappedVectors, MappingKeys
 from compute.study import Study
@@ -131,7 +131,7 @@ def _map(job: Job[Mapping], sides: _Sides, context: Context) -> str | None:
     config = job.config
     source, target = sides.of(job)
     seeds = _seed_rows(config, source, target)
-    with of_one_job():
+    with failing_one_job():
         mapping = config.settings.fit(source, target, seeds, context.device, config.seed)
         mapped = mapping.apply(source, target)
     with context.artifacts.commit([job.key]) as folders:

@@ -104,7 +104,7 @@ class TrainVectors(Plugin):
 
 
 def _malformed(notes: dict[str, Any]) -> str:
-    """How many lines of a file were left out, and the first of them."""
+    """Return how many lines of a file were left out, and the first of them."""
     first, others = notes["malformed_lines"], notes["malformed"] - len(notes["malformed_lines"])
     told = "; ".join(first) + (f"; and {others:,} more" if others else "")
     return f"{notes['malformed']:,} malformed, left out: {told}"

@@ -22,7 +22,7 @@ class Judge(Protocol):
     """Whatever tells right from wrong answers."""
 
     def judge(self, item: Item, text: str) -> tuple[str | None, bool]:
-        """What is stored as the answer in a generated `text`, None if there is none, and whether it is right."""
+        """Return what is stored as the answer in a generated `text`, None if there is none, and whether it is right."""
 
 
 def _equal(prediction: str, gold: str) -> bool:
@@ -42,7 +42,7 @@ class Answer:
     same: Callable[[str, str], bool] = _equal
 
     def is_right(self, prediction: str | None, gold: str) -> bool:
-        """Whether what was read is the right answer; no answer is a wrong one."""
+        """Return whether what was read is the right answer; no answer is a wrong one."""
         return prediction is not None and self.same(prediction, gold)
 
     def judge(self, item: Item, text: str) -> tuple[str | None, bool]:
@@ -86,7 +86,7 @@ def final_number(text: str) -> str | None:
 
 
 def same_number(prediction: str, gold: str) -> bool:
-    """Whether two texts are the same number; a gold answer may be grouped ("2,125")."""
+    """Return whether two texts are the same number; a gold answer may be grouped ("2,125")."""
     try:
         return Decimal(prediction) == Decimal(final_number(gold) or gold)
     except InvalidOperation:
@@ -125,7 +125,7 @@ ANSWERS: dict[str, Answer] = {"final_number": Answer(read=final_number, same=sam
 
 
 def open_judge(name: str) -> Judge:
-    """What judges the answers of a task whose `Generation.answer` is `name`.
+    """Return what judges the answers of a task whose `Generation.answer` is `name`.
 
     Raises:
         UnknownName: neither in `ANSWERS` nor a task of lm-evaluation-harness.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from compute.catalog import Entry, digest, fetch
 from compute.names import UnknownName
-from compute.tasks.checks import Located, check_distinct_choices, check_questions, placed
+from compute.tasks.checks import Located, check_distinct_choices, check_questions, with_places
 from compute.tasks.order import fair_order
 from compute.tasks.task import Question, Split, Task
 
@@ -44,7 +44,7 @@ class CataloguedTask(Task):
         """
 
     def rules(self) -> tuple[str, ...]:
-        """What else of this project, besides the code, decides which questions the files give."""
+        """Return what else of this project, besides the code, decides which questions the files give."""
         return ()
 
     def check(self, splits: Mapping[Split, list[Located]]) -> None:
@@ -76,4 +76,4 @@ class CataloguedTask(Task):
 def _questions(task: CataloguedTask, language: str, paths: tuple[Path, ...]) -> dict[Split, tuple[Question, ...]]:
     splits = task.read(language, paths)
     task.check(splits)
-    return {split: fair_order(placed(located)) for split, located in splits.items()}
+    return {split: fair_order(with_places(located)) for split, located in splits.items()}

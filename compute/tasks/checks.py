@@ -14,7 +14,7 @@ Located = tuple[Question, Place]
 """A question and the row it was read from."""
 
 
-def placed(located: Iterable[Located]) -> Iterator[Question]:
+def with_places(located: Iterable[Located]) -> Iterator[Question]:
     """The questions, each knowing its row."""
     return (replace(question, place=str(place)) for question, place in located)
 

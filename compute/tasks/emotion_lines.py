@@ -65,7 +65,7 @@ def normalised(text: str) -> str:
 
 @cache
 def known_lines(language: str) -> Mapping[int, Line]:
-    """What is known of the lines of a language's file, by their number from 1."""
+    """Return what is known of the lines of a language's file, by their number from 1."""
     found: dict[int, Line] = {}
     for _, row in read_tsv(TABLE, COLUMNS, header=True, quoted=False):
         if row["language"] == language:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.project import expand
-from compute.tasks.checks import Located, check_distinct_choices, check_meanings, check_questions, placed
+from compute.tasks.checks import Located, check_distinct_choices, check_meanings, check_questions, with_places
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place, identifier, integer, known_keys_only, read_json_lines, text, texts
 from compute.tasks.task import SPLITS, Prompt, Question, Split, Style, Task
@@ -129,7 +129,7 @@ class FolderTask(Task):
         """See `Task.questions`."""
         self._check_language(language)
         located = _located(_versions(self.files[language])).get(split, ())
-        return list(fair_order(placed(located)))
+        return list(fair_order(with_places(located)))
 
     def digest(self, language: str) -> str:
         """See `Task.digest`. Over the files' bytes."""

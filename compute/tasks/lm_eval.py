@@ -32,7 +32,7 @@ import yaml
 
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.tasks.checks import Located, check_questions, placed
+from compute.tasks.checks import Located, check_questions, with_places
 from compute.tasks.lm_eval_files import BUILDERS, local_data
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place
@@ -267,7 +267,7 @@ def _questions(name: str, path: Path) -> tuple[Question, ...]:
         choices = task.OUTPUT_TYPE == "multiple_choice"
         located = list(_rendered(name, task, _choices if choices else _answer))
     check_questions("choice" if choices else "generation", {"test": located})
-    return fair_order(placed(located))
+    return fair_order(with_places(located))
 
 
 @contextmanager
@@ -307,7 +307,7 @@ def _rendered(
 
 
 def _contexts(task: Any, **form: Any) -> Iterator[Any]:
-    """What precedes each document's answer: a text or, with `apply_chat_template`, the messages of a chat.
+    """Yield what precedes each document's answer: a text or, with `apply_chat_template`, the messages of a chat.
 
     Few-shot examples are drawn one document after another, the same in both forms.
     """
@@ -324,7 +324,7 @@ def _contexts(task: Any, **form: Any) -> Iterator[Any]:
 
 
 def _choices(place: Place, task: Any, document: Any) -> tuple[tuple[str, ...], int]:
-    """What is chosen from, and the gold one's index."""
+    """Return what is chosen from, and the gold one's index."""
     choices, gold = tuple(task.doc_to_choice(document)), task.doc_to_target(document)
     if isinstance(gold, str) and gold in choices:
         gold = choices.index(gold)

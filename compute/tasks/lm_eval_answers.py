@@ -28,7 +28,7 @@ class HarnessJudge:
         return cls(name, load_lm_eval(name.removeprefix(LM_EVAL), None).path)
 
     def judge(self, item: Item, text: str) -> tuple[str | None, bool]:
-        """What the task's filters leave of `text`, and whether the harness counts it as an exact match.
+        """Return what the task's filters leave of `text`, and whether the harness counts it as an exact match.
 
         Raises:
             UserError: the harness cannot load the task, or fails on the answer.

@@ -136,7 +136,7 @@ def choose_word(sent_id: str, words: Sequence[Word], wanted: str, asked: Counter
 
 
 def _stands_free(words: Sequence[Word], position: int) -> bool:
-    """Whether nothing but punctuation is written together with the word."""
+    """Return whether nothing but punctuation is written together with the word."""
     before = position == 0 or not words[position - 1].glued or words[position - 1].tag == "PUNCT"
     after = position + 1 == len(words) or not words[position].glued or words[position + 1].tag == "PUNCT"
     return before and after and any(char.isalpha() for char in words[position].form)

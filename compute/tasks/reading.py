@@ -138,7 +138,7 @@ def _present(record: Record, key: str, place: Place) -> Any:
 
 
 def _kind(value: Any) -> str:
-    """How a user would call a value of JSON."""
+    """Return how a user would call a value of JSON."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     kinds: dict[type, str] = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}

@@ -83,7 +83,7 @@ class Item:
         return tuple(choice.removeprefix(self.delimiter) for choice in self.choices)
 
     @property
-    def replies(self) -> tuple[str, ...]:
+    def chat_choices(self) -> tuple[str, ...]:
         """The choices as they follow in a chat: without the delimiter, but where the assistant's message is begun."""
         role, text = self.chat[-1] if self.chat else ("user", "")
         return self.choices if role == "assistant" and not text[-1:].isspace() else self.answers

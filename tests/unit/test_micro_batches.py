@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.language_models.micro_batches import Row, collate, companies, packed, plan
+from compute.language_models.micro_batches import Row, collate, groups_of_adapters, packed, plan
 
 
 @given(
@@ -58,7 +58,7 @@ def test_companies_are_the_cheapest(tokens: list[int], overhead: float) -> None:
             for i, part in enumerate(rest):
                 yield [*rest[:i], [left[0], *part], *rest[i + 1 :]]
 
-    found = companies(tokens, overhead)
+    found = groups_of_adapters(tokens, overhead)
     assert sorted(k for part in found for k in part) == list(range(len(tokens)))
     assert all(part == sorted(part) for part in found)
     assert cost(found) == pytest.approx(min(map(cost, partitions(list(range(len(tokens)))))))

@@ -67,7 +67,7 @@ class RetrievalModel(Classifier):
         target: Vectors,
         device: str = "cpu",
     ) -> NDArray[Any]:
-        """How well each document answers each query, [queries, documents]; higher is better.
+        """Return how well each document answers each query, [queries, documents]; higher is better.
 
         Args:
             queries: their words, of the source language, known or not.

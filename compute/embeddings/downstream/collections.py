@@ -23,7 +23,7 @@ class Collection(ABC):
 
     @abstractmethod
     def covers(self, source: str, target: str) -> bool:
-        """Whether it has what the task needs of a source and of a target language; reads no text."""
+        """Return whether it has what the task needs of a source and of a target language; reads no text."""
 
     @abstractmethod
     def digest(self, source: str, target: str) -> str:
@@ -108,8 +108,8 @@ class Inference(Collection):
 
     @abstractmethod
     def train(self, source: str) -> list[SentencePair]:
-        """What is learnt from. Raises compute.errors.UserError as `problems` does."""
+        """Return what is learnt from. Raises compute.errors.UserError as `problems` does."""
 
     @abstractmethod
     def test(self, target: str) -> list[SentencePair]:
-        """What is asked. Raises compute.errors.UserError as `problems` does."""
+        """Return what is asked. Raises compute.errors.UserError as `problems` does."""

@@ -78,7 +78,7 @@ def log_likelihoods(queries: list[list[str]], documents: list[list[str]], mu: fl
 
 
 def _counts(texts: list[list[str]], column_of: dict[str, int]) -> sparse.csr_array:
-    """How often each word stands in each text, [texts, words]; words that are new get the next column."""
+    """Return how often each word stands in each text, [texts, words]; words that are new get the next column."""
     rows, columns, numbers = [], [], []
     for row, text in enumerate(texts):
         for word, number in Counter(text).items():

@@ -95,7 +95,7 @@ class Downstream(BaseModel):
         return open_collection(self.task, self.collection, self.folder)
 
     def runs_on(self, source: str, target: str) -> bool:
-        """Whether it is run on a pair of the study's."""
+        """Return whether it is run on a pair of the study's."""
         asked = self.pairs is None or (source, target) in self.pairs
         return asked and self.open().covers(source, target)
 

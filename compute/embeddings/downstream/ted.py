@@ -74,7 +74,7 @@ class Ted(Classification):
 
 
 def _folder(root: Path, language: str, other: str) -> Path | None:
-    """Where the talks of `language` are for a pair with `other`."""
+    """Return where the talks of `language` are for a pair with `other`."""
     for name in (f"{language}-{other}", f"{language}-{PIVOT}"):
         if (root / name).is_dir():
             return root / name

@@ -39,7 +39,7 @@ def _has_numbers(line: bytes, least: int) -> bool:
 
 
 def _is_text(block: bytes) -> bool:
-    """Whether a block is UTF-8 without control characters; its last character may be cut off."""
+    """Return whether a block is UTF-8 without control characters; its last character may be cut off."""
     if _CONTROLS.search(block):
         return False
     try:

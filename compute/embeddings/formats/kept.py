@@ -82,7 +82,7 @@ class Kept:
         self._matrix[held : len(self._words)] = matrix
 
     def _new(self, words: Sequence[str]) -> Sequence[int]:
-        """Which of `words` are kept; they are seen from now on, and those that were before are counted."""
+        """Return which of `words` are kept; they are seen from now on, and those that were before are counted."""
         room, distinct = self.room, set(words)
         if len(distinct) == len(words) <= room and self._seen.isdisjoint(distinct):
             self._seen |= distinct
@@ -111,7 +111,7 @@ class Kept:
             raise ValueError(f"{self._malformed} of {lines} {self.counted}s are malformed; {first}")
 
     def result(self, file_format: FileFormat) -> tuple[Vectors, Reading]:
-        """What was kept, of a file in that format. Raises ValueError if that is nothing."""
+        """Return what was kept, of a file in that format. Raises ValueError if that is nothing."""
         if not self._words:
             raise ValueError("no words in it")
         self._matrix.resize((len(self._words), self._matrix.shape[1]), refcheck=False)

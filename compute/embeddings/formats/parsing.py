@@ -138,7 +138,7 @@ def _count(text: Any) -> Any:
 
 
 def count_lines(text: bytes) -> int:
-    """How many line feeds are in `text`; `bytes.count` takes several times as long."""
+    """Return how many line feeds are in `text`; `bytes.count` takes several times as long."""
     return int(_count(np.frombuffer(text, dtype=np.uint8)))
 
 

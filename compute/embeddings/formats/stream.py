@@ -50,7 +50,7 @@ class Source:
             self._stream, self._ahead = _WithLineFeeds(self._ahead, self._stream), b""
 
     def peek_block(self) -> bytes:
-        """What `read_block` will give."""
+        """Return what `read_block` will give."""
         return self.peek(BLOCK_BYTES)
 
     def read_block(self) -> bytes:

@@ -118,7 +118,7 @@ def read_header(text: bytes) -> tuple[int, int] | None:
 
 
 def _checked_dimension(block: _Block, header: tuple[int, int] | None) -> int:
-    """How many numbers most of the first lines end with.
+    """Return how many numbers most of the first lines end with.
 
     Raises:
         ValueError: none, or another number than the header says.

@@ -164,7 +164,7 @@ def _grouping(columns: int, k: int) -> tuple[int, int]:
 
 
 def _search_cost(columns: int, k: int) -> float:
-    """What `_top` takes for a row on a CPU, roughly in ns: topk changes its algorithm where the row is 64 times
+    """Return what `_top` takes for a row on a CPU, roughly in ns: topk changes its algorithm where the row is 64 times
     longer than k."""
     if k == 1:
         return columns

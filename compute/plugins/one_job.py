@@ -9,7 +9,7 @@ from compute.errors import JobError
 
 
 @contextmanager
-def of_one_job() -> Iterator[None]:
+def failing_one_job() -> Iterator[None]:
     """Within it a decomposition that does not converge, or memory that runs out, is a JobError: one job fails, not
     those that follow in its batch. (Any other exception ends the batch.)"""
     from torch import OutOfMemoryError
