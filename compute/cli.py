@@ -156,6 +156,7 @@ def _add_harms(verbs: argparse._SubParsersAction[_Parser]) -> None:
     text = "list what each adapter loses, its own cell too; exit code 1 if none of them keeps within the limit"
     harms = verbs.add_parser("harms", help=text, description=text[0].upper() + text[1:] + ".")
     harms.set_defaults(run=_harms)
+    _add_project(harms)
     harms.add_argument(
         "--max-harm",
         type=_number,
