@@ -113,7 +113,8 @@ with_harms as (
         and shrunk.source_language = asked.source_language
 ),
 
--- One more model of the population: what cells differ between models, moderated over cells, less their errors.
+-- One more model of the population: how models differ beyond the cells' errors, moderated over cells, in that model and
+-- in the mean; and the error of the mean.
 predicted as (
     select
         with_harms.*,
@@ -128,11 +129,12 @@ predicted as (
             coalesce(with_harms.n_models - 1 + population.prior_degrees, population.most_degrees),
             population.most_degrees
         ) as model_degrees,
-        greatest(0, moderated_pp2 - coalesce(with_harms.cell_error_pp2, 0))
-        + moderated_pp2 / with_harms.n_models
-        + greatest(0, coalesce(
-            with_harms.items_pp2 + with_harms.runs_pp2 - with_harms.cell_error_pp2 / with_harms.n_models, 0
-        )) as new_model_pp2
+        case
+            when moderated_pp2 is not null
+                then
+                    greatest(0, moderated_pp2 - coalesce(with_harms.cell_error_pp2, 0)) * (1 + 1 / with_harms.n_models)
+                    + coalesce(with_harms.items_pp2 + with_harms.runs_pp2, 0)
+        end as new_model_pp2
     from with_harms
     left join population
         on with_harms.study = population.study
@@ -159,7 +161,11 @@ final as (
         case when has_errors then sqrt(posterior_pp2) * {{ t_quantile_975('degrees_of_freedom') }} end as half_width,
         expected_gain_pp - half_width as ci_low,
         expected_gain_pp + half_width as ci_high,
-        sqrt(new_model_pp2) * {{ t_quantile_975('model_degrees') }} as new_model_half_width,
+        -- Never surer than of the models at hand.
+        case
+            when new_model_pp2 is not null
+                then greatest(sqrt(new_model_pp2) * {{ t_quantile_975('model_degrees') }}, coalesce(half_width, 0))
+        end as new_model_half_width,
         expected_gain_pp - new_model_half_width as new_model_low,
         expected_gain_pp + new_model_half_width as new_model_high,
         case when len(other_targets) > 0 then least(0, other_targets[1].mean_pp) end as worst_harm_pp,

@@ -109,8 +109,8 @@ def test_advice(warehouse: Path, deltas: np.ndarray, own_cells: dict[Key, list[f
             assert row["ci_high"] - row["expected_gain_pp"] == pytest.approx(half, rel=1e-4)
             error = (errors["items"] + errors["runs"])[:, s, e].mean()
             of_mean = items_of_means[s, e] + runs[s, e]
-            new = max(0, moderated[s, e] - error) + moderated[s, e] / n_models + max(0, of_mean - error / n_models)
-            half = stats.t.ppf(0.975, min(n_models - 1 + prior, most)) * np.sqrt(new)
+            new = max(0, moderated[s, e] - error) * (1 + 1 / n_models) + of_mean
+            half = max(half, stats.t.ppf(0.975, min(n_models - 1 + prior, most)) * np.sqrt(new))
             assert row["new_model_high"] - row["expected_gain_pp"] == pytest.approx(half, rel=1e-4)
             # Harm is looked for wherever the adapter was asked, its own cell too.
             elsewhere = {other: mean[s, o] for o, other in enumerate(TARGETS) if o != e and other != SOURCES[s]}
