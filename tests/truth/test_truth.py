@@ -11,7 +11,7 @@ from tests.truth.judging import judged
 from tests.truth.measure import Measured, Part, build, summarise
 from tests.truth.worlds import WORLDS
 
-DRAWS, SEED = 6, 2
+DRAWS, SEED = 4, 2
 
 
 @pytest.fixture(scope="module")
