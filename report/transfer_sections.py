@@ -207,15 +207,15 @@ def roles(answers: Answers, study: Study) -> Section:
     columns = (
         text("entity", ""),
         number("donor_rank", "donor rank", printed.count),
-        number("donor_effect_pp", "gives, pp", printed.signed, "not compared"),
-        interval("donor_effect_low", "donor_effect_high", missing="none"),
+        _of_a_role("donor_effect_pp", "donor_pp", "gives, pp", "not compared"),
+        interval("donor_effect_low", "donor_effect_high"),
         number("donor_pp", "raw mean", printed.signed),
-        number("gain_over_placebo_pp", "beyond its placebo, pp", printed.signed, "no placebo"),
-        interval("gain_over_placebo_low", "gain_over_placebo_high", missing="none"),
-        yes_no("learned", "learned", "not asked"),
+        _of_a_role("gain_over_placebo_pp", "donor_pp", "beyond its placebo, pp", "no placebo"),
+        interval("gain_over_placebo_low", "gain_over_placebo_high"),
+        yes_no("learned", "learned"),
         number("recipient_rank", "recipient rank", printed.count),
-        number("recipient_effect_pp", "receives, pp", printed.signed, "not compared"),
-        interval("recipient_effect_low", "recipient_effect_high", missing="none"),
+        _of_a_role("recipient_effect_pp", "recipient_pp", "receives, pp", "not compared"),
+        interval("recipient_effect_low", "recipient_effect_high"),
         number("recipient_pp", "raw mean", printed.signed),
         yes_no("is_hub", "hub donor", "not judged"),
         yes_no("is_brittle", "brittle", "not judged"),
@@ -238,6 +238,17 @@ def roles(answers: Answers, study: Study) -> Section:
         "own cell too. Raw means leave each source's own cell out, and so speak for whoever receives badly.",
     )
     return Section("roles", title, lead, tuple(blocks))
+
+
+def _of_a_role(key: str, raw: str, heading: str, missing: str) -> Column:
+    """A value of a donor or recipient; `missing` says why one that has the raw mean has it not."""
+
+    def show(row: Row) -> str | None:
+        if row[key] is not None:
+            return printed.signed(row[key])
+        return None if row[raw] is None else missing
+
+    return Column(heading, show)
 
 
 def _has_effect(row: Row) -> bool:
