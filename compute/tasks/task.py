@@ -157,7 +157,7 @@ class Generation:
     stop: tuple[str, ...]
     max_new_tokens: int
     answer: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def identity(self) -> dict[str, Any]:

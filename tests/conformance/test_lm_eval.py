@@ -155,6 +155,8 @@ def test_same_numbers(loaded: Loaded, evaluate: Callable[..., dict[str, list[Any
 
 def test_bfloat16_is_near_float32(loaded: Loaded) -> None:
     """Rounding alone is less than half of what is allowed; a wrong mask is more in most families."""
+    if loaded.model.config.model_type == "mamba":
+        pytest.skip("a state rounded at every token drifts beyond what a wrong mask does")
     rough, tokenizer = load_model(loaded.folder, dtype="bfloat16")
     items = [
         Item(str(i), None, context, tuple(f" {choice}" for choice in choices), 0)

@@ -11,7 +11,7 @@ import pytest
 from compute.catalog import MIRROR_VARIABLE
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.tasks import SPLITS, TASKS, Question, load_task
+from compute.tasks import SPLITS, TASKS, Generation, Question, load_task
 from compute.tasks.arithmetic import ARITHMETIC
 from compute.tasks.catalogued import CataloguedTask
 from compute.tasks.causal import CAUSAL
@@ -195,3 +195,8 @@ def test_pos_refuses_what_is_not_conll_u(write: Write) -> None:
         questions(POS, "de", write("x.conllu", good + "\n1\tnur\tdas\n\n"))
     with pytest.raises(UserError, match=r"x\.conllu, row 4: a sentence without a sent_id"):
         questions(POS, "de", write("x.conllu", good + good.replace("# sent_id = n01001011", "# text = A")))
+
+
+def test_a_generation_with_settings_can_be_a_key() -> None:
+    one = Generation(stop=("\n",), max_new_tokens=8, answer="final_number", settings={"repetition_penalty": 1.2})
+    assert {one: 1}[one] == 1
