@@ -53,26 +53,7 @@ parts as (
         prompt_pool,
         scope,
         is_planned,
-        unnest([
-            {
-                'axis': 'language',
-                'block': source_task,
-                'entities': [source_language, target_language],
-                'counts': regime = 'MT-CL'
-            },
-            {
-                'axis': 'task',
-                'block': source_language,
-                'entities': [source_task, target_task],
-                'counts': regime = 'CT-ML'
-            },
-            {
-                'axis': 'cell',
-                'block': 'all',
-                'entities': [source_task || '/' || source_language, target_task || '/' || target_language],
-                'counts': regime != 'MT-ML'
-            }
-        ]) as part
+        unnest({{ role_axes() }}) as part
     from role_grid
 ),
 
@@ -85,7 +66,7 @@ members as (
         is_planned,
         part.axis,
         unnest([null, part.block, null, part.block]) as within_block,
-        unnest([part.entities[1], part.entities[1], part.entities[2], part.entities[2]]) as entity
+        unnest([part.donor, part.donor, part.recipient, part.recipient]) as entity
     from parts
     where part.counts
 ),

@@ -8,30 +8,25 @@ model_scopes as (
 
 trained as (
     select
-        transfer_cells.study,
-        transfer_cells.variant,
-        transfer_cells.prompt_pool,
-        model_scopes.scope,
-        transfer_cells.verdict,
-        unnest([
-            { 'axis': 'language', 'block': transfer_cells.source_task, 'entity': transfer_cells.source_language },
-            { 'axis': 'task', 'block': transfer_cells.source_language, 'entity': transfer_cells.source_task },
-            {
-                'axis': 'cell',
-                'block': 'all',
-                'entity': transfer_cells.source_task || '/' || transfer_cells.source_language
-            }
-        ]) as member
+        transfer_cells.*,
+        model_scopes.scope
     from transfer_cells
     inner join model_scopes on transfer_cells.model = model_scopes.model
     where transfer_cells.control is null and transfer_cells.regime = 'MT-ML'
+),
+
+members as (
+    select
+        *,
+        unnest({{ role_axes() }}) as member
+    from trained
 ),
 
 listed as (
     select
         *,
         unnest([null, member.block]) as within_block
-    from trained
+    from members
 ),
 
 final as (
@@ -42,7 +37,7 @@ final as (
         scope,
         member.axis,
         within_block,
-        member.entity,
+        member.donor as entity,
         bool_and(verdict = 'gain') as learned
     from listed
     group by all

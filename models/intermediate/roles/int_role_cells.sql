@@ -11,29 +11,7 @@ with role_grid as (
 parts as (
     select
         *,
-        unnest([
-            {
-                'axis': 'language',
-                'block': source_task,
-                'donor': source_language,
-                'recipient': target_language,
-                'counts': regime = 'MT-CL'
-            },
-            {
-                'axis': 'task',
-                'block': source_language,
-                'donor': source_task,
-                'recipient': target_task,
-                'counts': regime = 'CT-ML'
-            },
-            {
-                'axis': 'cell',
-                'block': 'all',
-                'donor': source_task || '/' || source_language,
-                'recipient': target_task || '/' || target_language,
-                'counts': regime != 'MT-ML'
-            }
-        ]) as part
+        unnest({{ role_axes() }}) as part
     from role_grid
 ),
 
