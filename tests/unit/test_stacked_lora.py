@@ -68,7 +68,7 @@ def test_every_family_goes_to_peft_and_back(family: str, tmp_path: Path) -> None
         assert _arrays(loaded).keys() == _arrays(adapters[1]).keys()
         for name, array in _arrays(loaded).items():
             assert torch.equal(array, _arrays(adapters[1])[name])
-        if family == "mamba":
+        if family == "mamba" and isinstance(settings.target_modules, str):
             continue  # PEFT's own all-linear takes out_proj, which it then refuses
         targets = settings.target_modules if isinstance(settings.target_modules, str) else list(settings.target_modules)
         config = LoraConfig(r=3, target_modules=targets, task_type="CAUSAL_LM")
