@@ -38,14 +38,18 @@ def regimes(answers: Answers, study: Study) -> Section:
     title = "Does tuning help or harm?"
     if not answer.rows:
         return Section("regimes", title, (study.why_no_transfer(),))
-    columns = (
-        Column("regime", _regime_name, numeric=False),
+    name = Column("regime", _regime_name, numeric=False)
+    means = (
+        name,
         number("n_cells", "cells", printed.count),
         number("n_planned", "planned", printed.count),
         number("mean_pp", "mean, pp", printed.signed),
         interval("ci_low", "ci_high", missing="no items"),
         number("median_pp", "median, pp", printed.signed),
         number("positive_pct", "above 0", printed.percent),
+    )
+    # Two tables, so that neither is wider than the page.
+    verdicts = (
         number("harm_pct", "harm", printed.percent),
         number("null_harm_pct", "harm from noise", printed.percent, "no errors"),
         number("verdict_gain_pct", "verdict gain", printed.percent, "no errors"),
@@ -58,14 +62,14 @@ def regimes(answers: Answers, study: Study) -> Section:
         scopes = grouped(rows, "scope")
         pooled = scopes.pop("all", [])
         names = short_names(scopes)
-        singles = [table(names[scope], columns, members) for scope, members in scopes.items()]
+        singles = [table(names[scope], (*means, *verdicts), members) for scope, members in scopes.items()]
         drawing = charts.regime_means(rows, REGIME_WORDS, f"Mean change by regime of {study.name}")
         blocks.append(
             Block(
                 titled("Regimes", label),
                 "Points: mean over all models with its 95 % interval. Ticks: each model alone.",
                 panels=(Panel("", drawing),),
-                tables=(table("All models", columns, pooled),),
+                tables=(table("All models", means, pooled), table("Share of cells", (name, *verdicts), pooled)),
                 folded_tables=tuple(singles),
                 sql=answer.sql,
             )

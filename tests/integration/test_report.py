@@ -173,14 +173,22 @@ def test_the_sql_gives_the_numbers_shown(pages: dict[str, Page], reported: Path)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-        regimes = [(row["mean_pp"], row["n_cells"]) for row in rows("regimes")]
+        regimes = rows("regimes")
         cells = {
             (f"{row['source_task']}/{row['source_language']}", f"{row['target_task']}/{row['target_language']}"): row
             for row in rows("cells")
         }
         roles = {str(row["entity"]): row for row in rows("roles")}
-    printed = [row for row in page.table_rows["regimes"] if row[0] != "regime"]
-    assert [(row[3], row[1]) for row in printed] == [(signed(mean), str(n)) for mean, n in regimes]  # type: ignore[arg-type]
+    told: list[dict[str, str]] = []
+    for line in page.table_rows["regimes"]:
+        if line[0] == "regime":
+            names = line
+        else:
+            told.append(dict(zip(names, line, strict=True)))
+    means = [(row["mean, pp"], row["cells"]) for row in told if "mean, pp" in row]
+    assert means == [(signed(row["mean_pp"]), str(row["n_cells"])) for row in regimes]  # type: ignore[arg-type]
+    shares = [(row["harm"], row["undecided"]) for row in told if "undecided" in row]
+    assert shares == [(f"{row['harm_pct']:.0f} %", f"{row['verdict_undecided_pct']:.0f} %") for row in regimes]
     heading, *lines = page.table_rows["cells"]
     assert {(line[0], name): value for line in lines for name, value in zip(heading[1:], line[1:], strict=True)} == {
         key: signed(row["delta_pp"])  # type: ignore[arg-type]
