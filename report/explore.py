@@ -8,14 +8,14 @@ app = marimo.App(width="medium", app_title="Transfer Warehouse")
 def _():
     from pathlib import Path
 
-    import duckdb
     import marimo as mo
 
+    from compute.database import open_database
     from compute.publish import PUBLISHED
     from report import charts
     from report.transfer_sections import colour_limit
 
-    return PUBLISHED, Path, charts, colour_limit, duckdb, mo
+    return PUBLISHED, Path, charts, colour_limit, mo, open_database
 
 
 @app.cell
@@ -31,10 +31,10 @@ def _(mo):
 
 
 @app.cell
-def _(PUBLISHED, Path, duckdb, mo):
+def _(PUBLISHED, Path, mo, open_database):
     path = Path(mo.cli_args().get("warehouse") or PUBLISHED)
     mo.stop(not path.exists(), mo.md(f"There is no `{path}` yet: `make all` computes, checks and publishes a study."))
-    with duckdb.connect(str(path), read_only=True) as opened:
+    with open_database(path, read_only=True) as opened:
         studies = [name for (name,) in opened.execute("select study from raw.studies order by study").fetchall()]
     mo.stop(not studies, mo.md(f"No study is in `{path}`."))
     study = mo.ui.dropdown(studies, value=studies[0], label="study")
@@ -43,9 +43,9 @@ def _(PUBLISHED, Path, duckdb, mo):
 
 
 @app.cell
-def _(duckdb, path, study):
+def _(open_database, path, study):
     # A connection for each choice: the queries below ask it for `getvariable('study')`, and run again when it changes.
-    connection = duckdb.connect(str(path), read_only=True)
+    connection = open_database(path, read_only=True)
     _ = connection.execute("set variable study = ?", [study.value])
     return (connection,)
 

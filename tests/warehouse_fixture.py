@@ -167,6 +167,27 @@ class RawRows:
             connection.execute("detach written")
 
 
+def insert_answers(connection: duckdb.DuckDBPyConnection, jobs: Path, answered: Path) -> None:
+    """Adds right and wrong answers to `raw.item_scores`, by the million: Parquet files of (job, job_key) and of (job,
+    item, correct); a job's keys are those of its configuration, an item's id is i<item>."""
+    connection.execute(
+        f"""
+        create temp table keyed as
+        select
+            job, job_key, config ->> '$.model' as model, config ->> '$.variant' as variant,
+            config ->> '$.source_task' as source_task, config ->> '$.source_language' as source_language,
+            config ->> '$.control' as control, cast(config ->> '$.seed' as bigint) as seed,
+            config ->> '$.target_task' as target_task, config ->> '$.target_language' as target_language,
+            config ->> '$.prompt' as prompt
+        from '{jobs}' inner join raw.jobs using (job_key)
+        """
+    )
+    connection.execute(
+        "insert into raw.item_scores by name select keyed.* exclude (job), 'i' || item as item_id, correct"
+        f" from '{answered}' inner join keyed using (job)"
+    )
+
+
 def derive(connection: duckdb.DuckDBPyConnection, *models: str) -> None:
     """Builds these dbt models and all they read, each as a table of its own name. Without dbt, and in a fraction of its
     time: for tests that build many small warehouses."""

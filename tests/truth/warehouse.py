@@ -16,7 +16,7 @@ import polars as pl
 
 from tests.truth.population import Plant, Run, baseline_and_runs, landed, luck_in_pp
 from tests.truth.references import adjusted_effects
-from tests.warehouse_fixture import Cell, RawRows
+from tests.warehouse_fixture import Cell, RawRows, insert_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,22 +101,7 @@ class ManyStudies:
             frame.write_parquet(files[name])
         with duckdb.connect(str(path)) as connection:
             connection.execute("set memory_limit = '4GB'; set preserve_insertion_order = false; set threads = 2")
-            connection.execute(
-                f"""
-                create temp table keyed as
-                select
-                    job, job_key, config ->> '$.model' as model, config ->> '$.variant' as variant,
-                    config ->> '$.source_task' as source_task, config ->> '$.source_language' as source_language,
-                    config ->> '$.control' as control, cast(config ->> '$.seed' as bigint) as seed,
-                    config ->> '$.target_task' as target_task, config ->> '$.target_language' as target_language,
-                    config ->> '$.prompt' as prompt
-                from '{files["jobs"]}' inner join raw.jobs using (job_key)
-                """
-            )
-            connection.execute(
-                "insert into raw.item_scores by name select keyed.* exclude (job), 'i' || item as item_id, correct"
-                f" from '{files['answered']}' inner join keyed using (job)"
-            )
+            insert_answers(connection, files["jobs"], files["answered"])
             connection.execute("create schema planted")
             for name in frames.keys() - {"jobs", "answered"}:
                 connection.execute(f"create table planted.{name} as from '{files[name]}'")

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from tests.warehouse_fixture import Cell, RawRows
+from tests.warehouse_fixture import Cell, RawRows, insert_answers
 
 LANGUAGES = tuple("abcdefgh")
 SOURCES: tuple[Cell, ...] = tuple(("add", language) for language in LANGUAGES)
@@ -114,21 +114,6 @@ def write(plants: Sequence[Plant], path: Path, seed: int) -> None:
         }
     ).write_parquet(answered)
     with duckdb.connect(str(path)) as connection:
-        connection.execute(
-            f"""
-            create temp table keyed as
-            select
-                job, job_key, config ->> '$.model' as model, config ->> '$.variant' as variant,
-                config ->> '$.source_task' as source_task, config ->> '$.source_language' as source_language,
-                config ->> '$.control' as control, cast(config ->> '$.seed' as bigint) as seed,
-                config ->> '$.target_task' as target_task, config ->> '$.target_language' as target_language,
-                config ->> '$.prompt' as prompt
-            from '{jobs}' inner join raw.jobs using (job_key)
-            """
-        )
-        connection.execute(
-            "insert into raw.item_scores by name select keyed.* exclude (job), 'i' || item as item_id, correct"
-            f" from '{answered}' inner join keyed using (job)"
-        )
+        insert_answers(connection, jobs, answered)
     jobs.unlink()
     answered.unlink()

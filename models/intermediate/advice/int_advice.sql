@@ -118,13 +118,10 @@ with_harms as (
 predicted as (
     select
         with_harms.*,
-        case
-            when population.prior_degrees is null then population.prior_variance
-            else (
-                (with_harms.n_models - 1) * with_harms.between_models_pp2
-                + population.prior_degrees * population.prior_variance
-            ) / (with_harms.n_models - 1 + population.prior_degrees)
-        end as moderated_pp2,
+        {{ moderated_variance(
+            'with_harms.between_models_pp2', '(with_harms.n_models - 1)', 'population.prior_variance',
+            'population.prior_degrees'
+        ) }} as moderated_pp2,
         least(
             coalesce(with_harms.n_models - 1 + population.prior_degrees, population.most_degrees),
             population.most_degrees

@@ -29,16 +29,22 @@ variances as (
     group by {{ pool }}, cell
 ),
 
--- Smyth (2004), section 6.2, as for the luck of runs (int_run_luck): a gene there is a cell here.
+with_median as (
+    select
+        *,
+        n_models - 1 as degrees,
+        median(variance) over (partition by {{ pool }}) as median_variance
+    from variances
+    where n_models > 1
+),
+
 logarithms as (
     select
         {{ pool }},
         n_models,
         variance,
-        ln(greatest(variance, 1e-5 * greatest(median(variance) over (partition by {{ pool }}), 1e-9)))
-        - ({{ digamma('((n_models - 1) / 2)') }}) + ln((n_models - 1) / 2) as log_variance
-    from variances
-    where n_models > 1
+        {{ log_variance('variance', 'median_variance', 'degrees') }} as log_variance
+    from with_median
 ),
 
 moments as (
@@ -54,7 +60,7 @@ moments as (
 ),
 
 -- Cells differ together, as far as a model differs in many: how many there are in effect follows from the products of
--- any two models' differences (unbiased under normality: Himeno and Yamada 2014).
+-- any two models' differences (unbiased under normality: Bai and Saranadasa 1996).
 by_model as (
     select
         {{ pool }},
@@ -98,11 +104,8 @@ final as (
     select
         {{ pool }},
         n_models,
-        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees, -- noqa: PRS, LT02
-        case
-            when excess > 0 then exp(mean_log + ({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2))
-            else mean_variance
-        end as prior_variance,
+        {{ prior_degrees('excess') }} as prior_degrees, -- noqa: PRS, LT02
+        {{ prior_variance('excess', 'mean_log', 'mean_variance', 'prior_degrees') }} as prior_variance,
         case
             when d = 1 then 1
             when squares_of_sigma <= 0 then d * n_cells

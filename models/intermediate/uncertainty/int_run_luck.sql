@@ -60,19 +60,22 @@ by_source as (
     having sum(by_adapter.sum_part) > 0
 ),
 
--- Smyth (2004), section 6.2: moments of log variances. One that is 0 stands at a hundred thousandth of the median.
+with_median as (
+    select
+        *,
+        median(relative_variance) over (partition by study, is_trained_cell) as median_variance
+    from by_source
+),
+
 logarithms as (
     select
         study,
         is_trained_cell,
         degrees,
         relative_variance,
-        ln(greatest(
-            relative_variance,
-            1e-5 * greatest(median(relative_variance) over (partition by study, is_trained_cell), 1e-9)
-        )) - ({{ digamma('(degrees / 2)') }}) + ln(degrees / 2) as log_variance,
+        {{ log_variance('relative_variance', 'median_variance', 'degrees') }} as log_variance,
         {{ trigamma('(degrees / 2)') }} as log_variance_error
-    from by_source
+    from with_median
 ),
 
 moments as (
@@ -93,11 +96,8 @@ priors as (
         moments.*,
         rough.rough_luck,
         rough.study_luck_part,
-        case when excess > 0 then 2 * {{ trigamma_inverse('excess') }} end as prior_degrees, -- noqa: PRS, LT02
-        case
-            when excess > 0 then exp(mean_log + ({{ digamma('(prior_degrees / 2)') }}) - ln(prior_degrees / 2))
-            else mean_variance
-        end as prior_variance
+        {{ prior_degrees('excess') }} as prior_degrees, -- noqa: PRS, LT02
+        {{ prior_variance('excess', 'mean_log', 'mean_variance', 'prior_degrees') }} as prior_variance
     from moments
     inner join rough
         on moments.study = rough.study
@@ -109,12 +109,9 @@ moderated as (
         sources.*,
         priors.rough_luck,
         coalesce(by_source.luck_part, priors.study_luck_part) as luck_part,
-        case
-            when priors.prior_degrees is null or by_source.degrees is null then priors.prior_variance
-            else
-                (by_source.degrees * by_source.relative_variance + priors.prior_degrees * priors.prior_variance)
-                / (by_source.degrees + priors.prior_degrees)
-        end as relative_variance,
+        {{ moderated_variance(
+            'by_source.relative_variance', 'by_source.degrees', 'priors.prior_variance', 'priors.prior_degrees'
+        ) }} as relative_variance,
         case
             when priors.prior_degrees is null then priors.sum_degrees
             else least(coalesce(by_source.degrees, 0) + priors.prior_degrees, priors.sum_degrees)
