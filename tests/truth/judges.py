@@ -104,7 +104,10 @@ FALSE_HARMS = false_share(
 FALSE_GAINS = false_share(
     "false share of verdicts of gain", "verdict = 'gain'", "true_pp <= 0", 0.06, "fct_transfer.verdict"
 )
-POWER = rate_of("power at q ≤ .05", "cells", "q_value <= 0.05", Reach(low=0.45), where=f"{TUNED} and true_pp != 0")
+POWER, POWER_OF_TWO_SEEDS = (
+    rate_of("power at q ≤ .05", "cells", "q_value <= 0.05", reach, where=f"{TUNED} and true_pp != 0")
+    for reach in (Reach(low=0.45), Reach())
+)
 ERRORS_OF_TUNING = rate_of(
     "cells whose error is of the tuning", "cells", "error_of = 'tuning'", Reach(low=1), "fct_transfer.error_of",
     where=TUNED,

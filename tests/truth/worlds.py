@@ -68,7 +68,7 @@ def some_effects(n_seeds: int, share: float = 0.3) -> Draw:
 
     def draw(rng: np.random.Generator) -> Plant:
         tuned = rng.choice([-8.0, -5.0, 5.0, 8.0], design.shape) * (rng.random(design.shape) < share)
-        return Plant(design, accuracies(rng, design, 0.55, 0.85), tuned)
+        return Plant(design, accuracies(rng, design), tuned)
 
     return draw
 
@@ -267,12 +267,11 @@ def _worlds() -> tuple[World, ...]:
         ),
         *(
             World(
-                f"some effects, {n} seeds", "30 % of the cells at ±5 or ±8 pp, else nothing: baselines .55"
-                f" to .85, 400 items, {n} seeds",
+                f"some effects, {n} seeds", f"30 % of the cells at ±5 or ±8 pp, else nothing: 400 items, {n} seeds",
                 some_effects(n),
-                (ask.FALSE_DISCOVERIES, ask.POWER, ask.FALSE_GAINS, ask.FALSE_HARMS, ask.CELLS_COVER),
+                (ask.FALSE_DISCOVERIES, power, ask.FALSE_GAINS, ask.FALSE_HARMS, ask.CELLS_COVER),
             )
-            for n in (3, 2)
+            for n, power in ((3, ask.POWER), (2, ask.POWER_OF_TWO_SEEDS))
         ),
         World(
             "unlike luck", "baselines below .8, luck of about 5.4 pp that differs between sources", unlike_luck,
