@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from compute.raw_schema import TABLES
+from compute.store.raw_schema import TABLES
 
 TASKS = ("reasoning", "commonsense", "knowledge", "inference")
 CHOICES = 4

@@ -15,7 +15,7 @@ _LISTS = ("logprobs", "token_counts", "char_counts", "byte_counts")
 
 
 class CellLanding(Protocol):
-    """What `compute.landing.Landing` does for a cell."""
+    """What `compute.store.landing.Landing` does for a cell."""
 
     def write(self, job_key: str, tables: Mapping[str, Sequence[Any]], record: Mapping[str, Any]) -> None:
         """Lands the cell's rows."""
@@ -44,7 +44,7 @@ class LandingWithoutPolars:
 def open_landing(root: Path) -> CellLanding:
     """A study's landing, else the other."""
     try:
-        from compute.landing import Landing
+        from compute.store.landing import Landing
     except ImportError:
         return LandingWithoutPolars(root)
     return Landing(root)

@@ -14,7 +14,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import NoReturn
 
-from compute.devices import DEVICES
+from compute.engine.devices import DEVICES
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.project import ARTIFACTS, LANDING, PUBLISHED, REPORT, expand, find_root, from_environment, locate
@@ -291,7 +291,7 @@ def _say(text: str) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from compute.session import Session
+    from compute.verbs.session import Session
 
     session = Session(options.study, options.warehouse, options.wait, _say)
     plan = session.plan()
@@ -305,21 +305,21 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _compute(options: argparse.Namespace) -> int:
-    from compute.session import Session
+    from compute.verbs.session import Session
 
     session = Session(options.study, options.warehouse, options.wait, _say)
     return session.compute(options.executor, options.device, options.workers)
 
 
 def _load(options: argparse.Namespace) -> int:
-    from compute.session import Session
+    from compute.verbs.session import Session
 
     return Session(options.study, options.warehouse, options.wait, _say).load()
 
 
 def _study_name(options: argparse.Namespace) -> str:
     """The study that `--study` means: that of a study file, or, where it is no file's name, one in the warehouse."""
-    from compute.study_file import read_study
+    from compute.study.file import read_study
 
     if options.study.is_file() or options.study.suffix in _YAML:
         return read_study(options.study).study
@@ -327,9 +327,9 @@ def _study_name(options: argparse.Namespace) -> str:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from compute.audit import audit
-    from compute.publish import publish
-    from compute.warehouse import Warehouse
+    from compute.store.audit import audit
+    from compute.store.publish import publish
+    from compute.store.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
     study = _study_name(options)
@@ -354,7 +354,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from compute.importers import import_results
-    from compute.warehouse import Warehouse
+    from compute.store.warehouse import Warehouse
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
     threshold = options.harm_threshold_pp
@@ -365,8 +365,8 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _advise(options: argparse.Namespace) -> int:
-    from compute.advise import advise
-    from compute.warehouse import Warehouse
+    from compute.store.warehouse import Warehouse
+    from compute.verbs.advise import advise
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
     told = advise(warehouse, _study_name(options), options.target, options.model, options.max_harm)
@@ -375,8 +375,8 @@ def _advise(options: argparse.Namespace) -> int:
 
 
 def _harms(options: argparse.Namespace) -> int:
-    from compute.harms import harms
-    from compute.warehouse import Warehouse
+    from compute.store.warehouse import Warehouse
+    from compute.verbs.harms import harms
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
     told = harms(warehouse, _study_name(options), options.max_harm, options.source, options.model)
@@ -385,7 +385,7 @@ def _harms(options: argparse.Namespace) -> int:
 
 
 def _export_marts(options: argparse.Namespace) -> int:
-    from compute.warehouse import Warehouse
+    from compute.store.warehouse import Warehouse
     from report.paper.marts import export_marts
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
@@ -396,9 +396,9 @@ def _export_marts(options: argparse.Namespace) -> int:
 
 
 def _export_vectors(options: argparse.Namespace) -> int:
-    from compute.artifacts import ArtifactStore
-    from compute.vector_export import export_vectors
-    from compute.warehouse import Warehouse
+    from compute.store.artifacts import ArtifactStore
+    from compute.store.warehouse import Warehouse
+    from compute.verbs.vector_export import export_vectors
 
     warehouse = Warehouse(options.warehouse, options.wait, _say)
     study = _study_name(options)
@@ -407,7 +407,7 @@ def _export_vectors(options: argparse.Namespace) -> int:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    from compute.listing import listing
+    from compute.verbs.listing import listing
 
     kinds = listing(options.kind)
     for kind, names in kinds.items():

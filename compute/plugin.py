@@ -18,8 +18,8 @@ from compute.names import UnknownName
 from compute.registry import Registry
 
 if TYPE_CHECKING:
-    from compute.artifacts import ArtifactStore
-    from compute.study import Study
+    from compute.store.artifacts import ArtifactStore
+    from compute.study.schema import Study
 
 Rows = Sequence[Mapping[str, Any]]
 Outcome = Mapping[str, Rows] | JobError

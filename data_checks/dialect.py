@@ -8,7 +8,7 @@ from typing import Any
 import duckdb_engine
 from sqlalchemy.dialects import registry
 
-from compute.database import opening
+from compute.store.database import opening
 from data_checks.views import statements
 
 URL = "duckdb_study:///warehouse"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from compute.database import literal, open_database
-from compute.raw_schema import TABLES, planned_jobs
+from compute.store.database import literal, open_database
+from compute.store.raw_schema import TABLES, planned_jobs
 
 MARTS = ("fct_scores", "fct_transfer", "fct_bli")
 """Marts that checks read."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compute.errors import UserError
 from compute.project import REPORT, from_environment
-from compute.study_file import read_study
+from compute.study.file import read_study
 from report.ask import Answer, Asker, open_study
 
 PREFERRED = (

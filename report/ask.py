@@ -13,7 +13,7 @@ import duckdb
 
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.warehouse import Warehouse
+from compute.store.warehouse import Warehouse
 
 Row = dict[str, Any]
 

@@ -10,8 +10,8 @@ def _():
 
     import marimo as mo
 
-    from compute.database import open_database
-    from compute.publish import PUBLISHED
+    from compute.store.database import open_database
+    from compute.store.publish import PUBLISHED
     from report import charts
     from report.transfer_sections import colour_limit
 

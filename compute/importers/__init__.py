@@ -20,11 +20,11 @@ from pydantic import ConfigDict
 
 from compute.errors import UserError
 from compute.importers.baselines import score_cell, without_baseline
-from compute.landing import Landing
-from compute.lock import exclusive
 from compute.plugin import Job, JobConfig, Rows, canonical_json
 from compute.registry import Registry
-from compute.warehouse import RegisteredJob, RegisteredStudy, Warehouse
+from compute.store.landing import Landing
+from compute.store.lock import exclusive
+from compute.store.warehouse import RegisteredJob, RegisteredStudy, Warehouse
 
 
 class ImportConfig(JobConfig):

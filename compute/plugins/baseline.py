@@ -10,7 +10,7 @@ from compute.plugins.bases import BASE, load_base
 from compute.plugins.costs import TEST_ITEMS, scoring_cost
 from compute.plugins.products import BaseModel, TaskItems, label_of
 from compute.plugins.scoring_rows import ITEMS, Scoring, score_rows, target_fields
-from compute.study import Study
+from compute.study.schema import Study
 
 
 class Baseline(Plugin):

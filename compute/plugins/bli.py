@@ -13,7 +13,7 @@ from compute.plugins.costs import SECOND
 from compute.plugins.one_job import failing_one_job
 from compute.plugins.pairs import Dictionary, planned_pairs, planned_words
 from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
-from compute.study import Study
+from compute.study.schema import Study
 
 
 class Induction(MappingKeys):

@@ -11,7 +11,7 @@ from compute.errors import JobError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.products import BaseModel, CheckpointPlace, model_label
-from compute.study import Study
+from compute.study.schema import Study
 
 
 class PinnedModel(JobConfig):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compute.study import ModelEntry
+    from compute.study.schema import ModelEntry
 
 TOKENS_AN_ITEM = 28
 TRAINING_ITEMS, TEST_ITEMS = 300, 100

@@ -18,7 +18,7 @@ from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.one_job import failing_one_job
 from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
-from compute.study import Study
+from compute.study.schema import Study
 
 
 class Answering(MappingKeys):

@@ -15,7 +15,7 @@ from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
-from compute.study import Study
+from compute.study.schema import Study
 
 
 class Measuring(JobConfig):

@@ -11,7 +11,7 @@ from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.products import TaskItems
-from compute.study import Study
+from compute.study.schema import Study
 from compute.tasks import SPLITS, Task, open_task
 from compute.tasks.folder import FolderTaskSettings
 from compute.tasks.store import save_questions

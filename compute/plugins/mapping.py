@@ -18,8 +18,8 @@ from compute.plugins.costs import SECOND
 from compute.plugins.one_job import failing_one_job
 from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
 from compute.plugins.products import MappedVectors, MappingKeys
-from compute.study import Study
-from compute.study_embeddings import Embeddings, MethodEntry
+from compute.study.embeddings import Embeddings, MethodEntry
+from compute.study.schema import Study
 
 _SECONDS = {"supervised": 0.03, "semi-supervised": 30.0, "unsupervised": 60.0}
 

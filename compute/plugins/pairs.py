@@ -21,7 +21,7 @@ from compute.errors import JobError
 from compute.plugin import Planned, digest
 from compute.plugins.products import LanguageVectors, vectors_label
 from compute.project import expand
-from compute.study_embeddings import Embeddings
+from compute.study.embeddings import Embeddings
 
 
 class Dictionary(BaseModel, ABC):

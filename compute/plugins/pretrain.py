@@ -19,7 +19,7 @@ from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import pretraining_cost
 from compute.plugins.products import BaseModel, TaskItems, model_label
 from compute.plugins.training_log import read_log, write_log
-from compute.study import Study
+from compute.study.schema import Study
 from compute.tasks import Prompt, Question
 from compute.tasks.numerals import pretraining_text
 from compute.tasks.store import load_questions

@@ -12,7 +12,7 @@ from pydantic import field_serializer
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome
 from compute.plugins.bases import Base, OnBase
-from compute.study import Study
+from compute.study.schema import Study
 from compute.tasks import Generation, Item, Prompt, Split
 from compute.tasks.answers import open_judge
 from compute.tasks.store import load_questions

@@ -17,7 +17,7 @@ from compute.plugins.costs import TEST_ITEMS, TRAINING_ITEMS, scoring_cost, tuni
 from compute.plugins.products import BaseModel, TaskItems, label_of
 from compute.plugins.scoring_rows import ITEMS, Scoring, SourceKeys, asked_items, score_rows, target_fields
 from compute.plugins.training_log import read_log, write_log
-from compute.study import ModelEntry, Study
+from compute.study.schema import ModelEntry, Study
 from compute.tasks import Item
 
 if TYPE_CHECKING:

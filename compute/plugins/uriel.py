@@ -26,8 +26,8 @@ from compute.errors import JobError, UserError
 from compute.languages import THREE_LETTERS
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.study import Study
-from compute.study_values import Language, NoRepeats
+from compute.study.schema import Study
+from compute.values import Language, NoRepeats
 
 Distance = Literal["syntactic", "phonological", "inventory"]
 

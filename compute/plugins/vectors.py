@@ -28,7 +28,7 @@ from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.products import LanguageVectors
 from compute.project import expand
-from compute.study import Study
+from compute.study.schema import Study
 
 if TYPE_CHECKING:
     from compute.embeddings.vectors import Vectors

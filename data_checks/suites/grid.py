@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
+from compute.store.raw_schema import BOOKKEEPING_TABLES, TABLES
 from data_checks.check import Check
 
 # The loader upserts tables with a primary key, so the row that a job landed may since have become another job's.

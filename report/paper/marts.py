@@ -11,7 +11,7 @@ import duckdb
 
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.warehouse import Warehouse
+from compute.store.warehouse import Warehouse
 from report.paper import latex, markdown
 from report.paper.layouts import LAYOUTS, ORDER, EveryColumn
 from report.paper.paper_table import PaperTable

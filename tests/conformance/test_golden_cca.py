@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.golden import Row, fitted_rows, golden_rows, label, measure, needs_golden
+from tests.helpers.golden import Row, fitted_rows, golden_rows, label, measure, needs_golden
 
 TOLERANCE = 1e-4
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from compute.embeddings.mappings import load_method
-from tests.conformance.golden import both, measure, needs_golden, ranked
-from tests.conformance.unsupervised import assert_reaches, reference, slow
-from tests.unit.clustered import NO_SEEDS
+from tests.helpers.clustered import NO_SEEDS
+from tests.helpers.golden import both, measure, needs_golden, ranked
+from tests.helpers.unsupervised import assert_reaches, reference, slow
 
 STEPS = ("unit-centre-unit",)
 AT_ONCE = {"first_epsilon": 5e-4, "iterations": 60}

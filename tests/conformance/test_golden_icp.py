@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.golden import needs_golden
-from tests.conformance.unsupervised import assert_reaches, reference, slow
+from tests.helpers.golden import needs_golden
+from tests.helpers.unsupervised import assert_reaches, reference, slow
 
 pytestmark = needs_golden
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.golden import Row, fitted_rows, golden_rows, label, measure, needs_golden
-from tests.conformance.unsupervised import LESS, assert_reaches, reference, slow
+from tests.helpers.golden import Row, fitted_rows, golden_rows, label, measure, needs_golden
+from tests.helpers.unsupervised import LESS, assert_reaches, reference, slow
 
 REFINED = [
     row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.golden import (
+from tests.helpers.golden import (
     Row,
     all_pairs_rows,
     covered_ranks,

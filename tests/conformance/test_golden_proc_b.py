@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.golden import Row, all_pairs_rows, fitted_rows, golden_rows, label, measure, needs_golden
+from tests.helpers.golden import Row, all_pairs_rows, fitted_rows, golden_rows, label, measure, needs_golden
 
 TOLERANCE, CSLS_WITH_THE_PAIR = 2e-3, 7e-3
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.golden import Row, fitted_rows, golden_rows, label, measure, needs_golden
+from tests.helpers.golden import Row, fitted_rows, golden_rows, label, measure, needs_golden
 
 TOLERANCE = 5e-3
 

@@ -14,8 +14,8 @@ import torch
 
 from compute.embeddings.mappings import load_method, vecmap_induction
 from compute.embeddings.neighbours import any_largest
-from tests.conformance.golden import Row, both, fitted_rows, golden_rows, label, measure, needs_golden, seeds
-from tests.conformance.unsupervised import assert_reaches, reference, slow
+from tests.helpers.golden import Row, both, fitted_rows, golden_rows, label, measure, needs_golden, seeds
+from tests.helpers.unsupervised import assert_reaches, reference, slow
 
 STEPS = ("unit-centre-unit",)
 EXACT = 1e-4

@@ -16,7 +16,8 @@ import duckdb
 import pytest
 import torch
 import yaml
-from families import save_tiny
+
+from tests.helpers.families import save_tiny
 
 pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
 

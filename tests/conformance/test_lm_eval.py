@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from families import FAMILIES, save_tiny
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compute.language_models.encoding import Encoding
@@ -21,6 +20,7 @@ from compute.language_models.loading import describe_loaded, describe_model, loa
 from compute.language_models.scoring import score_items
 from compute.tasks.lm_eval import load_lm_eval
 from compute.tasks.task import Item
+from tests.helpers.families import FAMILIES, save_tiny
 
 pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
 

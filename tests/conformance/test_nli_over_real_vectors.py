@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from compute.artifacts import ArtifactStore
 from compute.embeddings.dictionary import covered_rows
 from compute.embeddings.downstream.xnli import LABELS
+from compute.engine.plan import study_jobs
 from compute.errors import JobError
-from compute.plan import study_jobs
 from compute.plugin import Context, load_plugin
-from compute.study_file import read_study
-from tests.conformance.golden import DICTIONARIES, GOLDEN, both, dictionary, needs_golden
+from compute.store.artifacts import ArtifactStore
+from compute.study.file import read_study
+from tests.helpers.golden import DICTIONARIES, GOLDEN, both, dictionary, needs_golden
 
 pytestmark = needs_golden
 

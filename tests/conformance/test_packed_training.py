@@ -14,7 +14,7 @@ from compute.language_models.loading import load_model
 from compute.language_models.lora import LoraStack, initial_adapter
 from compute.language_models.micro_batches import Row, answer_losses, collate, line_capacity
 from compute.language_models.settings import Lora
-from tests.conformance.families import FAMILIES, WINDOW, save_tiny
+from tests.helpers.families import FAMILIES, WINDOW, save_tiny
 
 CPU = torch.device("cpu")
 LENGTHS = ((WINDOW + 9, 5, 14, 3), (8, WINDOW + 5, 2))

@@ -14,8 +14,8 @@ from compute.language_models.probes import try_adapters
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
 from compute.language_models.training import TrainedAdapter, TrainingSource, train_stack
-from tests.conformance.families import save_tiny
-from tests.unit.tiny_model import tiny_items
+from tests.helpers.families import save_tiny
+from tests.helpers.tiny_model import tiny_items
 
 pytest.importorskip("bitsandbytes", reason="the extra quantized is not installed")
 

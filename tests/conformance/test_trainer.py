@@ -21,8 +21,8 @@ from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
 from compute.language_models.training import TrainedAdapter, TrainingSource, item_order, train_stack
 from compute.tasks.task import Item
-from tests.conformance.families import FAMILIES, save_tiny
-from tests.unit.tiny_model import tiny_items, tiny_model
+from tests.helpers.families import FAMILIES, save_tiny
+from tests.helpers.tiny_model import tiny_items, tiny_model
 
 ITEMS, HELD_OUT = tiny_items()[30:51], tiny_items("test")[35:46]
 """Of two tasks, so that answers differ in length; neither is a multiple of the batch."""

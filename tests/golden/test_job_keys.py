@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from compute.engine.plan import study_jobs
 from compute.importers.bli import read as read_ranks
 from compute.importers.donors_recipients import read as read_cells
-from compute.plan import study_jobs
 from compute.plugin import Job
-from compute.study_file import read_study
+from compute.study.file import read_study
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("job_keys.json")

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from compute.warehouse import CHECK_RESULTS
-from tests.integration.reported import EVIL, TRANSFER_ONLY, reported_rows
+from compute.store.warehouse import CHECK_RESULTS
+from tests.helpers.reported import EVIL, TRANSFER_ONLY, reported_rows
 
 ROOT = Path(__file__).parents[2]
 

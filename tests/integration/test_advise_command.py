@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.warehouse_fixture import RawRows
+from tests.helpers.warehouse_fixture import RawRows
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("de", "en", "fi")

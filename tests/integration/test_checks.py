@@ -13,15 +13,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from damage import CELL, DAMAGE
 
-from compute.raw_schema import BOOKKEEPING_TABLES, TABLES
+from compute.store.raw_schema import BOOKKEEPING_TABLES, TABLES
 from data_checks import runner
 from data_checks.check import Check
 from data_checks.runner import Finding, run_checks
 from data_checks.suites import SUITES
 from data_checks.views import NotCheckableError, require, statements
-from tests.warehouse_fixture import Cell, RawRows
+from tests.helpers.damage import CELL, DAMAGE
+from tests.helpers.warehouse_fixture import Cell, RawRows
 
 ROOT = Path(__file__).parents[2]
 STUDY = "both halves"

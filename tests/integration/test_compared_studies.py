@@ -15,7 +15,7 @@ import pytest
 from scipy.spatial.distance import cosine
 
 from compute.catalog import find
-from tests.unit.mantel import exact_mantel
+from tests.helpers.mantel import exact_mantel
 
 ROOT = Path(__file__).resolve().parents[2]
 MIRROR = ROOT.parent / "shared" / "data"

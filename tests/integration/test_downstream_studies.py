@@ -17,12 +17,12 @@ import yaml
 
 from compute.embeddings.vectors import Vectors
 from compute.embeddings.writing import write_word2vec_text
+from compute.engine.plan import study_jobs
 from compute.errors import UserError
-from compute.plan import study_jobs
 from compute.plugin import Job
-from compute.study_file import read_study
-from tests.unit.rotated import random_rotation
-from tests.unit.translated import languages, text, topical, word
+from compute.study.file import read_study
+from tests.helpers.rotated import random_rotation
+from tests.helpers.translated import languages, text, topical, word
 
 ROOT = Path(__file__).parents[2]
 

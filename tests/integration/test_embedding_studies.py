@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import yaml
 
-from compute.artifacts import ArtifactStore
 from compute.catalog import MIRROR_VARIABLE
 from compute.embeddings.mappings import METHODS, MappingMethod, Seeds, load_method
 from compute.embeddings.mappings import Mapping as LearntMap
 from compute.embeddings.vectors import Vectors, load_vectors
 from compute.embeddings.writing import export_mapping, write_word2vec_text
+from compute.engine.plan import study_jobs
 from compute.errors import JobError, UserError
-from compute.plan import study_jobs
 from compute.plugin import Context, Job, load_plugin
-from compute.study_file import read_study
+from compute.store.artifacts import ArtifactStore
+from compute.study.file import read_study
 
 ROOT = Path(__file__).parents[2]
 MIRROR = ROOT.parent / "shared" / "data"

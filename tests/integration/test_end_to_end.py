@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from compute.study_file import read_study
+from compute.study.file import read_study
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "studies" / "tiny.yml"

@@ -16,7 +16,7 @@ import pytest
 from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS
 from compute.embeddings.isometry import MEASURES
 from compute.embeddings.mappings import METHODS
-from compute.executors import EXECUTORS
+from compute.engine.executors import EXECUTORS
 from compute.importers import IMPORTERS
 from compute.plugin import PLUGINS
 from compute.tasks import TASKS

@@ -13,12 +13,12 @@ import pytest
 from gensim.models import KeyedVectors
 from polars.testing import assert_frame_equal
 
-from compute.artifacts import ArtifactStore
 from compute.cli import main
 from compute.embeddings.vectors import Vectors, save_vectors
-from compute.publish import publish
-from compute.warehouse import Warehouse
-from tests.warehouse_fixture import RawRows, derive
+from compute.store.artifacts import ArtifactStore
+from compute.store.publish import publish
+from compute.store.warehouse import Warehouse
+from tests.helpers.warehouse_fixture import RawRows, derive
 
 STUDY = "it's 50 % done"
 MARTS = ("fct_bli", "fct_scores", "fct_transfer", "rpt_bli_methods", "rpt_regimes", "rpt_roles")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from compute.artifacts import ArtifactStore
 from compute.embeddings.vectors import Vectors
 from compute.embeddings.writing import write_word2vec_text
-from compute.plan import study_jobs
+from compute.engine.plan import study_jobs
 from compute.plugin import Context, load_plugin
-from compute.study_file import read_study
+from compute.store.artifacts import ArtifactStore
+from compute.study.file import read_study
 
 
 @pytest.mark.parametrize("known", [5, 8])

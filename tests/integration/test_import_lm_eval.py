@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from compute.errors import UserError
-from tests.integration.importing import Place
+from tests.helpers.importing import Place
 
 STAMP = "2026-01-01T00-00-00.000001"
 SOURCES = "adapters: {out/a: {source: toy/en, seed: 7}}\ntasks: {toy_de: toy/de}\nparallel: [toy]\n"

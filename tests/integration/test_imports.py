@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compute.errors import UserError
-from tests.integration.importing import Place
+from tests.helpers.importing import Place
 
 ERRORS = ("score_norm_se", "score_norm_base_se", "delta_score_norm_se")
 

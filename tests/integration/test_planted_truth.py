@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from tests.unit.planted import LANGUAGES, SOURCES, TARGETS, Plant, write
+from tests.helpers.planted import LANGUAGES, SOURCES, TARGETS, Plant, write
 
 ROOT = Path(__file__).resolve().parents[2]
 N_STUDIES = 96

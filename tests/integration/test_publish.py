@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from compute.errors import UserError
-from compute.publish import publish
-from compute.warehouse import Warehouse
+from compute.store.publish import publish
+from compute.store.warehouse import Warehouse
 
 READER = """
 import sys, duckdb

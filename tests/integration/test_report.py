@@ -17,7 +17,7 @@ from report.afterword import afterword
 from report.page import SECTIONS, write_report
 from report.printed import signed
 from report.record_sections import checks_in_words
-from tests.integration.reported import (
+from tests.helpers.reported import (
     EMBEDDINGS_ONLY,
     EVERYTHING,
     EVIL,

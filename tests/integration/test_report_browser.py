@@ -13,7 +13,7 @@ import pytest
 
 from data_checks.data_docs import closed, index
 from report.page import write_report
-from tests.integration.reported import EVERYTHING, EVIL
+from tests.helpers.reported import EVERYTHING, EVIL
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMIUM_FLAGS = [

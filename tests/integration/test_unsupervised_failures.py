@@ -10,15 +10,15 @@ import pytest
 import torch
 import yaml
 
-from compute.artifacts import ArtifactStore
 from compute.embeddings import bli
 from compute.embeddings.retrieval import Ranker
 from compute.embeddings.vectors import Vectors
 from compute.embeddings.writing import write_word2vec_text
+from compute.engine.plan import study_jobs
 from compute.errors import JobError
-from compute.plan import study_jobs
 from compute.plugin import Context, Job, Outcome, load_plugin
-from compute.study_file import read_study
+from compute.store.artifacts import ArtifactStore
+from compute.study.file import read_study
 
 WORDS = 120
 METHODS = [

@@ -29,10 +29,10 @@ import duckdb
 import numpy as np
 from scipy import optimize, stats
 
+from tests.helpers.warehouse_fixture import Cell
 from tests.truth import rates
 from tests.truth.measure import digest_of_sql
 from tests.truth.warehouse import ManyStudies, dbt_run
-from tests.warehouse_fixture import Cell
 
 SEEDS_OF_AN_ARM = (2, 4)
 SPLITS_OF_A_WAREHOUSE = 25

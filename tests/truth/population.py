@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 
-from tests.warehouse_fixture import Cell
+from tests.helpers.warehouse_fixture import Cell
 
 LUCK_SHARED = 0.5
 """The part of the variance of a run's luck that moves all its targets together."""

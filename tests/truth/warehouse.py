@@ -14,9 +14,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from tests.helpers.warehouse_fixture import Cell, RawRows, insert_answers
 from tests.truth.population import Plant, Run, baseline_and_runs, landed, luck_in_pp
 from tests.truth.references import adjusted_effects
-from tests.warehouse_fixture import Cell, RawRows, insert_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 

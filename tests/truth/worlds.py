@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.helpers.warehouse_fixture import Cell
 from tests.truth import judges as ask
 from tests.truth.judges import Judge
 from tests.truth.population import Design, Plant
 from tests.truth.rates import Reach
-from tests.warehouse_fixture import Cell
 
 LETTERS = "abcdefghijkl"
 Draw = Callable[[np.random.Generator], Plant]

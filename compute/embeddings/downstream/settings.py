@@ -12,7 +12,7 @@ from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
 from compute.project import expand
-from compute.study_values import Seeds
+from compute.values import Seeds
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 

@@ -4,7 +4,7 @@ To add a method:
 1. write `<name>.py` here: a subclass of `MappingMethod`, its fields the settings, with one function `fit`
    (torch is imported inside it: a study is checked and planned without);
 2. add its line to `METHODS`, or, in a package of your own, an entry point of the group `transfer.mapping_methods`;
-3. test it on a planted rotation, as `tests/unit/test_mapping_proc.py` does.
+3. test it on a planted rotation, as `tests/unit/embeddings/test_mapping_proc.py` does.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Self
 
+from compute.engine.runner import Batch, Event, Workplace, fail_batch, run_batch
 from compute.errors import DeviceLost, JobError
-from compute.runner import Batch, Event, Workplace, fail_batch, run_batch
 
 
 class SerialExecutor:

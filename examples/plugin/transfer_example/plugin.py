@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compute.numeral_words import number_word
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
-from compute.study import Study
+from compute.study.schema import Study
 
 
 class Section(BaseModel):

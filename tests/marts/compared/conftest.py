@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.helpers.warehouse_fixture import RawRows
 from tests.marts.compared.rows import (
     FAMILIES,
     ROOT,
@@ -26,7 +27,6 @@ from tests.marts.compared.rows import (
     as_rows,
     query,
 )
-from tests.warehouse_fixture import RawRows
 
 MARTS = (
     "fct_downstream", "rpt_advice_eval", "rpt_bli_downstream", "rpt_bli_method_pairs", "rpt_bli_methods",

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from tests.warehouse_fixture import RawRows
+from tests.helpers.warehouse_fixture import RawRows
 
 ROOT = Path(__file__).resolve().parents[3]
 FAMILIES = {"a@1": "x", "b@1": "x", "c@1": "y", "d@1": "y", "e@1": "z"}

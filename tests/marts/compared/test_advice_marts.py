@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from compute.advise import advice
-from compute.warehouse import Warehouse
+from compute.store.warehouse import Warehouse
+from compute.verbs.advise import advice
 from tests.marts.compared.rows import FAMILIES, N_ITEMS, SOURCES, TARGETS, Key, query
 from tests.truth.references import moderated_variances
 

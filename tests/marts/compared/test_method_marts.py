@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from tests.helpers.warehouse_fixture import RawRows
 from tests.marts.compared.rows import (
     METHODS,
     N_CONCEPTS,
@@ -22,7 +23,6 @@ from tests.marts.compared.rows import (
     query,
     reciprocal_ranks,
 )
-from tests.warehouse_fixture import RawRows
 
 
 def test_methods_without_a_dictionary_compete_at_every_size(warehouse: Path, raw: RawRows) -> None:

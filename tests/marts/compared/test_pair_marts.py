@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.helpers.mantel import exact_mantel
+from tests.helpers.warehouse_fixture import RawRows
 from tests.marts.compared.rows import LANGUAGES, PAIRS, Evaluate, Row, mean_reciprocal_rank, query, reciprocal_ranks
-from tests.unit.mantel import exact_mantel
-from tests.warehouse_fixture import RawRows
 
 
 def test_language_pairs_against_transfer(warehouse: Path) -> None:

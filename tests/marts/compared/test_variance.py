@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.warehouse_fixture import RawRows
 from tests.marts.compared.rows import (
     FAMILIES,
     N_ITEMS,
@@ -24,7 +25,6 @@ from tests.marts.compared.rows import (
     query,
     regime_of,
 )
-from tests.warehouse_fixture import RawRows
 
 NAMES = ("model", "source", "target", "model_source", "model_target", "source_target", "residual")
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.luck import Cell, luck_of_runs
+from tests.helpers.luck import half_width as luck_half_width
+from tests.helpers.warehouse_fixture import RawRows
 from tests.marts.scored.rows import (
     MODELS,
     PRIMARY,
@@ -24,9 +27,6 @@ from tests.marts.scored.rows import (
     is_right,
     run_dbt,
 )
-from tests.unit.luck import Cell, luck_of_runs
-from tests.unit.luck import half_width as luck_half_width
-from tests.warehouse_fixture import RawRows
 
 
 @pytest.fixture(scope="session")

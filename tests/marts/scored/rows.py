@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from tests.warehouse_fixture import RawRows
+from tests.helpers.warehouse_fixture import RawRows
 
 ROOT = Path(__file__).resolve().parents[3]
 MODELS = {"one@1": "llama", "two@1": "llama", "three@1": "neox"}

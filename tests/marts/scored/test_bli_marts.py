@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.helpers.warehouse_fixture import RawRows
 from tests.marts.scored.rows import BLI_LANGUAGES, Key, Row, mean_or_none, query
-from tests.warehouse_fixture import RawRows
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from compute.raw_schema import dbt_sources
+from compute.store.raw_schema import dbt_sources
 from tests.marts.scored.rows import ROOT, query, run_dbt
 
 
@@ -29,7 +29,7 @@ def test_every_mart_leads_with_study_and_says_origin_and_variant(warehouse: Path
 
 def test_sources_are_the_raw_schema() -> None:
     written = (ROOT / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8")
-    assert written == dbt_sources(), "python -m compute.raw_schema > models/staging/_sources.yml"
+    assert written == dbt_sources(), "python -m compute.store.raw_schema > models/staging/_sources.yml"
 
 
 def test_data_tests_can_fail(warehouse: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""From a study to landed rows: the plan, its batches, and who runs them."""

@@ -1,0 +1,42 @@
+"""Where batches run. An executor has two methods, `submit(batch)` and `events()`, and is a context manager.
+
+To add one: a file here with a class like `compute.engine.executors.local.LocalExecutor`, and its line in `EXECUTORS`,
+or, in a package of your own, an entry point of the group `transfer.executors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, Self, runtime_checkable
+
+from compute.engine.runner import Batch, Event, Workplace
+from compute.registry import Registry
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs batches somewhere and reports what happens to them."""
+
+    def __init__(self, workplace: Workplace, workers: int) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def submit(self, batch: Batch) -> None:
+        """Queue a batch; its inputs have landed."""
+        ...
+
+    def events(self) -> Iterator[Event]:
+        """Events as they come, until every submitted batch has finished."""
+        ...
+
+
+EXECUTORS: Registry[type[Executor]] = Registry(
+    "executor",
+    "transfer.executors",
+    {"local": "compute.engine.executors.local:LocalExecutor"},
+    "compute.engine.executors:Executor",
+)
+
+load_executor = EXECUTORS.load

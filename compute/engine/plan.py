@@ -1,0 +1,106 @@
+"""Study -> content-addressed jobs, and which of them still have to run, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compute.errors import UserError
+from compute.plugin import BUILT_IN, Job, Planned, Plugin, configure, load_plugin
+from compute.store.artifacts import ArtifactStore
+from compute.store.landing import Landing
+from compute.study.schema import Study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a study in an order in which inputs come first, and the pending ones with their reasons."""
+
+    study: Study
+    jobs: Mapping[str, Job]
+    pending: Mapping[str, str]
+    """Job key -> why it has to run."""
+
+    @property
+    def pending_jobs(self) -> list[Job]:
+        return [self.jobs[key] for key in self.pending]
+
+
+def study_jobs(study: Study) -> dict[str, Job]:
+    """Every job the study asks for, by key, inputs before the jobs that read them."""
+    planned = Planned()
+    for name in BUILT_IN:
+        _add(load_plugin(name), None, study, planned)
+    for name, section in study.plugins.items():
+        plugin = load_plugin(name)
+        _add(plugin, configure(plugin, section), study, planned)
+    return planned.jobs
+
+
+def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
+    try:
+        for job in plugin.plan(study, planned, config):
+            planned.add(job)
+    except ValueError as error:
+        raise UserError(f"study {study.study!r} cannot be planned by plugin {plugin.name!r}: {error}") from error
+
+
+def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:
+    """Return what `study` asks for, minus what has landed (as a shard or in the warehouse).
+
+    A landed job whose artefact is gone becomes pending again only if a pending job reads it.
+    """
+    jobs = study_jobs(study)
+    landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
+    reasons = _reasons([job for job in jobs.values() if job.key not in landed], landing)
+    # Backwards: a job's readers come after it, so each has been decided before the job itself.
+    for job in reversed(list(jobs.values())):
+        if job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
+            reader = next((r for r in jobs.values() if r.key in reasons and job.key in r.inputs.values()), None)
+            if reader is not None:
+                reasons[job.key] = f"its artefact is gone and is read by: {reader.label}"
+    return Plan(study, jobs, {key: reasons[key] for key in jobs if key in reasons})
+
+
+def _reasons(missing: Iterable[Job], landing: Landing) -> dict[str, str]:
+    missing = list(missing)
+    failed = {record["job_key"]: record for record in landing.records(landing.failed_keys(), "failures")}
+    relatives = _latest_by_label(landing) if missing else {}
+    reasons = {}
+    for job in missing:
+        if job.key in failed:
+            record = failed[job.key]
+            reasons[job.key] = f"failed before (attempt {record['attempts']}): {record['error']}"
+        elif (job.plugin, job.label) in relatives:
+            reasons[job.key] = _difference(job, relatives[job.plugin, job.label], reasons)
+        else:
+            reasons[job.key] = "not computed yet"
+    return reasons
+
+
+def _latest_by_label(landing: Landing) -> dict[tuple[str, str], dict[str, Any]]:
+    records = sorted(landing.records(landing.landed_keys()), key=lambda record: record["finished_at"])
+    return {(record["plugin"], record["label"]): record for record in records}
+
+
+def _difference(job: Job, landed: Mapping[str, Any], reasons: Mapping[str, str]) -> str:
+    """Return why a job is not the landed one of the same label: what changed in version, configuration or inputs."""
+    if landed["plugin_version"] != job.version:
+        return f"plugin version changed: {landed['plugin_version']} -> {job.version}"
+    before, after = _flatten(json.loads(landed["config"])), _flatten(job.values)
+    changes = [
+        f"{key} {before.get(key)!r} -> {after.get(key)!r}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+    if changes:
+        return f"changed: {'; '.join(changes[:3])}{' ...' if len(changes) > 3 else ''}"
+    return "an input changed"
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        return {key: leaf for name, inner in value.items() for key, leaf in _flatten(inner, f"{path}.{name}").items()}
+    return {path.lstrip("."): value}

@@ -1,0 +1,213 @@
+"""Runs one batch of jobs in the current process and lands what comes out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import resource
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from compute.engine.devices import device_works
+from compute.errors import DeviceLost, JobError, UserError
+from compute.names import UnknownName
+from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin
+from compute.store.artifacts import ArtifactStore
+from compute.store.landing import Landing
+
+_DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+_RECORDED_LIBRARIES = ("torch", "transformers", "peft", "gensim", "numpy", "polars")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a batch runs: what a worker process must know, all of it plain values."""
+
+    landing: Path
+    artifacts: Path
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs run in one visit of a plugin, and earlier failures' attempt counts by job key."""
+
+    name: str
+    jobs: tuple[Job, ...]
+    attempts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> float:
+        return sum(job.cost for job in self.jobs)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a worker reports: `progress` (text, fraction of the batch), something `noted` (text), a job `landed` or
+    `failed` (text: why), or `finished` with the batch; to its executor alone, that its device is `lost` (text: why)."""
+
+    kind: str
+    batch: str
+    text: str = ""
+    fraction: float = 0.0
+    job_key: str = ""
+
+
+def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None]) -> None:
+    """Run every job of a batch, landing each as its plugin yields it.
+
+    A JobError fails the job it came with, any other exception fails the jobs still open (with the traceback in the
+    log), and each failure is landed and reported.
+
+    Raises:
+        DeviceLost: nothing more can be computed in this process; the jobs still open are the caller's to fail.
+    """
+    context = Context(
+        device=workplace.device,
+        artifacts=ArtifactStore(workplace.artifacts),
+        report_progress=lambda text, fraction: report(Event("progress", batch.name, text, fraction)),
+        note=lambda text: report(Event("noted", batch.name, text)),
+    )
+    ledger = _Ledger(batch, workplace, report)
+    report(Event("progress", batch.name, "starting"))
+    try:
+        if workplace.device != "cpu":
+            _prepare_gpu()
+        for job, outcome in load_plugin(batch.jobs[0].plugin).run(batch.jobs, context):
+            if isinstance(outcome, JobError) and not device_works(workplace.device):
+                raise DeviceLost(str(outcome))
+            ledger.settle(job, outcome)
+        ledger.close(JobError("the plugin ended without a result for this job"))
+    except DeviceLost:
+        raise
+    except Exception as error:  # a plugin's defect must not stop the other batches
+        failure = _as_job_error(error, workplace.landing)
+        if not device_works(workplace.device):
+            raise DeviceLost(str(failure)) from error
+        ledger.close(failure)
+
+
+def _prepare_gpu() -> None:
+    """Force full float32, and count the peak of memory from here.
+
+    Some container images set TORCH_ALLOW_TF32_CUBLAS_OVERRIDE: products of 10 bits would make ranks inexact.
+    """
+    import torch
+
+    torch.set_float32_matmul_precision("highest")
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def fail_batch(batch: Batch, error: JobError, workplace: Workplace, report: Callable[[Event], None]) -> None:
+    """Record that the jobs of a batch failed with `error`, whoever ran them."""
+    _Ledger(batch, workplace, report).close(error)
+
+
+class _Ledger:
+    """Lands the outcomes of one batch's jobs, timing each by what passed since the one before."""
+
+    def __init__(self, batch: Batch, workplace: Workplace, report: Callable[[Event], None]) -> None:
+        self.batch, self.workplace, self.report = batch, workplace, report
+        self.landing = Landing(workplace.landing)
+        self.open = {job.key: job for job in batch.jobs}
+        self.since = datetime.now(UTC)
+
+    def settle(self, job: Job, outcome: Outcome) -> None:
+        record = self._record(job)
+        if not isinstance(outcome, JobError):
+            try:
+                self.landing.write(job.key, outcome, record | {"state": "landed"})
+                self.open.pop(job.key, None)
+                self.report(Event("landed", self.batch.name, job.label, job_key=job.key))
+                return
+            except JobError as error:
+                outcome = error
+            except OSError as error:
+                outcome = JobError(f"cannot land in {self.landing.root}: {error.strerror or error}")
+        text = str(outcome)
+        try:
+            self.landing.write_failure(job.key, record | {"state": "failed", "error": text})
+        except OSError as error:
+            text += f" (and the failure could not be recorded: {error.strerror or error})"
+        self.open.pop(job.key, None)
+        self.report(Event("failed", self.batch.name, f"{job.label}: {text}", job_key=job.key))
+
+    def close(self, error: JobError) -> None:
+        """Fail the jobs that have no outcome, and end the batch."""
+        for job in list(self.open.values()):
+            self.settle(job, error)
+        self.report(Event("finished", self.batch.name))
+
+    def _record(self, job: Job) -> dict[str, Any]:
+        started, self.since = self.since, datetime.now(UTC)
+        return {
+            "job_key": job.key,
+            "plugin": job.plugin,
+            "plugin_version": job.version,
+            "config": canonical_json(job.values),
+            "error": None,
+            "attempts": self.batch.attempts.get(job.key, 0) + 1,
+            "started_at": started.replace(tzinfo=None),
+            "finished_at": self.since.replace(tzinfo=None),
+            "seconds": (self.since - started).total_seconds(),
+            "host": socket.gethostname(),
+            "device": self.workplace.device,
+            "peak_memory_bytes": _peak_memory(self.workplace.device),
+            "versions": _versions(),
+            "label": job.label,
+            "inputs": json.dumps(list(job.inputs.values())),
+        }
+
+
+def _as_job_error(error: Exception, root: Path) -> JobError:
+    """A defect as one line, unless the disk is to blame; its traceback goes to `<landing>/errors.log`."""
+    if isinstance(error, JobError | UserError | UnknownName):
+        return JobError(str(error))
+    if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
+        refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
+        return JobError(f"{error.filename or 'the disk'}: cannot be {refused}: {error.strerror}")
+    try:
+        with open(root / "errors.log", "a", encoding="utf-8") as log:
+            log.write(f"{datetime.now(UTC).isoformat()}\n{traceback.format_exc()}\n")
+    except OSError:
+        traceback.print_exc(file=sys.stderr)
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return JobError(f"{type(error).__name__}: {first_line} (traceback in {root / 'errors.log'})")
+
+
+def _peak_memory(device: str) -> int:
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@cache
+def _versions() -> str:
+    found = {"python": platform.python_version()}
+    for library in _RECORDED_LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return canonical_json(found)
+
+
+def limit_threads(threads: int) -> None:
+    """Keep numerical libraries of this process to `threads`; call before they are imported."""
+    for library in ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "NUMBA_NUM", "POLARS_MAX"):
+        os.environ[f"{library}_THREADS"] = str(threads)

@@ -1,0 +1,1 @@
+"""What is kept: artifacts, landed rows, the warehouse and its published copy."""

@@ -1,0 +1,98 @@
+"""Write, audit, publish: the copy of the warehouse that readers open, replaced only by studies that passed.
+
+The published file holds the marts, the checks and the tables that name studies, models and tasks. Each study in it is
+as it was when it last passed; a study that fails leaves its published rows alone and holds no other back. The file is
+built beside the old one and takes its name in one rename: readers of the old one keep it, new ones see the new.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from compute.errors import UserError
+from compute.project import PUBLISHED
+from compute.store.artifacts import sync_directory
+from compute.store.database import literal
+from compute.store.warehouse import Warehouse
+
+_STUDY_TABLES = ("marts.*", "checks.results", "raw.studies", "raw.study_jobs")
+"""Tables with a column `study`: of each study, the rows of its last good state are kept."""
+
+_SHARED_TABLES = ("raw.models", "raw.tasks", "raw.jobs")
+"""What those tables refer to; the warehouse's own state."""
+
+
+def publish(study: str, warehouse: Warehouse, published: Path = PUBLISHED) -> int:
+    """Replace one study's rows in the published file, and make the file if it is not there. Returns its mart rows.
+
+    Raises:
+        UserError: the published file or its folder cannot be written, or the old file is not a DuckDB one.
+    """
+    building = published.with_name(f".{published.name}.{uuid.uuid4().hex}")
+    try:
+        published.parent.mkdir(parents=True, exist_ok=True)
+        with warehouse.connect(read_only=True):
+            pass  # a lock or a damaged file is told in one line
+        with duckdb.connect(str(building)) as connection:
+            connection.execute(f"attach {literal(warehouse.path.absolute())} as fresh (read_only)")
+            if published.exists():
+                connection.execute(f"attach {literal(published.absolute())} as old (read_only)")
+            rows = _build(connection, study, published.exists())
+            connection.execute("detach fresh")
+            connection.execute("checkpoint")
+        with open(building, "rb") as file:
+            os.fsync(file.fileno())
+        building.replace(published)
+        sync_directory(published.parent)
+        return rows
+    except (duckdb.Error, OSError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise UserError(f"{published}: cannot be published: {first_line}") from None
+    finally:
+        for leftover in published.parent.glob(f"{building.name}*"):
+            leftover.unlink()
+
+
+def _build(connection: duckdb.DuckDBPyConnection, study: str, has_old: bool) -> int:
+    rows = 0
+    for schema in ("marts", "checks", "raw"):
+        connection.execute(f"create schema {schema}")
+    for schema, table in _tables(connection, "fresh", _STUDY_TABLES):
+        name = f'{schema}."{table}"'
+        connection.execute(f"create table {name} as select * from fresh.{name} where study = ?", [study])
+        found = connection.execute(f"select count(*) from {name}").fetchone()
+        rows += found[0] if found and schema == "marts" else 0
+        if has_old and (schema, table) in _tables(connection, "old", _STUDY_TABLES):
+            shared = ", ".join(f'"{column}"' for column in _shared_columns(connection, schema, table))
+            connection.execute(
+                f"insert into {name} by name select {shared} from old.{name} where study is distinct from ?", [study]
+            )
+    for schema, table in _tables(connection, "fresh", _SHARED_TABLES):
+        name = f'{schema}."{table}"'
+        connection.execute(f"create table {name} as select * from fresh.{name}")
+    return rows
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, database: str, wanted: Iterable[str]) -> list[tuple[str, str]]:
+    """(schema, table) of the tables and views of an attached database that are wanted, in order."""
+    there = connection.execute(
+        "select table_schema, table_name from information_schema.tables where table_catalog = ? order by all",
+        [database],
+    ).fetchall()
+    names = set(wanted)
+    return [(s, t) for s, t in there if f"{s}.{t}" in names or f"{s}.*" in names]
+
+
+def _shared_columns(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[str]:
+    """Columns that a table has in the fresh and in the old file: an old file lacks columns added since."""
+    rows = connection.execute(
+        "select column_name from information_schema.columns where table_schema = ? and table_name = ? "
+        "and table_catalog in ('fresh', 'old') group by column_name having count(*) = 2",
+        [schema, table],
+    ).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,1 @@
+"""The study: what to compute, declared in one YAML file."""

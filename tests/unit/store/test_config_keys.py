@@ -1,0 +1,29 @@
+"""SQL reads of jobs' configurations what the raw schema declares, and jobs have what SQL reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from compute.engine.plan import study_jobs
+from compute.store.raw_schema import CONFIG_KEYS
+from compute.study.file import read_study
+
+ROOT = Path(__file__).parents[3]
+OF_A_STUDY = {"harm_threshold_pp", "compare_with", "bli_map", "sources", "embeddings", "prompts"}
+"""Keys of study files: `raw.studies` has a `config` too."""
+
+
+def test_what_sql_reads_is_declared() -> None:
+    files = [
+        *(ROOT / "models").rglob("*.sql"),
+        *(ROOT / "data_checks").rglob("*.py"),
+        *(ROOT / "report").rglob("*.sql"),
+    ]
+    read = {key for file in files for key in re.findall(r"config ->> '\$\.(\w+)", file.read_text())}
+    assert read - OF_A_STUDY <= {key.name for key in CONFIG_KEYS}
+
+
+def test_what_is_declared_is_there_in_some_job() -> None:
+    jobs = study_jobs(read_study(ROOT / "tests" / "studies" / "tiny.yml")).values()
+    assert {key.name for key in CONFIG_KEYS} <= {key for job in jobs for key in job.config.identity()}
