@@ -2,6 +2,7 @@
 
     python benchmarks/bench_dbt.py                       # the paper's size; generates it first
     python benchmarks/bench_dbt.py --models 2 --items 50 # anything smaller
+    python benchmarks/bench_dbt.py --models 1 --sources 2 --seeds 1 --tasks 200 --targets 20000 --items 4 # wide
     python benchmarks/bench_dbt.py --warehouse big.duckdb
 
 Prints Markdown tables, as in benchmarks/README.md.
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = ("models", "sources", "seeds", "targets", "items")
+SIZES = ("models", "sources", "seeds", "tasks", "targets", "items")
 SLOWEST = 8
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/generate_grid.py big.duckdb                       # 9 x 44 x 3 x 44 x 400: 21 M item_scores
     python benchmarks/generate_grid.py small.duckdb --models 2 --items 50
+    python benchmarks/generate_grid.py wide.duckdb --models 1 --sources 2 --seeds 1 --tasks 200 --targets 20000
 
 The same arguments give the same rows. Sources and targets are the same cells: four tasks, in as many languages as it
 takes. Every item has four choices. A model answers an item right more often after tuning on the
@@ -26,7 +27,8 @@ _SETUP = """
 create temp table cells as
 select
     i as cell, ['{tasks}'][1 + i % {n_tasks}] as task,
-    chr((97 + (i // {n_tasks}) // 26)::int) || chr((97 + (i // {n_tasks}) % 26)::int) as language
+    if(i // {n_tasks} < 676, '', chr((97 + (i // {n_tasks}) // 676)::int))
+    || chr((97 + (i // {n_tasks}) // 26 % 26)::int) || chr((97 + (i // {n_tasks}) % 26)::int) as language
 from range({cells}) t(i);
 
 create temp table scorings as
@@ -110,11 +112,12 @@ order by n, i
 """
 
 
-def generate(path: Path, models: int, sources: int, seeds: int, targets: int, items: int) -> int:
+def generate(path: Path, models: int, sources: int, seeds: int, tasks: int, targets: int, items: int) -> int:
     """Creates the warehouse at `path`; returns the rows of `raw.item_scores`."""
+    names = [*TASKS[:tasks], *(f"task-{i}" for i in range(len(TASKS), tasks))]
     numbers = {
         "models": models, "sources": sources, "seeds": seeds, "cells": targets, "items": items,
-        "tasks": "', '".join(TASKS), "n_tasks": len(TASKS), "choices": CHOICES,
+        "tasks": "', '".join(names), "n_tasks": tasks, "choices": CHOICES,
     }  # fmt: skip
     with duckdb.connect(str(path)) as connection:
         connection.execute("set memory_limit = '4GB'")
@@ -134,7 +137,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("warehouse", type=Path, help="file to create; it must not exist")
-    for name, default in (("models", 9), ("sources", 44), ("seeds", 3), ("targets", 44), ("items", 400)):
+    sizes = {"models": 9, "sources": 44, "seeds": 3, "tasks": len(TASKS), "targets": 44, "items": 400}
+    for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"number of {name} (default: {default})")
     arguments = parser.parse_args()
     if arguments.warehouse.exists():
@@ -142,9 +146,7 @@ def main() -> None:
     if arguments.sources > arguments.targets:
         sys.exit("sources are a part of the targets: --sources may not exceed --targets")
     started = time.perf_counter()
-    rows = generate(
-        arguments.warehouse, arguments.models, arguments.sources, arguments.seeds, arguments.targets, arguments.items
-    )
+    rows = generate(arguments.warehouse, **{name: getattr(arguments, name) for name in sizes})
     print(f"{arguments.warehouse}: {rows:,} item_scores in {time.perf_counter() - started:.0f} s")
 
 

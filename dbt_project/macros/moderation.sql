@@ -9,6 +9,10 @@
 
     prior_variance(excess, mean_log, mean_variance, prior_degrees): of infinite degrees, the mean of the variances.
 
+    own_prior_degrees(variance, degrees, prior_variance, prior_degrees): the prior's degrees for one variance. One that
+    lies in the upper half of what the prior foresees gets the share 2 P(F >= variance / prior_variance) of them, so
+    that a unit unlike the others keeps its own (after Phipson et al. 2016, robust empirical Bayes).
+
     moderated_variance(variance, degrees, prior_variance, prior_degrees): the posterior mean; the prior's where
     `degrees` is NULL.
 -#}
@@ -28,6 +32,12 @@
             then exp({{ mean_log }} + ({{ digamma('(' ~ prior_degrees ~ ' / 2)') }}) - ln({{ prior_degrees }} / 2))
         else {{ mean_variance }}
     end
+{%- endmacro %}
+
+{% macro own_prior_degrees(variance, degrees, prior_variance, prior_degrees) -%}
+    {{ prior_degrees }} * least(
+        1, 2 * {{ upper_tail_of_f(variance ~ ' / ' ~ prior_variance, degrees, prior_degrees) }}
+    )
 {%- endmacro %}
 
 {% macro moderated_variance(variance, degrees, prior_variance, prior_degrees) -%}

@@ -24,7 +24,7 @@ rankings as (
         ) as model_number,
         n_targets * (n_targets - 1) // 2 as n_pairs,
         (sum_squared_lead - 2 * n_untied)
-        / nullif(n_targets * (n_targets - 1) * (n_targets - 2) * n_untied, 0) as covariance
+        / nullif(cast(n_targets as double) * (n_targets - 1) * (n_targets - 2) * n_untied, 0) as covariance
     from target_rankings
 ),
 
@@ -80,16 +80,17 @@ assigned as (
     inner join permutations on few_targets.model_number = permutations.model_number
 ),
 
--- Replicate 0 is what was seen.
+-- Replicate 0 is what was seen. One model alone agrees with nobody.
 replicated as (
     select
-        source_number,
-        model_number,
-        n_untied,
+        rankings.source_number,
+        rankings.model_number,
+        rankings.n_untied,
         0 as replicate,
-        deltas
+        rankings.deltas
     from rankings
-    where is_ranking and n_targets >= 4
+    inner join sources on rankings.source_number = sources.source_number
+    where rankings.is_ranking and rankings.n_targets >= 4 and sources.n_models > 1
     union all
     select
         source_number,

@@ -93,7 +93,7 @@ def luck_of_runs(cells: Sequence[Cell]) -> tuple[dict[Any, Luck], Sharing]:
         degrees[source] = weight.sum() ** 2 / products
         parts[source] = (weight * part[of]).sum() / weight.sum()
     sources = list(variances)
-    moderated = moderated_variances([variances[s] for s in sources], [degrees[s] for s in sources])
+    moderated = moderated_variances([variances[s] for s in sources], [degrees[s] for s in sources], is_robust=True)
     found = {}
     for i, source in enumerate(sources):
         found[source] = _told(rough, moderated.variance[i], parts[source], moderated.degrees[i])

@@ -57,14 +57,15 @@ class Moderated:
     degrees: np.ndarray
 
 
-def moderated_variances(variances: ArrayLike, degrees: ArrayLike) -> Moderated:
+def moderated_variances(variances: ArrayLike, degrees: ArrayLike, *, is_robust: bool = False) -> Moderated:
     """Return limma's squeezeVar: a scaled F distribution fitted to the variances, and their posterior means.
 
     With e = log s^2 - digamma(d/2) + log(d/2): log s0^2 and d0 solve mean(e) = log s0^2 - digamma(d0/2) + log(d0/2)
     and var(e) - mean(trigamma(d/2)) = trigamma(d0/2). Where the left side is not positive, d0 is infinite and s0^2 the
     mean of the variances by their degrees, the maximum of likelihood (with equal degrees limma's since 2017). A
     variance of 0 stands at 1e-5 of the median in logarithms, as in limma. Posterior:
-    (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom, but no more than the sum of all d.
+    (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom, but no more than the sum of all d. If `is_robust`,
+    with d0 min(1, 2 P(F >= s^2 / s0^2)) for d0 (after Phipson et al. 2016).
 
     Parameters
     ----------
@@ -79,11 +80,15 @@ def moderated_variances(variances: ArrayLike, degrees: ArrayLike) -> Moderated:
     if excess > 0:
         prior_degrees = 2 * trigamma_inverse(excess)
         prior = float(np.exp(e.mean() + special.digamma(prior_degrees / 2) - np.log(prior_degrees / 2)))
-        posterior = (prior_degrees * prior + d * np.where(d > 0, s2, 0)) / (prior_degrees + d)
+        own_prior = np.full(s2.shape, prior_degrees)
+        if is_robust:
+            own_prior[used] *= np.minimum(1, 2 * stats.f.sf(s2[used] / prior, d[used], prior_degrees))
+        posterior = (own_prior * prior + d * np.where(d > 0, s2, 0)) / (own_prior + d)
     else:
         prior_degrees, prior = np.inf, float(np.average(s2[used], weights=d[used]))
+        own_prior = np.full(s2.shape, np.inf)
         posterior = np.full(s2.shape, prior)
-    return Moderated(prior, prior_degrees, posterior, np.minimum(prior_degrees + d, d.sum()))
+    return Moderated(prior, prior_degrees, posterior, np.minimum(own_prior + d, d.sum()))
 
 
 def t_quantile_975(degrees: ArrayLike) -> np.ndarray:

@@ -42,14 +42,24 @@ contestants as (
         and n_top > 0
 ),
 
-slots as (
-    select
+-- Tasks that move a donor's effect.
+moved as (
+    select distinct
         contestants.statistic_number,
         sign_designs.target_task,
-        sign_designs.n_parallels,
-        unnest(range(1, sign_designs.n_parallels + 1)) as parallel_number
+        sign_designs.n_parallels
     from contestants
-    inner join sign_designs on contestants.study = sign_designs.study
+    inner join statistic_parallels on contestants.statistic_number = statistic_parallels.statistic_number
+    inner join sign_designs
+        on contestants.study = sign_designs.study
+        and statistic_parallels.target_task = sign_designs.target_task
+),
+
+slots as (
+    select
+        *,
+        unnest(range(1, n_parallels + 1)) as parallel_number
+    from moved
 ),
 
 pulls as (
@@ -64,7 +74,6 @@ pulls as (
         and slots.target_task = statistic_parallels.target_task
         and slots.parallel_number = statistic_parallels.parallel_number
     group by slots.statistic_number, slots.target_task, slots.n_parallels
-    having count(statistic_parallels.influence) > 0
 ),
 
 -- With signs of +1 and -1 every parallel item counts twice or not at all.

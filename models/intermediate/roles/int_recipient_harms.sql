@@ -40,6 +40,7 @@ members as (
         dense_rank() over (order by {{ contest }}, recipient) as recipient_number
     from role_cells
     where arm = 'paired' and cell_number is not null and placebo_cell_number is not null
+    qualify count(distinct recipient) over (partition by {{ contest }}) <= {{ max_tested_recipients() }}
 ),
 
 -- Cells that count for the same recipients are added up first.

@@ -54,22 +54,33 @@ judged as (
 ),
 
 -- A grid that still misses a cell counts for nothing. Trained cells are absent by design: none is missed.
-sized as (
+sizes as (
     select
-        *,
+        {{ grid }},
+        bool_and(regime = 'MT-ML') as has_trained_cells_only,
         {%- for arm, value in arms.items() %}
         {%- for way in ("source", "model", "target", "one") %}
         case
-            when
-                bool_and({{ value }} is not null or not {{ arm }}_by_{{ way }}) filter (where regime != 'MT-ML') over (
-                    partition by {{ grid }}
-                )
-                then count(*) filter (where regime != 'MT-ML' and {{ arm }}_by_{{ way }}) over (partition by {{ grid }})
+            when bool_and({{ value }} is not null or not {{ arm }}_by_{{ way }}) filter (where regime != 'MT-ML')
+                then count(*) filter (where regime != 'MT-ML' and {{ arm }}_by_{{ way }})
             else 0
         end as n_{{ arm }}_by_{{ way }}{{ "," if not (loop.last and arm == "paired") }}
         {%- endfor %}
         {%- endfor %}
     from judged
+    group by {{ grid }}
+),
+
+sized as (
+    select
+        judged.*,
+        sizes.* exclude ({{ grid }}) -- noqa: RF02
+    from judged
+    inner join sizes
+        on judged.study = sizes.study
+        and judged.variant = sizes.variant
+        and judged.prompt_pool is not distinct from sizes.prompt_pool
+        and judged.scope = sizes.scope
 ),
 
 final as (
@@ -94,7 +105,7 @@ final as (
     {%- set n = "n_" ~ arm ~ "_by_" %}
     {{ value }} is not null
     and case greatest({{ n }}source, {{ n }}model, {{ n }}target, {{ n }}one)
-        when 0 then bool_and(regime = 'MT-ML') over (partition by {{ grid }})
+        when 0 then has_trained_cells_only
         when {{ n }}source then coalesce({{ arm }}_by_source, false)
         when {{ n }}one then {{ arm }}_by_one
         when {{ n }}model then coalesce({{ arm }}_by_model, false)

@@ -104,18 +104,18 @@ priors as (
         and moments.is_trained_cell = rough.is_trained_cell
 ),
 
-moderated as (
+with_prior as (
     select
         sources.*,
         priors.rough_luck,
+        priors.sum_degrees,
+        priors.prior_variance,
+        by_source.relative_variance as own_variance,
+        by_source.degrees as own_degrees,
         coalesce(by_source.luck_part, priors.study_luck_part) as luck_part,
-        {{ moderated_variance(
+        {{ own_prior_degrees(
             'by_source.relative_variance', 'by_source.degrees', 'priors.prior_variance', 'priors.prior_degrees'
-        ) }} as relative_variance,
-        case
-            when priors.prior_degrees is null then priors.sum_degrees
-            else least(coalesce(by_source.degrees, 0) + priors.prior_degrees, priors.sum_degrees)
-        end as degrees_of_freedom
+        ) }} as prior_degrees
     from sources
     inner join priors
         on sources.study = priors.study
@@ -126,6 +126,18 @@ moderated as (
         and sources.source_task = by_source.source_task
         and sources.source_language = by_source.source_language
         and sources.is_trained_cell = by_source.is_trained_cell
+),
+
+moderated as (
+    select
+        *,
+        {{ moderated_variance('own_variance', 'own_degrees', 'prior_variance', 'prior_degrees') }}
+            as relative_variance,
+        case
+            when prior_degrees is null then sum_degrees
+            else least(coalesce(own_degrees, 0) + prior_degrees, sum_degrees)
+        end as degrees_of_freedom
+    from with_prior
 ),
 
 -- What was moderated holds the items' noise too, which is taken off again.

@@ -8,12 +8,21 @@ parallel_items as (
     select * from {{ ref('int_parallel_items') }}
 ),
 
-recipients as (
+contests as (
     select
         study,
         count(distinct recipient) as n_recipients
     from role_cells
-    where axis = 'cell'
+    where arm = 'paired'
+    group by study, variant, prompt_pool, scope, axis
+),
+
+contested as (
+    select
+        study,
+        max(n_recipients) as n_recipients
+    from contests
+    where n_recipients <= {{ max_tested_recipients() }}
     group by study
 ),
 
@@ -23,9 +32,9 @@ final as (
         parallel_items.study,
         parallel_items.target_task,
         parallel_items.n_parallels,
-        cast(500 * ceil(recipients.n_recipients / 50) as integer) as n_signs
+        cast(500 * ceil(coalesce(contested.n_recipients, 1) / 50) as integer) as n_signs
     from parallel_items
-    inner join recipients on parallel_items.study = recipients.study
+    left join contested on parallel_items.study = contested.study
 )
 
 select * from final

@@ -45,6 +45,14 @@ def test_quantile_is_students(degrees: list[float]) -> None:
     assert [row[0] for row in found] == pytest.approx(stats.t.ppf(0.975, degrees).tolist(), rel=1e-5)
 
 
+@given(st.floats(0, 1e4), st.floats(0.7, 380), st.floats(0.35, 380))
+@settings(max_examples=60, deadline=None)
+def test_upper_tail_is_fishers(f: float, degrees: float, other_degrees: float) -> None:
+    sql = "select {{ upper_tail_of_f('f', 'd', 'e') }} from (select $1 as f, $2 as d, $3 as e)"
+    found = duckdb.execute(rendered(sql), [f, degrees, other_degrees]).fetchone()
+    assert found == pytest.approx((stats.f.sf(f, degrees, other_degrees),), abs=1e-3)
+
+
 @given(st.floats(1e-3, 1e3), st.floats(1e-5, 1e5))
 @settings(max_examples=40, deadline=None)
 def test_polygammas_are_scipys(x: float, y: float) -> None:
