@@ -281,16 +281,19 @@ def test_random_signs_are_bits_of_a_stable_digest(grids: duckdb.DuckDBPyConnecti
     assert abs(np.corrcoef(signs.T) - np.eye(N_ITEMS)).max() < 0.2
 
 
-def test_more_targets_get_more_signs() -> None:
+@pytest.mark.parametrize(("n_targets", "n_signs", "n_tested"), [(51, 1000, 51), (201, 500, 0)])
+def test_more_recipients_get_more_signs_and_too_many_no_test(n_targets: int, n_signs: int, n_tested: int) -> None:
     raw = RawRows()
     raw.study("s")
     raw.task("t")
-    for number in range(51):
-        for source in (None, ("u", "de")):
+    for number in range(n_targets):
+        for source, control in ((None, None), (("u", "de"), None), (("u", "de"), "placebo")):
             raw.scores(
-                "s", model="m@1", source=source, seed=1 if source else None, target=("t", f"l{number}"),
-                correct=[True, False], parallel_ids=["1", "2"],
+                "s", model="m@1", source=source, control=control, seed=1 if source else None,
+                target=("t", f"l{number}"), correct=[True, False], parallel_ids=["1", "2"],
             )  # fmt: skip
-    connection = derived(raw, "int_random_signs")
-    assert connection.execute("select n_signs from int_sign_designs").fetchall() == [(1000,)]
-    assert connection.execute("select count(*), max(sign_number) from int_random_signs").fetchall() == [(1000, 1000)]
+    connection = derived(raw, "int_recipient_harms")
+    assert connection.execute("select n_signs from int_sign_designs").fetchall() == [(n_signs,)]
+    assert connection.execute("select count(*), max(sign_number) from int_random_signs").fetchone() == (n_signs,) * 2
+    tested = "select count(*) from int_recipient_harms where scope = 'all' and axis = 'cell'"
+    assert connection.execute(tested).fetchone() == (n_tested,)
