@@ -81,10 +81,11 @@ class Grid(Section):
 
     @model_validator(mode="after")
     def _cells_differ(self) -> Grid:
-        cells = self.cells
-        for position, (task, language) in enumerate(cells):
-            if (task, language) in cells[:position]:
+        seen = set()
+        for task, language in self.cells:
+            if (task, language) in seen:
                 raise ValueError(f"{task}/{language} is in two blocks")
+            seen.add((task, language))
         return self
 
     @property

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from string import Formatter
@@ -91,13 +91,17 @@ class FolderTask(Task):
 
     Attributes:
         files: by language, those that are there by split.
+        sizes: questions in each.
     """
 
     files: Mapping[str, Mapping[Split, Path]]
+    sizes: Mapping[str, Mapping[Split, int]]
 
     @classmethod
     def open(cls, name: str, settings: FolderTaskSettings, language: str | None = None) -> FolderTask:
-        """The task in a folder. All of it is read and checked, once a process: a study of bad data never starts.
+        """Open the task in a folder. All of it is read and checked, once a process: a study of bad data never starts.
+
+        Later openings look at the files of their language alone, and read all again when one of them has changed.
 
         Args:
             language: the splits of the task are those of this language; None: those of any.
@@ -107,22 +111,22 @@ class FolderTask(Task):
                 names the file and row.
             UnknownName: the folder does not have the language.
         """
-        files = _files(expand(settings.folder))
+        contents = _contents(expand(settings.folder), language)
+        files = contents.files
         if language is not None and language not in files:
             raise UnknownName(f"language of task {name!r}", language, files)
         of_interest = [files[language]] if language is not None else list(files.values())
-        located = [_located(_versions(of_language)) for of_language in files.values()]
-        check_meanings(located)
         return cls(
             name=name,
             prompts=tuple(Prompt(id=key, **prompt.model_dump()) for key, prompt in settings.prompts.items()),
-            chance=_chance(located) if settings.chance is None else settings.chance,
+            chance=_chance(contents.choices) if settings.chance is None else settings.chance,
             languages=tuple(files),
             licence=settings.licence,
             source_url=settings.source_url,
             splits=tuple(split for split in SPLITS if any(split in of_language for of_language in of_interest)),
             primary_metric=settings.primary_metric,
             files=files,
+            sizes=contents.sizes,
         )
 
     def questions(self, language: str, split: Split) -> list[Question]:
@@ -130,6 +134,11 @@ class FolderTask(Task):
         self._check_language(language)
         located = _located(_versions(self.files[language])).get(split, ())
         return list(fair_order(with_places(located)))
+
+    def size(self, language: str, split: Split) -> int:
+        """See `Task.size`. As of when the folder was read."""
+        self._check_language(language)
+        return self.sizes[language].get(split, 0)
 
     def digest(self, language: str) -> str:
         """See `Task.digest`. Over the files' bytes."""
@@ -160,13 +169,60 @@ def _versions(files: Mapping[Split, Path]) -> tuple[tuple[Split, _Version], ...]
     return tuple((split, _version(path)) for split, path in files.items())
 
 
+@dataclass(frozen=True)
+class _Contents:
+    """What was found in a folder when all of it was read.
+
+    Attributes:
+        changed: the folder's own time of change: languages come and go.
+        files: by language and split.
+        versions: of each language's files.
+        sizes: questions of each of them.
+        choices: how many choices questions have, and where one of them stands.
+    """
+
+    changed: int
+    files: Mapping[str, Mapping[Split, Path]]
+    versions: Mapping[str, tuple[tuple[Split, _Version], ...]]
+    sizes: Mapping[str, Mapping[Split, int]]
+    choices: Mapping[int, Place]
+
+    def still_holds(self, folder: Path, language: str) -> bool:
+        """Tell whether the folder has the languages it had, and this one the files."""
+        files = _files_of(folder / language)
+        return folder.stat().st_mtime_ns == self.changed and _versions(files) == self.versions.get(language)
+
+
+_known: dict[Path, _Contents] = {}
+
+
+def _contents(folder: Path, language: str | None) -> _Contents:
+    """Return what is in a folder, read and checked whole unless it was before."""
+    known = _known.get(folder)
+    if known is not None and language is not None and folder.is_dir() and known.still_holds(folder, language):
+        return known
+    files = _files(folder)
+    versions = {code: _versions(of_language) for code, of_language in files.items()}
+    if known is None or known.versions != versions:
+        located = {code: _located(of_language) for code, of_language in versions.items()}
+        check_meanings(located.values())
+        sizes = {code: {split: len(rows) for split, rows in splits.items()} for code, splits in located.items()}
+        known = _Contents(folder.stat().st_mtime_ns, files, versions, sizes, _choices(located.values()))
+    _known[folder] = replace(known, changed=folder.stat().st_mtime_ns)
+    return _known[folder]
+
+
+def _files_of(directory: Path) -> dict[Split, Path]:
+    return {split: path for split in SPLITS if (path := directory / f"{split}.jsonl").is_file()}
+
+
 def _files(folder: Path) -> dict[str, dict[Split, Path]]:
     """By language and split, in order."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     found: dict[str, dict[Split, Path]] = {}
     for directory in sorted(path for path in folder.iterdir() if path.is_dir()):
-        splits = {split: path for split in SPLITS if (path := directory / f"{split}.jsonl").is_file()}
+        splits = _files_of(directory)
         if splits and not re.fullmatch("[a-z]{2,3}", directory.name):
             raise UserError(f"{directory}: expected the code of a language (ISO 639-1, else 639-3)")
         if splits:
@@ -176,7 +232,7 @@ def _files(folder: Path) -> dict[str, dict[Split, Path]]:
     return found
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=100_000)
 def _file_digest(path: Path, size: int, modified: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -207,16 +263,20 @@ def _read(path: Path) -> list[Located]:
     return located
 
 
-def _chance(languages: list[dict[Split, list[Located]]]) -> float:
-    """1 / number of choices. Raises UserError if not all questions have as many."""
+def _choices(languages: Iterable[Mapping[Split, Sequence[Located]]]) -> dict[int, Place]:
     numbers: dict[int, Place] = {}
     for splits in languages:
         for located in splits.values():
             for question, place in located:
                 numbers.setdefault(len(question.choices), place)
-    if len(numbers) > 1:
-        (one, place), (other, other_place) = list(numbers.items())[:2]
+    return numbers
+
+
+def _chance(choices: Mapping[int, Place]) -> float:
+    """Return 1 / number of choices. Raises UserError if not all questions have as many."""
+    if len(choices) > 1:
+        (one, place), (other, other_place) = list(choices.items())[:2]
         raise UserError(
             f"{other_place}: {other} choices, and {one} in {place}: say the task's `chance`, the accuracy of a guess"
         )
-    return 1 / next(iter(numbers))
+    return 1 / next(iter(choices))

@@ -228,3 +228,20 @@ def test_a_folder_that_is_none_is_named(write: Write, tmp_path: Path) -> None:
     write("de/test.jsonl")
     with pytest.raises(UserError, match=r"de/test\.jsonl: no questions in it"):
         task(folder)
+
+
+def test_a_language_opened_later_is_read_again_where_its_files_changed_and_no_other(write: Write) -> None:
+    folder = write("de/test.jsonl", item(1))
+    write("fr/test.jsonl", item(1))
+    assert task(folder).size("fr", "test") == 1
+    write("fr/test.jsonl", item(1), item(2))
+    write("de/test.jsonl", "not JSON")
+    with pytest.raises(UserError, match=r"de/test\.jsonl:1: "):
+        task(folder, "fr")
+    write("de/test.jsonl", item(1))
+    assert task(folder, "fr").size("fr", "test") == 2
+    write("de/test.jsonl", "not JSON")
+    task(folder, "fr")
+    write("it/test.jsonl", item(1))
+    with pytest.raises(UserError, match=r"de/test\.jsonl:1: "):
+        task(folder, "fr")
