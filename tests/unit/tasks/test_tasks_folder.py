@@ -236,12 +236,12 @@ def test_a_language_opened_later_is_read_again_where_its_files_changed_and_no_ot
     assert task(folder).size("fr", "test") == 1
     write("fr/test.jsonl", item(1), item(2))
     write("de/test.jsonl", "not JSON")
-    with pytest.raises(UserError, match=r"de/test\.jsonl:1: "):
+    with pytest.raises(UserError, match=r"de/test\.jsonl, row 1: "):
         task(folder, "fr")
     write("de/test.jsonl", item(1))
     assert task(folder, "fr").size("fr", "test") == 2
     write("de/test.jsonl", "not JSON")
     task(folder, "fr")
     write("it/test.jsonl", item(1))
-    with pytest.raises(UserError, match=r"de/test\.jsonl:1: "):
+    with pytest.raises(UserError, match=r"de/test\.jsonl, row 1: "):
         task(folder, "fr")
