@@ -15,7 +15,7 @@ from scipy import stats
 
 from compute.errors import UserError
 from compute.store.warehouse import Warehouse
-from compute.verbs.advise import Advice, advice, advise
+from compute.verbs.advice import Advice, advice, advise
 from compute.verbs.asked import loses_more
 from compute.verbs.harms import adapters, harms
 
