@@ -11,9 +11,10 @@ from collections.abc import Collection, Sequence
 from contextlib import chdir
 from pathlib import Path
 
+from compute import __version__
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.project import expand, find_root, locate
+from compute.project import SCHEMA, expand, find_root, locate, refresh
 from compute.verbs import VERBS, load_verb
 from compute.verbs.options import YAML, Options, Parser, TypedPath, TypedStudy, add_project
 
@@ -21,13 +22,19 @@ from compute.verbs.options import YAML, Options, Parser, TypedPath, TypedStudy, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; a user's mistake is one line on stderr and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = arguments or ["--help"]
     try:
         # The verb is the first word: the only options that may stand before it end the run.
         options, unknown = parser(arguments[:1]).parse_known_args(arguments)
         if unknown:
             known = (f"--{name.replace('_', '-')}" for name in vars(options) if name not in _NO_OPTIONS)
             raise UserError(str(UnknownName("argument", unknown[0].partition("=")[0], known)))
-        with chdir(_place(options)):
+        root = _place(options)
+        if refresh(root):
+            from compute.verbs.schema import write_schema
+
+            write_schema(root / SCHEMA)
+        with chdir(root):
             return int(options.run(options))
     except UserError as error:
         print(f"transfer: {error}", file=sys.stderr)
@@ -40,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-_NO_OPTIONS = ("run", "verb", "kind", "importer", "files")
+_NO_OPTIONS = ("run", "verb", "kind", "importer", "files", "folder", "operand", "query")
 """What the parser notes besides options: verbs and their operands."""
 
 
@@ -52,6 +59,7 @@ def parser(whole: Collection[str] = tuple(VERBS)) -> Parser:
         epilog="Exit codes: 0 done; 1 some jobs or checks failed, or nothing keeps within the limit of harm; "
         "2 the input is wrong.",
     )
+    parser.add_argument("--version", action="version", version=f"transfer {__version__}")
     parser.set_defaults(project_dir=None)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, text in VERBS.items():

@@ -92,7 +92,7 @@ def _finding(suite: str, check: Check, result: Any) -> Finding:
     if problem is not None:
         line = f"check {check.name} could not be run: {problem}"
         if "Catalog Error" in problem or "Binder Error" in problem:
-            raise NotCheckableError(f"{line} Run `make build` first")
+            raise NotCheckableError(f"{line} Run `transfer build` first")
         raise RuntimeError(line)
     count = int(result.result["observed_value"])
     rows = [_plain(row) for row in result.result["details"]["unexpected_rows"][:ROWS_KEPT]]

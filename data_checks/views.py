@@ -51,14 +51,14 @@ def statements(study: str) -> Iterator[str]:
 def require(warehouse: Path, study: str) -> None:
     """Raises NotCheckableError unless the warehouse has the study and every table that checks read."""
     if not warehouse.exists():
-        raise NotCheckableError(f"{warehouse}: no such warehouse; run `make compute` and `make build` first")
+        raise NotCheckableError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
     try:
         with open_database(warehouse, read_only=True) as connection:
             for statement in statements(study):
                 connection.execute(statement)
             known = connection.execute("select study from raw.studies order by study").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
-        raise NotCheckableError(f"{warehouse}: {str(error).splitlines()[0]} Run `make build` first") from None
+        raise NotCheckableError(f"{warehouse}: {str(error).splitlines()[0]} Run `transfer build` first") from None
     except duckdb.IOException as error:
         raise NotCheckableError(f"{warehouse}: cannot be read: {str(error).splitlines()[0]}") from None
     if (study,) not in known:

@@ -35,7 +35,7 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
         UserError: no warehouse, or one without the marts that the checks read.
     """
     if not warehouse.path.exists():
-        raise UserError(f"{warehouse.path}: no such warehouse; run `make compute` and `make build` first")
+        raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
     with warehouse.connect(read_only=True):
         pass  # a lock or a damaged file is reported here, in one line
     with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compute.store.warehouse import Warehouse
 from compute.verbs.advice import advise
-from compute.verbs.options import Options, Parser, add_study, add_warehouse, number, say, study_name
+from compute.verbs.chosen import study_name
+from compute.verbs.options import Options, Parser, add_study, add_warehouse, number, say
 
 
 def add_arguments(parser: Parser) -> None:

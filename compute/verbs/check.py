@@ -6,7 +6,8 @@ from compute.project import PUBLISHED
 from compute.store.audit import audit
 from compute.store.publish import publish
 from compute.store.warehouse import Warehouse
-from compute.verbs.options import Options, Parser, add_study, add_warehouse, say, study_name
+from compute.verbs.chosen import study_name
+from compute.verbs.options import Options, Parser, add_study, add_warehouse, say
 
 
 def add_arguments(parser: Parser) -> None:

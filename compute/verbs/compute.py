@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 
 from compute.engine.devices import DEVICES
+from compute.verbs.chosen import study_file
 from compute.verbs.options import Options, Parser, add_study, add_warehouse, positive, say
 from compute.verbs.session import Session
 
 
 def add_arguments(parser: Parser) -> None:
     """Add what the verb takes."""
-    add_study(parser, "the study file")
+    add_study(parser)
     add_warehouse(parser)
     add_machines(parser)
 
@@ -31,5 +32,5 @@ def add_machines(parser: Parser) -> None:
 
 def run(options: Options) -> int:
     """Return 1 where jobs failed or shards are damaged, else 0."""
-    session = Session(options.study, options.warehouse, options.wait, say)
+    session = Session(study_file(options), options.warehouse, options.wait, say)
     return session.compute(options.executor, options.device, options.workers)

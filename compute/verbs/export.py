@@ -7,6 +7,7 @@ import argparse
 from compute.project import ARTIFACTS, PUBLISHED
 from compute.store.artifacts import ArtifactStore
 from compute.store.warehouse import Warehouse
+from compute.verbs.chosen import study_name
 from compute.verbs.options import (
     Options,
     Parser,
@@ -16,7 +17,6 @@ from compute.verbs.options import (
     add_warehouse,
     positive_or_zero,
     say,
-    study_name,
 )
 
 

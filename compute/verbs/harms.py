@@ -11,7 +11,8 @@ from itertools import groupby
 
 from compute.store.warehouse import Warehouse
 from compute.verbs.asked import built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
-from compute.verbs.options import Options, Parser, add_study, add_warehouse, number, say, study_name
+from compute.verbs.chosen import study_name
+from compute.verbs.options import Options, Parser, add_study, add_warehouse, number, say
 
 _LIMIT = """
 select coalesce(cast(config ->> '$.harm_threshold_pp' as double), 1.0) from raw.studies where study = ?

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from compute.verbs.chosen import study_file
 from compute.verbs.options import Options, Parser, add_study, add_warehouse, say
 from compute.verbs.session import Session
 
 
 def add_arguments(parser: Parser) -> None:
     """Add what the verb takes."""
-    add_study(parser, "the study file")
+    add_study(parser)
     add_warehouse(parser)
 
 
 def run(options: Options) -> int:
     """Return 1 where shards are damaged, else 0."""
-    return Session(options.study, options.warehouse, options.wait, say).load()
+    return Session(study_file(options), options.warehouse, options.wait, say).load()

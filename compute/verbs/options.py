@@ -11,7 +11,6 @@ from typing import NoReturn
 from compute.names import UnknownName
 from compute.project import from_environment
 
-DEFAULT_STUDY = "studies/quickstart.yml"
 YAML = (".yml", ".yaml")
 
 Options = argparse.Namespace
@@ -36,13 +35,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"transfer: {message.removeprefix('argument ')}; see `{self.prog} --help`\n")
 
 
-def add_study(parser: Parser, text: str = "the study file, or the name of a study in the warehouse") -> None:
-    """Add --study."""
+def add_study(parser: Parser) -> None:
+    """Add --study. `compute.verbs.chosen` says which study is meant."""
     parser.add_argument(
         "--study",
         type=TypedStudy,
-        default=from_environment("STUDY", DEFAULT_STUDY),
-        help=f"{text} (STUDY; default: {DEFAULT_STUDY})",
+        metavar="STUDY",
+        help="its name, or its file (default: STUDY, else studies/quickstart.yml, else the only one in studies/)",
     )
 
 
@@ -91,19 +90,6 @@ def seconds(text: str) -> float:
     if not 0 <= found < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, found {text!r}")
     return found
-
-
-def study_name(options: Options) -> str:
-    """Return the name of the study that `--study` means: of a study file, or of one in the warehouse.
-
-    Raises:
-        UserError: the file is wrong.
-    """
-    from compute.study.file import read_study
-
-    if options.study.is_file() or options.study.suffix in YAML:
-        return read_study(options.study).study
-    return str(options.study)
 
 
 def say(text: str) -> None:

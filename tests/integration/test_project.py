@@ -98,7 +98,7 @@ def test_a_home_folder_is_the_same_to_all(home: Path) -> None:
         assert done.returncode == 0
     assert jobs(home / "w.duckdb") == 1
     report = transfer(home, "report", "--study", "bli", WAREHOUSE="~/w.duckdb", HOME=str(home))
-    assert "run `make build` first" in report.stderr and "no such warehouse" not in report.stderr
+    assert "run `transfer build` first" in report.stderr and "no such warehouse" not in report.stderr
     other = transfer(home, "plan", "--warehouse", "~nobody/w.duckdb")
     assert other.returncode == 2 and other.stderr.startswith("transfer: ~nobody/w.duckdb: expected a path from /")
     assert transfer(home, "plan", WAREHOUSE="~nobody/w.duckdb").returncode == 2

@@ -241,7 +241,7 @@ def test_a_warehouse_that_is_not_built(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such warehouse"):
         advise(Warehouse(path), "s", ["qa/fr"])
     duckdb.connect(str(path)).close()
-    with pytest.raises(UserError, match="run `make build` first"):
+    with pytest.raises(UserError, match="run `transfer build` first"):
         advise(Warehouse(path), "s", ["qa/fr"])
 
 
