@@ -14,8 +14,8 @@ from compute.project import PACKAGES, is_project, package_folder
 _MOST_THREADS = 8
 """Models built at a time; DuckDB shares the cores out among them."""
 
-_DBT = (sys.executable, "-P", "-m", "dbt.cli.main")
-"""-P: a folder called dbt where one stands is another."""
+_DBT = (sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli(prog_name='dbt')")
+"""dbt of this Python, whatever is on PATH. -P: a folder called dbt where one stands is another."""
 
 
 def run_dbt(command: str, *options: str, warehouse: Path) -> int:

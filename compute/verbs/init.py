@@ -27,9 +27,8 @@ EXAMPLES = {
     "embeddings": "maps word vectors by five methods, with pairs and without (2 minutes)",
     "import": "reads results that others have computed, as CSV (seconds)",
 }
-_NEXT = {
-    "import": "transfer import donors-recipients results/cells.csv --study published && transfer run published",
-}
+_IMPORT = "transfer import donors-recipients results/cells.csv --study published"
+_COMPUTE = 'for study in studies/*.yml; do transfer plan --study "$study"; done; transfer compute'
 _FIRST_STUDY = {"quickstart": "quickstart", "own-data": "own_data", "embeddings": "embeddings", "import": "published"}
 
 
@@ -75,10 +74,9 @@ def run(options: Options) -> int:
         refresh(Path.cwd())
         write_schema(SCHEMA)
         install_packages()
-    first = (
-        _NEXT.get(example or "", "transfer run") if example else "transfer ls tasks, a file in studies/, transfer run"
-    )
-    say(f"{folder}: a project; next: {'' if folder == Path() else f'cd {folder} && '}{first}")
+    first = {None: "write studies/mine.yml (`transfer ls` helps), ", "import": f"{_IMPORT}, "}.get(example, "")
+    enter = "" if folder == Path() else f"cd {folder}, "
+    say(f"{folder}: a project; next: {enter}{first}transfer run{' published' if example == 'import' else ''}")
     return 0
 
 
@@ -86,6 +84,7 @@ def _contents(folder: Path, example: str | None) -> Iterator[tuple[Path, bytes]]
     """Yield the place of each file in a project, and its content."""
     name = _project_name(folder)
     study = _FIRST_STUDY.get(example or "", "mine")
+    get = _IMPORT if example == "import" else _COMPUTE
     for file, place in (
         ("dbt_project.yml", "dbt_project.yml"),
         ("packages.yml", "packages.yml"),
@@ -94,7 +93,7 @@ def _contents(folder: Path, example: str | None) -> Iterator[tuple[Path, bytes]]
         ("README.md", "README.md"),
     ):
         text = (_FILES / file).read_text(encoding="utf-8")
-        filled = Template(text).safe_substitute(project=name, first_study=study, version=__version__)
+        filled = Template(text).safe_substitute(project=name, first_study=study, get=get, version=__version__)
         yield Path(place), filled.encode()
     package = package_folder()
     yield Path("profiles.yml"), (package / "profiles.yml").read_bytes()
