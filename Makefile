@@ -13,47 +13,45 @@ export STUDY WAREHOUSE EXECUTOR DEVICE
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-
-# What dbt was told for another project is not meant for this one.
-$(foreach variable,$(filter DBT_%,$(.VARIABLES)),$(eval unexport $(variable)))
-
-# transfer tells this itself; dbt and duckdb would end in a traceback.
-WANTS_FILE := test ! -d "$${WAREHOUSE/\#\~/$$HOME}" || { echo "WAREHOUSE=$$WAREHOUSE: expected a file, found a folder" >&2; exit 2; }
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help all install compute build check report sql docs test truth lint bench clean
+.PHONY: help all install locks compute build check report sql docs test truth lint bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 	@echo "  variables: STUDY=$$STUDY WAREHOUSE=$$WAREHOUSE EXECUTOR=$$EXECUTOR DEVICE=$$DEVICE"
 
-# Exit code 1 of a verb means that some jobs or checks failed: the rest is still built and reported, then it is told.
 all: install ## install, compute, build, check, report: the whole STUDY
-	@code=0; $(BIN)/transfer compute || code=$$?; \
-	test $$code -le 1 || exit $$code; \
-	$(BIN)/dbt build --quiet; \
-	$(BIN)/transfer check || code=$$?; \
-	test $$code -le 1 || exit $$code; \
-	$(BIN)/transfer report; \
-	$(BIN)/python -m report.afterword; \
-	exit $$code
+	@$(BIN)/transfer run
 
 install: $(INSTALLED) ## make .venv with the pinned dependencies
 
-$(INSTALLED): pyproject.toml constraints.txt
+# Nothing is resolved anew: torch by version, the rest from a lock of digests, then the project itself.
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard locks/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@LOCK=locks/py$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt; \
+	test -f $$LOCK || { echo "$$LOCK: no such lock; locked are: $$(ls locks)" >&2; exit 2; }; \
+	set -x; \
+	$(PIP) --constraint constraints.txt torch; \
+	$(PIP) --require-hashes --no-deps --requirement $$LOCK; \
+	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
 	touch $@
+
+locks: ## write locks/ anew from pyproject.toml and constraints.txt (needs uv)
+	@for minor in 11 12 13 14; do \
+		uv pip compile --quiet pyproject.toml --constraint constraints.txt --python-version 3.$$minor --output-file locks/py3.$$minor.txt; \
+	done
 
 compute: install ## compute what STUDY still lacks and load it
 	@$(BIN)/transfer compute
 
 build: install ## dbt build: the marts and their tests
-	@$(WANTS_FILE)
-	@$(BIN)/dbt build
+	@$(BIN)/transfer build
 
 check: install ## Great Expectations over the warehouse; non-zero when an error-level check fails
 	@$(BIN)/transfer check
@@ -62,12 +60,10 @@ report: install ## one self-contained report.html
 	@$(BIN)/transfer report
 
 sql: install ## a DuckDB shell on the warehouse
-	@$(WANTS_FILE)
-	@FILE=$${WAREHOUSE:-warehouse.duckdb}; $(BIN)/duckdb -cmd "attach '$${FILE//\'/\'\'}' as warehouse; use warehouse"
+	@$(BIN)/transfer sql
 
 docs: install ## the dbt docs, one page: target/static_index.html
-	@$(WANTS_FILE)
-	@$(BIN)/dbt docs generate --static
+	@$(BIN)/transfer docs
 
 test: install ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup

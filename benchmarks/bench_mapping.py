@@ -36,6 +36,7 @@ from compute.embeddings.mappings import load_method
 from compute.embeddings.neighbours import NEIGHBOURS
 from compute.embeddings.retrieval import Ranker
 from compute.embeddings.vectors import Vectors
+from compute.engine.devices import available_cores
 
 PAPER_BLOCK = 2_000
 """Rows of a block of the paper's PROC-B; its code has 30,000, which at 200,000 words are 22 GiB."""
@@ -307,7 +308,7 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=300)
     parser.add_argument("--train", type=int, default=5_000, help="training pairs")
     parser.add_argument("--test", type=int, default=2_000, help="test pairs")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--only", choices=PARTS, help="one part (default: all)")
     parser.add_argument("--world", choices=WORLDS, help="how long the tail of ranks is (default: both)")
     parser.add_argument("--faiss", type=Path, help="a Python interpreter that has faiss and NumPy")

@@ -43,6 +43,7 @@ from compute.embeddings.bli import RankRow, bli_rows
 from compute.embeddings.dictionary import GoldPair, seed_rows
 from compute.embeddings.mappings import METHODS, Mapping, load_method
 from compute.embeddings.vectors import Vectors, preprocess
+from compute.engine.devices import available_cores
 
 LANGUAGES = ("en", "de", "tr", "fi", "hr", "ru", "it", "fr")
 PAIRS = tuple(combinations(LANGUAGES, 2))
@@ -211,7 +212,7 @@ def main() -> None:
     parser.add_argument("--test-pairs", type=int, default=2_000)
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="the first so many pairs of languages")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["proc", "rcsls", "vecmap"], metavar="METHOD")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--budget-seconds", type=float, default=float("inf"), help="start no pair after so many")
     parser.add_argument("--result", type=Path, help="a JSON file, written after each pair, and gone on from")
     arguments = parser.parse_args()

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import duckdb
 
+from compute.engine.devices import available_cores
+
 ROOT = Path(__file__).resolve().parent.parent
 BY_PLUGIN = """
     select plugin, count(*) as jobs, sum(seconds) as seconds, max(peak_memory_bytes) / 2**30 as peak_gib
@@ -29,7 +31,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path, default=ROOT / "studies" / "quickstart.yml")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--workers", type=int, default=available_cores())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-quickstart-") as folder:
         load = os.getloadavg()[0]

@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks.by_harness import LM_EVAL, STAND_IN, TITLES, installed_harness, open_scorer
 from benchmarks.results import Results
+from compute.engine.devices import available_cores
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--items", type=int, help="of each kind; 64 on a CPU, 1024 on a GPU")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the quickest counts")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--batch-sizes", type=int, nargs="+", help="the harness's")
     parser.add_argument("--parts", choices=(OURS, LM_EVAL, STAND_IN), nargs="+", help="ours, and the harness's or its")
     parser.add_argument("--result", type=Path, help="JSON file that findings are kept in, and taken from")

@@ -1,4 +1,9 @@
-"""The project: the folder in which all of a user's files lie, wherever below it one stands."""
+"""The project: the folder in which all of a user's files lie, wherever below it one stands.
+
+The package is what is installed: our Python, and the dbt package with our studies as examples. A project is built on
+it: its packages.yml names `.transfer/dbt_package`, a link that every verb points at the installed one, so that
+upgrading touches nothing in a project. The repository is both, and needs no link.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,57 @@ from compute.errors import UserError
 LANDING, ARTIFACTS = Path("landing"), Path("artifacts")
 PUBLISHED = Path("published", "warehouse.duckdb")
 DATA_DOCS = Path("target", "data_docs")
-REPORT = Path("report.html")
+PACKAGES = Path("dbt_packages")
+REPORT, REPORTS = Path("report.html"), Path("reports")
+STUDIES, CHECKS = Path("studies"), Path("checks")
 """Below the project's folder, as all of these; a command runs there."""
 
 _MARK, _PROFILE = "dbt_project.yml", "transfer_warehouse"
+_HIDDEN = Path(".transfer")
+LINK, SCHEMA = _HIDDEN / "dbt_package", _HIDDEN / "study.schema.json"
+"""What verbs keep up to date in a project; git ignores it."""
+
+
+def package_folder() -> Path:
+    """Return the folder of the dbt package: beside our Python once installed, else the repository."""
+    ours = Path(__file__).parents[1]
+    installed = ours / "transfer_warehouse"
+    return installed if installed.is_dir() else ours
+
+
+def is_project(folder: Path) -> bool:
+    """Return whether a folder is a project of ours. Raises UserError if its dbt_project.yml cannot be read."""
+    mark = folder / _MARK
+    if not mark.is_file():
+        return False
+    try:
+        content = yaml.safe_load(mark.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{mark}: cannot be read: {str(error).splitlines()[0]}") from None
+    return isinstance(content, dict) and content.get("profile") == _PROFILE
+
+
+def refresh(root: Path) -> bool:
+    """Point a project's link at the package that is installed now, and return whether it pointed elsewhere.
+
+    A folder that is no project, or is the package too, is left alone.
+
+    Raises:
+        UserError: the project's folder cannot be written.
+    """
+    package, link = package_folder(), root / LINK
+    if not is_project(root) or root.samefile(package):
+        return False
+    if link.is_symlink() and link.readlink() == package:
+        return False
+    try:
+        link.parent.mkdir(exist_ok=True)
+        fresh = link.with_name(f"{link.name}.{os.getpid()}")
+        fresh.symlink_to(package, target_is_directory=True)
+        fresh.replace(link)
+    except OSError as error:
+        raise UserError(f"{link}: cannot be written: {error.strerror}") from None
+    return True
 
 
 def find_root(start: Path) -> Path:
@@ -24,17 +76,7 @@ def find_root(start: Path) -> Path:
     Raises:
         UserError: a dbt_project.yml on the way cannot be read, so that nobody knows whose it is.
     """
-    for folder in (start, *start.parents):
-        mark = folder / _MARK
-        if not mark.is_file():
-            continue
-        try:
-            content = yaml.safe_load(mark.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{mark}: cannot be read: {str(error).splitlines()[0]}") from None
-        if isinstance(content, dict) and content.get("profile") == _PROFILE:
-            return folder
-    return start
+    return next((folder for folder in (start, *start.parents) if is_project(folder)), start)
 
 
 def expand(text: str) -> Path:

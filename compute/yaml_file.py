@@ -112,6 +112,15 @@ def read_yaml(path: Path, expected: str) -> YamlFile:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_yaml(path, text, expected)
+
+
+def parse_yaml(path: Path, text: str, expected: str) -> YamlFile:
+    """Return the mapping in a text, which is said to be from `path`.
+
+    Raises:
+        UserError: not YAML, too deep, or not a mapping (of `expected`, in words).
+    """
     try:
         loader = _UniqueKeyLoader(text)
     except yaml.reader.ReaderError as error:
@@ -123,7 +132,7 @@ def read_yaml(path: Path, expected: str) -> YamlFile:
             raise UserError(f"{path}: its aliases stand for more than {_MAX_NODES:,} values")
         content = loader.construct_document(root) if root is not None else None
     except yaml.YAMLError as error:
-        raise UserError(f"{path}{_yaml_place(error)}") from None
+        raise UserError(f"{path}{_misplaced(text, error) or _yaml_place(error)}") from None
     except RecursionError:
         raise UserError(f"{path}: nested too deeply for this file") from None
     finally:
@@ -158,6 +167,39 @@ def _yaml_place(error: yaml.YAMLError) -> str:
     return f":{mark.line + 1}: {problem} (column {mark.column + 1})" if mark else f": {problem}"
 
 
+_OF_INDENTATION = ("expected <block end>", "mapping values are not allowed", "sequence entries are not allowed")
+"""Beginnings of what PyYAML says where a line is out of step."""
+
+
+def _misplaced(text: str, error: yaml.YAMLError) -> str | None:
+    """Say which line is out of step, where that is what the parser stumbled over; else return None."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or ""
+    lines = text.splitlines()
+    if mark is None or mark.line >= len(lines):
+        return None
+    line, place = lines[mark.line], f":{mark.line + 1}: indented by"
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return f"{place} a tab; YAML takes spaces only"
+    before = [one for one in lines[: mark.line] if one.split("#")[0].strip()]
+    is_in_brackets = any("".join(before).count(a) > "".join(before).count(b) for a, b in ("{}", "[]"))
+    if not problem.startswith(_OF_INDENTATION) or not before or is_in_brackets:
+        return None
+    open_at: list[int] = []
+    for one in reversed(before):
+        starts = [_indentation(one)]
+        if one.lstrip().startswith("- "):
+            starts.insert(0, len(one) - len(one.lstrip().removeprefix("- ").lstrip()))
+        open_at += [start for start in starts if not open_at or start < min(open_at)]
+    if _indentation(line) in open_at:
+        return None
+    expected = " or ".join(str(column) for column in sorted(open_at))
+    return f"{place} {_indentation(line)} spaces; expected {expected}, like the lines above"
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
 def _line_of(node: yaml.Node, location: Location) -> tuple[int, list[Any]]:
     """Line (from 1) of the deepest part of `location` present in the file, and the location as far as it names
     keys (pydantic adds parts that are not, such as the branches of a union)."""
@@ -182,7 +224,11 @@ def _line_of(node: yaml.Node, location: Location) -> tuple[int, list[Any]]:
 def _expectation(problem: Any, model: Any) -> str:
     kind, context, found = problem["type"], problem.get("ctx", {}), problem["input"]
     if kind == "extra_forbidden":
-        return str(UnknownName("key", str(problem["loc"][-1]), _keys_beside(problem["loc"], model)))
+        section, key = _section_at(problem["loc"], model), str(problem["loc"][-1])
+        ours = getattr(section, "other_names", {}).get(key)
+        if ours is not None:
+            return f"unknown key {key!r}; here it is called {ours!r}"
+        return str(UnknownName("key", key, section.model_fields))
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
         return str(UnknownName("value", str(found), known))
@@ -230,12 +276,12 @@ def _truths_read_as_numbers(found: Any, taken: Any, location: Location = ()) -> 
             yield from _truths_read_as_numbers(inner, part, (*location, position))
 
 
-def _keys_beside(location: tuple[Any, ...], model: Any) -> list[str]:
-    """The keys that are valid where the last part of `location`, counted from `model`, stands."""
+def _section_at(location: tuple[Any, ...], model: Any) -> Any:
+    """Return the model of the section in which the last part of `location`, counted from `model`, stands."""
     for part in location[:-1]:
         field = model.model_fields.get(part)
         model = (_section_in(field.annotation) if field is not None else None) or model
-    return list(model.model_fields)
+    return model
 
 
 def _section_in(annotation: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`python -m data_checks WAREHOUSE STUDY FINDINGS_JSON [--docs FOLDER]`: exit 0 when the checks ran,
+"""`python -m data_checks WAREHOUSE STUDY FINDINGS_JSON [--docs FOLDER] [--own FOLDER]`: exit 0 when the checks ran,
 whatever they found; 2 with one line on stderr when the warehouse lacks what they read."""
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+from compute.errors import UserError
+from data_checks.own_checks import read_own_checks, try_own_checks
 from data_checks.views import NotCheckableError, require
 
 
@@ -18,14 +20,17 @@ def main() -> int:
     parser.add_argument("study", help="name of the study")
     parser.add_argument("findings", type=Path, help="JSON file to write")
     parser.add_argument("--docs", type=Path, help="folder to write Great Expectations' Data Docs into")
+    parser.add_argument("--own", type=Path, help="folder of the project's own checks")
     arguments = parser.parse_args()
 
     try:
+        own = read_own_checks(arguments.own) if arguments.own is not None else ()
         require(arguments.warehouse, arguments.study)
+        try_own_checks(own, arguments.own, arguments.warehouse, arguments.study)
         from data_checks.runner import run_checks  # takes seconds to import
 
-        findings = run_checks(arguments.warehouse, arguments.study, arguments.docs)
-    except NotCheckableError as error:
+        findings = run_checks(arguments.warehouse, arguments.study, arguments.docs, own)
+    except (NotCheckableError, UserError) as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:

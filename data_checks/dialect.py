@@ -9,7 +9,7 @@ import duckdb_engine
 from sqlalchemy.dialects import registry
 
 from compute.store.database import opening
-from data_checks.views import statements
+from data_checks.views import show_study
 
 URL = "duckdb_study:///warehouse"
 """Names the dialect; which file and study is said in `connect_args`."""
@@ -30,8 +30,9 @@ class StudyDialect(duckdb_engine.Dialect):  # type: ignore[misc]  # the package 
         The path is not read from the URL, in which `?`, `%` or `$` would mean something.
         """
         connection = super().connect(**parameters | {"database": ":memory:"})
-        for statement in (*opening(Path(warehouse), read_only=True), *statements(study)):
+        for statement in opening(Path(warehouse), read_only=True):
             connection.execute(statement)
+        show_study(connection, study)
         return connection
 
     def do_begin(self, connection: Any) -> None:

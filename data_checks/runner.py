@@ -19,6 +19,7 @@ from great_expectations.expectations import UnexpectedRowsExpectation
 from data_checks import dialect
 from data_checks.check import Check
 from data_checks.data_docs import write_data_docs
+from data_checks.own_checks import SUITE
 from data_checks.suites import SUITES
 from data_checks.views import NotCheckableError
 
@@ -34,13 +35,14 @@ ROWS_KEPT = 50
 _SEVERITIES = {"error": "critical", "warning": "warning"}
 
 
-def run_checks(warehouse: Path, study: str, docs: Path | None = None) -> list[Finding]:
+def run_checks(warehouse: Path, study: str, docs: Path | None = None, own: Sequence[Check] = ()) -> list[Finding]:
     """What every check found, suite by suite, in a warehouse that `data_checks.views.require` has let pass.
 
     Args:
         warehouse: the DuckDB file, opened read-only.
         study: its name.
         docs: folder for Data Docs of the run; None: none are written.
+        own: checks of the project's, beside ours.
 
     Raises:
         NotCheckableError: tables that are older than the checks.
@@ -57,8 +59,9 @@ def run_checks(warehouse: Path, study: str, docs: Path | None = None) -> list[Fi
         kwargs={"connect_args": {"warehouse": str(warehouse), "study": study}},
     )
     batch = source.add_query_asset("study", "select * from studies").add_batch_definition("study")
+    suites = {**SUITES, SUITE: own} if own else SUITES
     try:
-        findings = [finding for name, checks in SUITES.items() for finding in _run_suite(context, batch, name, checks)]
+        findings = [finding for name, checks in suites.items() for finding in _run_suite(context, batch, name, checks)]
         if docs is not None:
             write_data_docs(context, docs, study, findings)
         return findings
@@ -92,7 +95,7 @@ def _finding(suite: str, check: Check, result: Any) -> Finding:
     if problem is not None:
         line = f"check {check.name} could not be run: {problem}"
         if "Catalog Error" in problem or "Binder Error" in problem:
-            raise NotCheckableError(f"{line} Run `make build` first")
+            raise NotCheckableError(f"{line} Run `transfer build` first")
         raise RuntimeError(line)
     count = int(result.result["observed_value"])
     rows = [_plain(row) for row in result.result["details"]["unexpected_rows"][:ROWS_KEPT]]

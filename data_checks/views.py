@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -48,17 +49,46 @@ def statements(study: str) -> Iterator[str]:
     yield _PLANNED_JOBS
 
 
+def show_study(connection: Any, study: str) -> None:
+    """Give a connection its views on one study: those of `statements`, and one of every other mart, a user's too."""
+    for statement in statements(study):
+        connection.execute(statement)
+    connection.execute(_OTHER_MARTS)
+    for name, has_study in connection.fetchall():
+        where = " where study = getvariable('study')" if has_study else ""
+        connection.execute(f'create temp view "{name}" as from marts."{name}"{where}')
+
+
+_LOADED = """
+select 1
+from duckdb_tables()
+where database_name = current_database() and schema_name = 'raw' and table_name = 'studies'
+"""
+
+_OTHER_MARTS = """
+select table_name, bool_or(column_name = 'study')
+from duckdb_columns()
+where
+    database_name = current_database()
+    and schema_name = 'marts'
+    and table_name not in (select view_name from duckdb_views() where temporary)
+group by table_name
+order by table_name
+"""
+
+
 def require(warehouse: Path, study: str) -> None:
     """Raises NotCheckableError unless the warehouse has the study and every table that checks read."""
     if not warehouse.exists():
-        raise NotCheckableError(f"{warehouse}: no such warehouse; run `make compute` and `make build` first")
+        raise NotCheckableError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
     try:
         with open_database(warehouse, read_only=True) as connection:
-            for statement in statements(study):
-                connection.execute(statement)
+            if not connection.execute(_LOADED).fetchall():
+                raise NotCheckableError(f"{warehouse}: nothing has been loaded; run `transfer compute` first")
+            show_study(connection, study)
             known = connection.execute("select study from raw.studies order by study").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
-        raise NotCheckableError(f"{warehouse}: {str(error).splitlines()[0]} Run `make build` first") from None
+        raise NotCheckableError(f"{warehouse}: {str(error).splitlines()[0]} Run `transfer build` first") from None
     except duckdb.IOException as error:
         raise NotCheckableError(f"{warehouse}: cannot be read: {str(error).splitlines()[0]}") from None
     if (study,) not in known:

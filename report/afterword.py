@@ -34,10 +34,10 @@ def afterword(warehouse: Path, study: str) -> str:
         answers = _telling(asker)
     parts = [
         f"Answers of study {study}:",
-        f"  {REPORT}: the page" if REPORT.exists() else f"  {REPORT}: not written; `make report`",
-        f"  {warehouse}: the warehouse; `make sql` opens a shell on it, tables are in schema marts",
+        f"  {REPORT}: the page" if REPORT.exists() else f"  {REPORT}: not written; `transfer report`",
+        f"  {warehouse}: the warehouse; `transfer sql` opens a shell on it, tables are in schema marts",
         "",
-        "Three questions to paste into `make sql`:" if len(answers) == ASKED else "Questions for `make sql`:",
+        "Three questions to paste into `transfer sql`:" if len(answers) == ASKED else "Questions for `transfer sql`:",
     ]
     for answer in answers:
         parts += ["", textwrap.indent(answer.sql, "  "), "", textwrap.indent(plain_table(answer), "    ")]

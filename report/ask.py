@@ -38,12 +38,12 @@ REQUIRED = (
     "marts.rpt_language_pairs",
     "marts.rpt_pair_correlations",
 )
-"""What `make build` must have made before there is anything to report."""
+"""What `transfer build` must have made before there is anything to report."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows, and the very SQL that gave them: it can be pasted into `make sql`."""
+    """Rows, and the very SQL that gave them: it can be pasted into `transfer sql`."""
 
     sql: str
     columns: tuple[str, ...]
@@ -69,7 +69,7 @@ class Asker:
             cursor = self._connection.execute(sql)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             what = str(error).strip().partition("\n")[0]
-            raise UserError(f"the marts are of another version than the report ({what}); run `make build`") from None
+            raise UserError(f"the marts are of another version than the report ({what}); run `transfer build`") from None
         columns = tuple(column[0] for column in cursor.description or ())
         return Answer(sql, columns, tuple(dict(zip(columns, row, strict=True)) for row in cursor.fetchall()))
 
@@ -86,17 +86,17 @@ def open_study(warehouse: Path, study: str, wait: float = 60.0) -> Iterator[Aske
         UserError: no warehouse, one that is locked or damaged, marts that are not built, or no such study.
     """
     if not warehouse.exists():
-        raise UserError(f"{warehouse}: no such warehouse; run `make compute` and `make build` first")
+        raise UserError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
     with Warehouse(warehouse, wait, _say).connect(read_only=True) as connection:
         present = _tables(connection)
         if "raw.studies" not in present:
-            raise UserError(f"{warehouse}: nothing has been loaded; run `make compute` and `make build` first")
+            raise UserError(f"{warehouse}: nothing has been loaded; run `transfer compute` and `transfer build` first")
         known = [row[0] for row in connection.execute("select study from raw.studies order by study").fetchall()]
         if study not in known:
             raise UserError(f"{warehouse}: {UnknownName('study', study, known)}")
         missing = [table for table in REQUIRED if table not in present]
         if missing:
-            raise UserError(f"{warehouse}: {missing[0]} is missing; run `make build` first")
+            raise UserError(f"{warehouse}: {missing[0]} is missing; run `transfer build` first")
         yield Asker(connection, study)
 
 

@@ -135,11 +135,11 @@ class Study:
         if self.origin != "computed":
             return NOT_IMPORTED[what]
         if self.n_landed == self.n_planned:
-            return f"Every job has landed, but the marts hold no {what}: `make build` brings them up to date."
+            return f"Every job has landed, but the marts hold no {what}: `transfer build` brings them up to date."
         failed = f", {self.n_failed:,} failed" if self.n_failed else ""
         return (
             f"No {what} has been computed yet: {self.n_landed:,} of {plural(self.n_planned, 'job')} landed{failed}. "
-            "`make compute` and `make build` fill this section."
+            "`transfer compute` and `transfer build` fill this section."
         )
 
 

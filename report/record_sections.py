@@ -17,7 +17,7 @@ def checks(answers: Answers, study: Study) -> Section:
     """What the newest audit found."""
     answer = answers["checks"]
     if not answer.rows:
-        return Section("checks", "Checks", ("No audit has run on this study yet: `make check`.",))
+        return Section("checks", "Checks", ("No audit has run on this study yet: `transfer check`.",))
     columns = (
         text("severity", "severity"),
         text("expectation", "expectation"),

@@ -26,15 +26,22 @@ def resolve_device(name: str) -> str:
     return "cpu"
 
 
+def available_cores() -> int:
+    """Return the cores that this process may use; where the system does not say (macOS), all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def default_workers(device: str) -> int:
     """One worker a core on a CPU (at most 8), one a GPU."""
-    return len(visible_gpus()) if device == "cuda" else min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
+    return len(visible_gpus()) if device == "cuda" else min(available_cores(), _MOST_CPU_WORKERS)
 
 
 def threads_a_worker(device: str, workers: int) -> int:
     """One on a CPU, where the cores have a worker each and results shall not depend on how many there are; beside a GPU
     the cores are shared out, as mappings in NumPy, DLV and the reading of vectors run on them."""
-    return max(1, len(os.sched_getaffinity(0)) // workers) if device == "cuda" else 1
+    return max(1, available_cores() // workers) if device == "cuda" else 1
 
 
 def device_works(device: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -93,7 +93,22 @@ class Pretraining(_Settings):
 
 
 class Lora(_Settings):
-    """A LoRA adapter (Hu et al., arXiv 2106.09685) and how it is trained; names follow PEFT's `LoraConfig`."""
+    """A LoRA adapter (Hu et al., arXiv 2106.09685) and how it is trained."""
+
+    other_names: ClassVar[dict[str, str]] = {
+        "r": "rank",
+        "lora_rank": "rank",
+        "lora_alpha": "alpha",
+        "lora_dropout": "dropout",
+        "use_rslora": "rs_lora",
+        "use_dora": "dora",
+        "num_train_epochs": "epochs",
+        "per_device_train_batch_size": "batch_size",
+        "lr": "learning_rate",
+        "warmup_ratio": "warmup",
+        "load_best_model_at_end": "best_checkpoint",
+    }
+    """What PEFT and transformers call what is set here."""
 
     rank: int = Field(default=8, ge=1, le=1024, description="rank r of the update")
     alpha: float = Field(default=16, gt=0, description="the update is scaled by alpha / r")

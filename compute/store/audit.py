@@ -14,8 +14,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from compute.errors import UserError
-from compute.project import DATA_DOCS
+from compute.project import CHECKS, DATA_DOCS
 from compute.store.warehouse import Warehouse
+
+_STALE = ("landed_scores_are_in_fct_scores", "landed_cells_are_in_fct_transfer", "landed_mappings_are_in_fct_bli")
+"""Checks that fail where results were loaded after the marts were built."""
 
 _OURS = Path(__file__).parents[2]
 
@@ -26,7 +29,7 @@ def docs_folder(study: str) -> Path:
 
 
 def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
-    """Audit one study; returns 1 when an error-level check fails, else 0.
+    """Audit one study by our checks and the project's own; returns 1 when an error-level check fails, else 0.
 
     Great Expectations keeps its connection open, so it runs in a process of its own, reads only, and hands its
     findings over as JSON; this process then writes `checks.results`.
@@ -35,13 +38,13 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
         UserError: no warehouse, or one without the marts that the checks read.
     """
     if not warehouse.path.exists():
-        raise UserError(f"{warehouse.path}: no such warehouse; run `make compute` and `make build` first")
+        raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
     with warehouse.connect(read_only=True):
         pass  # a lock or a damaged file is reported here, in one line
     with tempfile.TemporaryDirectory() as folder:
         findings_file = Path(folder, "findings.json")
         command = [sys.executable, "-P", "-m", "data_checks", str(warehouse.path), study, str(findings_file)]
-        command += ["--docs", str(docs_folder(study))]
+        command += ["--docs", str(docs_folder(study)), "--own", str(CHECKS)]
         # -P, and our own place first: a folder of that name where one stands, or among one's own modules, is another.
         path = os.pathsep.join(filter(None, (str(_OURS), os.environ.get("PYTHONPATH"))))
         environment = os.environ | {"PYTHONPATH": path}
@@ -71,6 +74,8 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
     failed = [finding for finding in findings if not finding["success"]]
     for finding in failed:
         say(f"{finding['severity']}: {finding['expectation']}: {finding['observed']}")
+    if any(finding["expectation"] in _STALE for finding in failed):
+        say(f"the marts of {study} are older than what has landed: run `transfer build`, then check again")
     errors = sum(finding["severity"] == "error" for finding in failed)
     counts = f"checks: {len(findings)}, errors: {errors}, warnings: {len(failed) - errors}"
     say(f"{counts}; more in {docs_folder(study)}/index.html")

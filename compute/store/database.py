@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -34,3 +35,15 @@ def opening(path: Path, read_only: bool) -> Iterator[str]:
 def literal(value: object) -> str:
     """Return a value's text as a string of SQL, for statements that take no parameters."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Within the block all or nothing is done."""
+    connection.execute("begin")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")

@@ -131,6 +131,12 @@ class Landing:
         """Withdraw a job whose shards are damaged: without its commit mark it runs again."""
         self.shard("jobs", job_key).unlink(missing_ok=True)
 
+    def withdraw(self, job_keys: Iterable[str]) -> None:
+        """Take back jobs wherever they have landed or failed, commit marks first, and remove their rows."""
+        for key in job_keys:
+            for table in ("jobs", "failures", *TABLES):
+                self.shard(table, key).unlink(missing_ok=True)
+
     def sweep(self) -> None:
         """Remove temporary files that a killed run left; call it while no run is writing."""
         for leftover in self.root.glob("*/.*.tmp"):

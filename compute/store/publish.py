@@ -1,6 +1,7 @@
 """Write, audit, publish: the copy of the warehouse that readers open, replaced only by studies that passed.
 
-The published file holds the marts, the checks and the tables that name studies, models and tasks. Each study in it is
+The published file holds the marts, the checks and the tables that name studies, models and tasks. Tables
+carry their comments, so that whoever opens the file sees what a column means. Each study in it is
 as it was when it last passed; a study that fails leaves its published rows alone and holds no other back. The file is
 built beside the old one and takes its name in one rename: readers of the old one keep it, new ones see the new.
 """
@@ -29,6 +30,8 @@ _SHARED_TABLES = ("raw.models", "raw.tasks", "raw.jobs")
 
 def publish(study: str, warehouse: Warehouse, published: Path = PUBLISHED) -> int:
     """Replace one study's rows in the published file, and make the file if it is not there. Returns its mart rows.
+
+    A study that the warehouse no longer has is taken out.
 
     Raises:
         UserError: the published file or its folder cannot be written, or the old file is not a DuckDB one.
@@ -63,6 +66,8 @@ def _build(connection: duckdb.DuckDBPyConnection, study: str, has_old: bool) -> 
     for schema in ("marts", "checks", "raw"):
         connection.execute(f"create schema {schema}")
     for schema, table in _tables(connection, "fresh", _STUDY_TABLES):
+        if "study" not in _columns(connection, "fresh", schema, table):
+            continue  # a mart of the user's own that speaks of no study
         name = f'{schema}."{table}"'
         connection.execute(f"create table {name} as select * from fresh.{name} where study = ?", [study])
         found = connection.execute(f"select count(*) from {name}").fetchone()
@@ -75,7 +80,32 @@ def _build(connection: duckdb.DuckDBPyConnection, study: str, has_old: bool) -> 
     for schema, table in _tables(connection, "fresh", _SHARED_TABLES):
         name = f'{schema}."{table}"'
         connection.execute(f"create table {name} as select * from fresh.{name}")
+    _comment(connection)
     return rows
+
+
+def _comment(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the new file's tables and columns the comments that they have in the warehouse."""
+    tables = connection.execute(
+        "select schema_name, table_name, comment from duckdb_tables() where database_name = 'fresh' and comment != ''"
+    ).fetchall()
+    columns = connection.execute(
+        "select schema_name, table_name, column_name, comment from duckdb_columns() "
+        "where database_name = 'fresh' and comment != ''"
+    ).fetchall()
+    there = set(_tables(connection, _own_name(connection), (*_STUDY_TABLES, *_SHARED_TABLES)))
+    for schema, table, text in tables:
+        if (schema, table) in there:
+            connection.execute(f'comment on table {schema}."{table}" is {literal(text)}')
+    for schema, table, column, text in columns:
+        if (schema, table) in there:
+            connection.execute(f'comment on column {schema}."{table}"."{column}" is {literal(text)}')
+
+
+def _own_name(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the name of the file being built, which DuckDB has chosen."""
+    row = connection.execute("select current_database()").fetchone()
+    return str(row[0]) if row else ""
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, database: str, wanted: Iterable[str]) -> list[tuple[str, str]]:
@@ -89,10 +119,15 @@ def _tables(connection: duckdb.DuckDBPyConnection, database: str, wanted: Iterab
 
 
 def _shared_columns(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[str]:
-    """Columns that a table has in the fresh and in the old file: an old file lacks columns added since."""
+    """Return the columns that a table has in both files: an old file lacks columns added since."""
+    old = _columns(connection, "old", schema, table)
+    return [column for column in _columns(connection, "fresh", schema, table) if column in old]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, database: str, schema: str, table: str) -> list[str]:
     rows = connection.execute(
-        "select column_name from information_schema.columns where table_schema = ? and table_name = ? "
-        "and table_catalog in ('fresh', 'old') group by column_name having count(*) = 2",
-        [schema, table],
+        "select column_name from information_schema.columns "
+        "where table_catalog = ? and table_schema = ? and table_name = ? order by ordinal_position",
+        [database, schema, table],
     ).fetchall()
     return [row[0] for row in rows]

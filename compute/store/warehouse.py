@@ -18,7 +18,7 @@ import polars as pl
 
 from compute.errors import UserError
 from compute.plugin import Job, canonical_json
-from compute.store.database import open_database
+from compute.store.database import literal, open_database, transaction
 from compute.store.landing import Landing, parquet_bytes
 from compute.store.lock import no_locks, refused_locks
 from compute.store.raw_schema import BOOKKEEPING_TABLES, TABLES
@@ -132,7 +132,7 @@ class Warehouse:
             return f"{self.path}: its directory does not exist"
         return (
             f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} database ({_first_line(error)}); "
-            "move it away and run `make compute`: landed shards refill a new one"
+            "move it away and run `transfer compute`: landed shards refill a new one"
         )
 
     def prepare(self) -> None:
@@ -147,6 +147,17 @@ class Warehouse:
         with self.connect(read_only=True) as connection:
             try:
                 rows = connection.execute("select job_key from raw.jobs where state = 'landed'").fetchall()
+            except duckdb.CatalogException:
+                return set()
+        return {row[0] for row in rows}
+
+    def asked_keys(self) -> set[str]:
+        """Keys of the jobs that any registered study asks for; none if the warehouse does not exist yet."""
+        if not self.path.exists():
+            return set()
+        with self.connect(read_only=True) as connection:
+            try:
+                rows = connection.execute("select distinct job_key from raw.study_jobs").fetchall()
             except duckdb.CatalogException:
                 return set()
         return {row[0] for row in rows}
@@ -190,7 +201,7 @@ class Warehouse:
             with self.connect() as connection:
                 _create_schemas(connection)
                 try:
-                    with _transaction(connection):
+                    with transaction(connection):
                         redeclared = _redeclared(connection, study)
                         jobs, rows = _load(connection, study, landing)
                     return Loaded(jobs, rows, redeclared, tuple(damaged))
@@ -203,7 +214,7 @@ class Warehouse:
         """Append rows of `checks.results`, in that table's column order."""
         with self.connect() as connection:
             _create_schemas(connection)
-            with _transaction(connection):
+            with transaction(connection):
                 connection.executemany("insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
@@ -225,17 +236,6 @@ def _lock_holder(message: str) -> str | None:
     return f"{found['program']} (process {found['pid']})" if found else "another process"
 
 
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("begin")
-    try:
-        yield
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    connection.execute("commit")
-
-
 def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("create schema if not exists raw")
     connection.execute("create schema if not exists checks")
@@ -252,6 +252,24 @@ def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
             if (table.name, column.name) not in there:
                 connection.execute(f"alter table raw.{table.name} add column {column.name} {column.type}")
     connection.execute(CHECK_RESULTS)
+    _comment(connection)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say in the file what its raw tables and columns mean, where it does not say so yet."""
+    said = set(
+        connection.execute(
+            "select table_name, null, comment from duckdb_tables() where schema_name = 'raw' union all "
+            "select table_name, column_name, comment from duckdb_columns() where schema_name = 'raw'"
+        ).fetchall()
+    )
+    for table in TABLES.values():
+        if (table.name, None, table.grain_text) not in said:
+            connection.execute(f"comment on table raw.{table.name} is {literal(table.grain_text)}")
+        for column in table.columns:
+            if (table.name, column.name, column.description) not in said:
+                text = literal(column.description)
+                connection.execute(f"comment on column raw.{table.name}.{column.name} is {text}")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing: Landing) -> tuple[int, int]:

@@ -29,6 +29,8 @@ from compute.tasks.order import fair_order
 from compute.tasks.reading import Place, identifier, integer, known_keys_only, read_json_lines, text, texts
 from compute.tasks.task import SPLITS, Prompt, Question, Split, Style, Task
 
+Fields = tuple[tuple[str, str], ...]
+
 KEYS = ("item_id", "context", "choices", "gold", "parallel_id")
 
 
@@ -77,6 +79,10 @@ class FolderTaskSettings(BaseModel):
     prompts: dict[str, Annotated[FolderPrompt, BeforeValidator(_bare_template)]] = Field(
         default={"cloze": CLOZE, "lettered": LETTERED}, min_length=1, description="by name; the first is the default"
     )
+    fields: dict[Literal["item_id", "context", "choices", "gold", "parallel_id"], str] = Field(
+        default_factory=dict,
+        description="what the files call a key, where they call it otherwise: {context: question, gold: answer}",
+    )
     chance: float | None = Field(
         None, ge=0, le=1, description="accuracy of a guess; left out: 1 / number of choices, if all have as many"
     )
@@ -92,10 +98,12 @@ class FolderTask(Task):
     Attributes:
         files: by language, those that are there by split.
         sizes: questions in each.
+        fields: what the files call a key of ours, where they call it otherwise.
     """
 
     files: Mapping[str, Mapping[Split, Path]]
     sizes: Mapping[str, Mapping[Split, int]]
+    fields: Fields = ()
 
     @classmethod
     def open(cls, name: str, settings: FolderTaskSettings, language: str | None = None) -> FolderTask:
@@ -111,7 +119,8 @@ class FolderTask(Task):
                 names the file and row.
             UnknownName: the folder does not have the language.
         """
-        contents = _contents(expand(settings.folder), language)
+        fields = tuple(sorted(settings.fields.items()))
+        contents = _contents(expand(settings.folder), fields, language)
         files = contents.files
         if language is not None and language not in files:
             raise UnknownName(f"language of task {name!r}", language, files)
@@ -127,12 +136,13 @@ class FolderTask(Task):
             primary_metric=settings.primary_metric,
             files=files,
             sizes=contents.sizes,
+            fields=fields,
         )
 
     def questions(self, language: str, split: Split) -> list[Question]:
         """See `Task.questions`."""
         self._check_language(language)
-        located = _located(_versions(self.files[language])).get(split, ())
+        located = _located(_versions(self.files[language]), self.fields).get(split, ())
         return list(fair_order(with_places(located)))
 
     def size(self, language: str, split: Split) -> int:
@@ -141,11 +151,13 @@ class FolderTask(Task):
         return self.sizes[language].get(split, 0)
 
     def digest(self, language: str) -> str:
-        """See `Task.digest`. Over the files' bytes."""
+        """See `Task.digest`. Over the files' bytes, and what their keys are called if that is said."""
         self._check_language(language)
         digest = hashlib.sha256()
         for split, path in self.files[language].items():
             digest.update(f"{split} {_file_digest(*_version(path))}\n".encode())
+        for ours, theirs in self.fields:
+            digest.update(f"{ours}={theirs}\n".encode())
         return digest.hexdigest()
 
     def _check_language(self, language: str) -> None:
@@ -193,23 +205,24 @@ class _Contents:
         return folder.stat().st_mtime_ns == self.changed and _versions(files) == self.versions.get(language)
 
 
-_known: dict[Path, _Contents] = {}
+_known: dict[tuple[Path, Fields], _Contents] = {}
 
 
-def _contents(folder: Path, language: str | None) -> _Contents:
+def _contents(folder: Path, fields: Fields, language: str | None) -> _Contents:
     """Return what is in a folder, read and checked whole unless it was before."""
-    known = _known.get(folder)
+    known = _known.get((folder, fields))
     if known is not None and language is not None and folder.is_dir() and known.still_holds(folder, language):
         return known
     files = _files(folder)
     versions = {code: _versions(of_language) for code, of_language in files.items()}
     if known is None or known.versions != versions:
-        located = {code: _located(of_language) for code, of_language in versions.items()}
+        located = {code: _located(of_language, fields) for code, of_language in versions.items()}
         check_meanings(located.values())
         sizes = {code: {split: len(rows) for split, rows in splits.items()} for code, splits in located.items()}
         known = _Contents(folder.stat().st_mtime_ns, files, versions, sizes, _choices(located.values()))
-    _known[folder] = replace(known, changed=folder.stat().st_mtime_ns)
-    return _known[folder]
+    known = replace(known, changed=folder.stat().st_mtime_ns)
+    _known[folder, fields] = known
+    return known
 
 
 def _files_of(directory: Path) -> dict[Split, Path]:
@@ -239,23 +252,24 @@ def _file_digest(path: Path, size: int, modified: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _located(files: tuple[tuple[Split, _Version], ...]) -> dict[Split, list[Located]]:
-    splits = {split: _read(path) for split, (path, _, _) in files}
+def _located(files: tuple[tuple[Split, _Version], ...], fields: Fields) -> dict[Split, list[Located]]:
+    splits = {split: _read(path, dict(fields)) for split, (path, _, _) in files}
     check_questions("choice", splits)
     check_distinct_choices(splits)
     return splits
 
 
-def _read(path: Path) -> list[Located]:
+def _read(path: Path, fields: Mapping[str, str]) -> list[Located]:
+    item_id, context, choices, gold, parallel_id = (fields.get(key, key) for key in KEYS)
     located = []
     for place, record in read_json_lines(path):
-        known_keys_only(record, KEYS, place)
+        known_keys_only(record, (item_id, context, choices, gold, parallel_id), place)
         question = Question(
-            identifier(record, "item_id", place),
-            identifier(record, "parallel_id", place) if record.get("parallel_id") is not None else None,
-            {"context": text(record, "context", place)},
-            texts(record, "choices", place),
-            integer(record, "gold", place),
+            identifier(record, item_id, place),
+            identifier(record, parallel_id, place) if record.get(parallel_id) is not None else None,
+            {"context": text(record, context, place)},
+            texts(record, choices, place),
+            integer(record, gold, place),
         )
         located.append((question, place))
     if not located:

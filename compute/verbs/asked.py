@@ -23,12 +23,12 @@ def built_warehouse(warehouse: Warehouse, study: str, marts: Sequence[str]) -> I
         UserError: no such warehouse, mart or study.
     """
     if not warehouse.path.exists():
-        raise UserError(f"{warehouse.path}: no such warehouse; run `make compute` and `make build` first")
+        raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
     with warehouse.connect(read_only=True) as connection:
         built = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
         for mart in marts:
             if (mart,) not in built:
-                raise UserError(f"{warehouse.path}: it has no table marts.{mart}; run `make build` first")
+                raise UserError(f"{warehouse.path}: it has no table marts.{mart}; run `transfer build` first")
         known = [row[0] for row in connection.execute("select distinct study from marts.fct_transfer").fetchall()]
         if study not in known:
             raise UserError(str(UnknownName("study with transfer cells", study, known)))
@@ -36,7 +36,7 @@ def built_warehouse(warehouse: Warehouse, study: str, marts: Sequence[str]) -> I
             yield connection
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             what = str(error).strip().partition("\n")[0]
-            raise UserError(f"{warehouse.path}: marts of another version ({what}); run `make build`") from None
+            raise UserError(f"{warehouse.path}: marts of another version ({what}); run `transfer build`") from None
 
 
 def known_names(kind: str, study: str, asked: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What each adapter loses: what `transfer harms` answers, from `fct_transfer` of a built warehouse.
+"""`transfer harms`: what each adapter loses, from `fct_transfer` of a built warehouse.
 
 An adapter is a model tuned on a source, under one variant. Every target that it was asked counts, its own cell too.
 """
@@ -11,6 +11,8 @@ from itertools import groupby
 
 from compute.store.warehouse import Warehouse
 from compute.verbs.asked import built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
+from compute.verbs.chosen import study_name
+from compute.verbs.options import Options, Parser, add_study, add_warehouse, number, say
 
 _LIMIT = """
 select coalesce(cast(config ->> '$.harm_threshold_pp' as double), 1.0) from raw.studies where study = ?
@@ -42,6 +44,34 @@ where
     and (len($models) = 0 or list_contains($models, model))
 order by variant != 'default', variant, model, source, delta_pp nulls last, target, fct_transfer.prompt
 """
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add what the verb takes."""
+    parser.add_argument(
+        "--max-harm",
+        type=number,
+        metavar="PP",
+        help="the most that any target may lose, in percentage points (default: the study's harm_threshold_pp)",
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="TASK/LANGUAGE",
+        help="only adapters tuned on it; may be repeated",
+    )
+    parser.add_argument("--model", action="append", default=[], help="only adapters of this model; may be repeated")
+    add_study(parser)
+    add_warehouse(parser)
+
+
+def run(options: Options) -> int:
+    """Print the adapters; return 1 where none of them keeps within the limit, else 0."""
+    warehouse = Warehouse(options.warehouse, options.wait, say)
+    told = harms(warehouse, study_name(options), options.max_harm, options.source, options.model)
+    print(told.text, end="")
+    return 0 if told.is_within else 1
 
 
 @dataclass(frozen=True)

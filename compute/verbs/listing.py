@@ -93,8 +93,12 @@ _KINDS: dict[str, Callable[[], Iterable[str]]] = {
 }
 
 
-def listing(kind: str | None) -> dict[str, list[str]]:
-    """Return names by kind, or of one kind. Raises UnknownName for a kind there is not, with the nearest."""
+def listing(kind: str | None, also: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Return names by kind, or of one kind.
+
+    Raises:
+        UnknownName: no such kind; the nearest of ours, or of those that there are `also`.
+    """
     if kind is not None and kind not in _KINDS:
-        raise UnknownName("kind", kind, _KINDS)
+        raise UnknownName("kind", kind, (*_KINDS, *also))
     return {name: list(names()) for name, names in _KINDS.items() if kind in (None, name)}

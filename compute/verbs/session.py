@@ -77,7 +77,7 @@ class Session:
         loaded = self.warehouse.load(study, self.landing)
         self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
         for key in loaded.damaged:
-            self.say(f"damaged shards of job {key[:8]} ({plan.jobs[key].label}) withdrawn; run `make compute` again")
+            self.say(f"damaged shards of job {key[:8]} ({plan.jobs[key].label}) withdrawn; run `transfer compute`")
         for task, other in loaded.redeclared:
             self.say(f"task {task!r}: study {other!r} declares it otherwise; both go by what {study.name!r} says now")
         self._look_for_compared()

@@ -92,7 +92,7 @@ def landed_mappings(warehouse: Warehouse, study: str) -> list[MappedPair]:
         UserError: no warehouse, or no such study in it.
     """
     if not warehouse.path.exists():
-        raise UserError(f"{warehouse.path}: no such warehouse; run `make compute` first")
+        raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` first")
     with warehouse.connect(read_only=True) as connection:
         try:
             studies = connection.execute("select study from raw.studies order by study").fetchall()
@@ -103,7 +103,7 @@ def landed_mappings(warehouse: Warehouse, study: str) -> list[MappedPair]:
                 [study],
             ).fetchall()
         except duckdb.CatalogException:
-            raise UserError(f"{warehouse.path}: nothing has been loaded; run `make compute` first") from None
+            raise UserError(f"{warehouse.path}: nothing has been loaded; run `transfer compute` first") from None
     _require("study", [study], (name for (name,) in studies), place=f"{warehouse.path}: ")
     mapped = [_mapped_pair(key, json.loads(config)) for key, config in rows]
     return sorted(mapped, key=lambda one: (str(one.folder), one.pair))

@@ -9,7 +9,7 @@
             {% set warehouse = env_var('WAREHOUSE', '') or 'warehouse.duckdb' %}
             {% set place = '' if warehouse[0] in '/~' else ' (below the folder where dbt was called)' %}
             {% do exceptions.raise_compiler_error(
-                "the warehouse " ~ warehouse ~ place ~ " has no table raw.studies; run `make compute` first"
+                "the warehouse " ~ warehouse ~ place ~ " has no table raw.studies; run `transfer compute` first"
             ) %}
         {% endif %}
     {% endif %}

@@ -66,7 +66,7 @@ def _marts(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
         "select table_name from information_schema.tables where table_schema = 'marts' order by table_name"
     ).fetchall()
     if not rows:
-        raise UserError(f"{path}: it has no marts; run `make build` first")
+        raise UserError(f"{path}: it has no marts; run `transfer build` first")
     return [name for (name,) in rows]
 
 
@@ -125,7 +125,7 @@ def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -
     try:
         return LAYOUTS.get(mart, EveryColumn()).tables(rows, types)
     except KeyError as error:
-        raise UserError(f"marts.{mart} has no column {error}; run `make build` and `make check` first") from None
+        raise UserError(f"marts.{mart} has no column {error}; run `transfer build` and `transfer check` first") from None
 
 
 FORMATS: Mapping[str, Format] = {

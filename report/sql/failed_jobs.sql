@@ -1,4 +1,4 @@
--- Jobs of the study that failed, by cause; running `make compute` again tries them again.
+-- Jobs of the study that failed, by cause; running `transfer compute` again tries them again.
 select
     asked.plugin,
     jobs.error,

@@ -153,4 +153,4 @@ def test_a_warehouse_without_marts_says_what_to_run(tmp_path: Path) -> None:
     raw.write(tmp_path / "warehouse.duckdb")
     done = _advise(tmp_path, "--study", "planted", "--target", "parity/fi")
     assert done.returncode == 2
-    assert "it has no table marts.rpt_advice; run `make build` first" in done.stderr
+    assert "it has no table marts.rpt_advice; run `transfer build` first" in done.stderr

@@ -289,7 +289,7 @@ def test_command_says_in_a_line_that_marts_are_missing(raw_only: Path, tmp_path:
     done = _command(raw_only, STUDY, tmp_path / "findings.json")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "marts" in done.stderr and "make build" in done.stderr
+    assert "marts" in done.stderr and "transfer build" in done.stderr
     assert not (tmp_path / "findings.json").exists()
 
 
@@ -309,7 +309,7 @@ def test_column_that_an_old_build_lacks_is_named(healthy: Path, tmp_path: Path) 
     warehouse = Path(shutil.copy(healthy, tmp_path))
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("alter table marts.fct_bli drop column p_at_5")
-    with pytest.raises(NotCheckableError, match=r"bli_scores_are_shares.*p_at_5.*make build"):
+    with pytest.raises(NotCheckableError, match=r"bli_scores_are_shares.*p_at_5.*transfer build"):
         run_checks(warehouse, STUDY)
 
 

@@ -213,15 +213,19 @@ def test_items_may_move_but_not_change(tmp_path: Path, monkeypatch: pytest.Monke
         (
             "collection: folder\n    folder: search",
             "collection: xqad\n    folder: search",
-            "embeddings.downstream[1].collection: unknown collection of clir 'xqad'; did you mean 'xquad'?",
+            "embeddings.downstream[1].collection: unknown collection 'xqad' of clir; did you mean 'xquad'?",
         ),
-        ("agg_idf", "agg_tfidf", "embeddings.downstream[1].classifiers: unknown classifier of clir 'agg_tfidf'; did"),
+        ("agg_idf", "agg_tfidf", "embeddings.downstream[1].classifiers: unknown classifier 'agg_tfidf' of clir; did"),
         ("epochs: 1", "epoch: 1", "embeddings.downstream[2].classifiers[0].settings.epoch: unknown key 'epoch'; did"),
         ("folder: search", "folder: serch", "embeddings.downstream[1].folder: no folder serch"),
         ("folder: search", "pairs: [[en, de]]", "collection 'folder' is read from a folder of yours: say which"),
         ("- 1\n    - 2\n", "- 1\n    - 1\n", "embeddings.downstream[0].seeds: 1 is listed twice"),
         ("- 1\n    - 2\n", f"- {2**63}\n", "embeddings.downstream[0].seeds[0]: input should be less than 4294967296"),
-        ("    task: cldc\n", "    pairs: [[de, en]]\n    task: cldc\n", "[0].pairs: unknown pair of embeddings.pairs"),
+        (
+            "    task: cldc\n",
+            "    pairs: [[de, en]]\n    task: cldc\n",
+            "[0].pairs: unknown pair 'de-en' of embeddings.pairs",
+        ),
         (
             "collection: folder\n    folder: search",
             "collection: clef\n    folder: search",

@@ -292,13 +292,13 @@ def test_vectors_of_two_dimensions_fail_the_map_not_the_run(world: Path) -> None
     [
         ({"pairs": [["en", "en"]]}, "source and target are the same language"),
         ({"dictionaries": "numerals"}, "vectors 'mine' are not of the numerals world"),
-        ({"dictionaries": "xling-eval", "languages": ["en", "sv"]}, "language of xling-eval's dictionaries 'sv'"),
+        ({"dictionaries": "xling-eval", "languages": ["en", "sv"]}, "language 'sv' of xling-eval's dictionaries"),
         ({"dictionaries": "xling-eval", "dictionary_sizes": [6000]}, "6000 pairs is asked for; xling-eval has 5000"),
         ({"dictionaries": "xling-eval", "test_size": 2001}, "2001 pairs is asked for; xling-eval has 2000"),
-        ({"vectors": {"b": {"corpus": "bible"}}, "languages": ["en", "tr"]}, "language of corpus 'bible' 'tr'"),
+        ({"vectors": {"b": {"corpus": "bible"}}, "languages": ["en", "tr"]}, "language 'tr' of corpus 'bible'"),
         ({"dictionary_sizes": []}, "'proc' learns from training pairs, and dictionary_sizes is empty"),
         ({"methods": ["proc", "proc"]}, "'proc' is listed twice"),
-        ({"methods": [{"name": "proc", "pairs": [["en", "fr"]]}]}, "unknown pair of method 'proc' 'en-fr'"),
+        ({"methods": [{"name": "proc", "pairs": [["en", "fr"]]}]}, "unknown pair 'en-fr' of method 'proc'"),
         ({"languages": ["en"], "pairs": "all"}, "one language makes no pair"),
         (
             {"methods": [{"name": "proc", "variant": "x"}], "variants": {"x": {"preprocessing": "none"}}},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ import duckdb
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 
 RANKS = "method,pair,size,query,gold,rank\nproc,en-{},5,a,b,1\n"
 ODD = "it's 100% #1ü $HOME=%20.v2"
@@ -98,7 +96,7 @@ def test_a_home_folder_is_the_same_to_all(home: Path) -> None:
         assert done.returncode == 0
     assert jobs(home / "w.duckdb") == 1
     report = transfer(home, "report", "--study", "bli", WAREHOUSE="~/w.duckdb", HOME=str(home))
-    assert "run `make build` first" in report.stderr and "no such warehouse" not in report.stderr
+    assert "run `transfer build` first" in report.stderr and "no such warehouse" not in report.stderr
     other = transfer(home, "plan", "--warehouse", "~nobody/w.duckdb")
     assert other.returncode == 2 and other.stderr.startswith("transfer: ~nobody/w.duckdb: expected a path from /")
     assert transfer(home, "plan", WAREHOUSE="~nobody/w.duckdb").returncode == 2
@@ -133,47 +131,30 @@ def test_a_folder_that_duckdb_cannot_write_in_is_refused_before_anything_is_done
 
 @pytest.mark.parametrize("name", ["raw", "temp.v2"])
 def test_dbt_checks_and_shell_take_that_name_too(tmp_path: Path, name: str) -> None:
-    """Run where a `data_checks` of someone else lies, which is not the one that is meant."""
-    (tmp_path / "data_checks").mkdir()
-    for file in ("__init__.py", "__main__.py"):
-        (tmp_path / "data_checks" / file).write_text("raise SystemExit('another')")
+    """Run where a `data_checks` and a `dbt` of someone else lie, and after dbt was told of another project."""
+    for package in ("data_checks", "dbt"):
+        (tmp_path / package).mkdir()
+        for file in ("__init__.py", "__main__.py"):
+            (tmp_path / package / file).write_text("raise SystemExit('another')")
     (tmp_path / "ranks.csv").write_text(RANKS.format("de"))
     warehouse = tmp_path / ODD / f"{name}.duckdb"
     warehouse.parent.mkdir()
     settings = {"WAREHOUSE": str(warehouse), "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     assert transfer(tmp_path, "import", "bli", "ranks.csv", WAREHOUSE=str(warehouse)).returncode == 0
-    places = ["--target-path", tmp_path / "target", "--log-path", tmp_path / "logs"]
-    built = run(ROOT, BIN / "dbt", "run", "--quiet", *places, WAREHOUSE=str(warehouse))
+    theirs = {"DBT_PROFILES_DIR": "/x", "DBT_TARGET": "prod", "DBT_PROJECT_DIR": "/y", "DBT_TARGET_PATH": "/z"}
+    built = transfer(tmp_path, "build", "--quiet", WAREHOUSE=str(warehouse), **theirs)
     assert built.returncode == 0, built.stdout
     checked = transfer(tmp_path, "check", "--study", "bli", **settings)
     assert checked.returncode == 0, checked.stderr
     assert "bli: " in checked.stderr and (tmp_path / "published" / "warehouse.duckdb").exists()
-    shell = make(tmp_path, "duckdb", "sql", text="select map from marts.fct_bli limit 1;", WAREHOUSE=str(warehouse))
+    shell = transfer(tmp_path, "sql", "select map from marts.fct_bli limit 1;", WAREHOUSE=str(warehouse))
     assert "1.0" in shell.stdout, shell.stderr
 
 
-def make(
-    folder: Path, program: str, target: str, text: str = "", script: str = "", **settings: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a target of our Makefile in a folder, with one program of the environment, or `script` in its place."""
-    binaries = folder / ".venv" / "bin"
-    binaries.mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / ".venv" / ".installed").touch()
-    if script:
-        (binaries / program).write_text(script)
-        (binaries / program).chmod(0o755)
-    else:
-        (binaries / program).symlink_to(BIN / program)
-    # The tests may themselves run under make, which tells a make below it to print what folder it enters.
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(
-        ["make", target], cwd=folder, env=outside | settings, input=text, capture_output=True, text=True, check=False
-    )
-
-
-def test_what_dbt_was_told_for_another_project_does_not_reach_ours(tmp_path: Path) -> None:
-    theirs = {"DBT_PROFILES_DIR": "/x", "DBT_TARGET": "prod", "DBT_PROJECT_DIR": "/y", "DBT_TARGET_PATH": "/z"}
-    done = make(tmp_path, "dbt", "build", script="#!/bin/sh\necho said:; env | grep ^DBT_\n", **theirs)
-    assert done.stdout.splitlines() == ["said:"], done.stdout + done.stderr
+def test_a_build_before_anything_is_computed_leaves_no_warehouse(tmp_path: Path) -> None:
+    done = transfer(tmp_path, "build")
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert done.stderr == "transfer: warehouse.duckdb: no such warehouse; run `transfer compute` first\n"
+    for verb in ("build", "sql", "docs"):
+        done = transfer(tmp_path, verb, "--warehouse", str(tmp_path))
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr

@@ -336,7 +336,7 @@ def test_same_warehouse_same_bytes(reported: Path, tmp_path: Path) -> None:
 
 
 def test_marts_that_are_not_built(reported_unbuilt: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="run `make build` first"):
+    with pytest.raises(UserError, match="run `transfer build` first"):
         write_report(reported_unbuilt, EVIL, tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
 
@@ -345,7 +345,7 @@ def test_marts_of_another_version(reported: Path, tmp_path: Path) -> None:
     warehouse = Path(shutil.copy(reported, tmp_path / "warehouse.duckdb"))
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("alter table marts.rpt_bli_methods drop column n_failures")
-    with pytest.raises(UserError, match=r"another version than the report \(.*n_failures.*run `make build`"):
+    with pytest.raises(UserError, match=r"another version than the report \(.*n_failures.*run `transfer build`"):
         write_report(warehouse, EVIL, tmp_path / "report.html")
 
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from compute.store.warehouse import Warehouse
-from compute.verbs.advise import advice
+from compute.verbs.advice import advice
 from tests.marts.compared.rows import FAMILIES, N_ITEMS, SOURCES, TARGETS, Key, query
 from tests.truth.references import moderated_variances
 

@@ -88,7 +88,7 @@ def test_pretraining_that_diverges_names_the_step(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"batch_tokens": 9}, "less than block"),
-        ({"languages": ("de", "xx")}, "unknown language of the numerals world 'xx'"),
+        ({"languages": ("de", "xx")}, "unknown language 'xx' of the numerals world"),
         ({"corpus": "tasks"}, "corpus: tasks needs `tasks`"),
         ({"tasks": ("topic",)}, "`tasks` belong to corpus: tasks"),
         ({"corpus": "tasks", "tasks": ("topic",), "languages": ("de", "de")}, "named twice"),

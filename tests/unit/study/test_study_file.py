@@ -64,7 +64,7 @@ MISTAKES = {
                               "targets: [{tasks: [parity], languages: [en]}, {tasks: [parity], languages: [en]}]"), 8,
                              "targets", "parity/en is in two blocks"),
     "unknown prompt": (("study: tiny", "study: tiny\nprompts: {evaluate: clozed}"), 3, "prompts.evaluate",
-                       "unknown prompt of task"),
+                       "unknown prompt 'clozed' of task"),
     "unknown train prompt": (("study: tiny", "study: tiny\nvariants: {v: {train_prompt: x}}"), 3,
                              "variants.v.train_prompt", "unknown prompt"),
     "source without training data": (("sources: {tasks: [parity], languages: [en, de]}",
@@ -79,7 +79,7 @@ MISTAKES = {
     "unknown prompt of a pretrain task": (("    pretrain: {languages: [en, de], steps: 20, batch_tokens: 1024}\n",
                                            "    pretrain: {languages: [en], corpus: tasks, tasks: [round], steps: 20}\n"
                                            "prompts: {evaluate: {round: clozed}}\n"), 7, "prompts.evaluate",
-                                          "unknown prompt of task"),
+                                          "unknown prompt 'clozed' of task"),
     "pretrain task without training data": (("{languages: [en, de], steps: 20", "{languages: [en], corpus: tasks, "
                                              "tasks: [arithmetic], steps: 20"), 6, "models[0].pretrain.tasks",
                                             "no training data"),
@@ -95,6 +95,7 @@ MISTAKES = {
                                  "prompts.train.compare", "unknown task to tune on"),
     "train prompt of no task": (("study: tiny", "study: tiny\nvariants: {v: {train_prompt: {pairty: x}}}"), 3,
                                 "variants.v.train_prompt.pairty", "did you mean 'parity'?"),
+    "PEFT's name for a key": (("{epochs: 1}", "{r: 4}"), 12, "lora.r", "unknown key 'r'; here it is called 'rank'"),
     "truth for a number": (("{epochs: 1}", "{epochs: true}"), 12, "lora.epochs", "expected a number, found True"),
     "truth for a seed": (("seeds: [1]\nplacebo", "seeds: [0, true]\nplacebo"), 10, "seeds[1]", "found True"),
     "infinite rate": (("{epochs: 1}", "{learning_rate: .inf}"), 12, "lora.learning_rate", "finite"),
@@ -183,6 +184,11 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
         (b"a: &a [*a]\n", "recursive"),
         (b"? [a, b]\n: c\n", "yml:1: a key is expected to be text"),
         (b"study: x\ndescription: \x01\n", "yml:2: character 0x1 is not allowed"),
+        (b"study: x\nmodels:\n  - name: a\n   dtype: auto\n", "yml:4: indented by 3 spaces; expected 0 or 2 or 4"),
+        (b"study: x\n  seeds: [1]\n", "yml:2: indented by 2 spaces; expected 0, like the lines above"),
+        (b"study: x\nlora:\n  rank: 4\n seeds: [1]\n", "yml:4: indented by 1 spaces; expected 0 or 2"),
+        (b"study: x\nlora:\n\trank: 4\n", "yml:3: indented by a tab"),
+        (b"study: x\nlora: {rank: 4\n   alpha: 3}\n", "yml:3: expected ',' or '}'|yml:3: .*not allowed|found ':'"),
     ],
 )
 def test_a_file_that_is_no_study(content: bytes, expected: str, tmp_path: Path) -> None:

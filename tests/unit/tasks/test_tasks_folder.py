@@ -69,11 +69,25 @@ def test_a_language_without_training_data_is_a_target_only(write: Write) -> None
     assert task(folder).splits == ("train", "test")
 
 
+def test_files_may_call_their_keys_otherwise(write: Write) -> None:
+    row = {"id": "1", "question": "2 + 2 =", "choices": ["3", "4"], "answer": 1}
+    settings = {"item_id": "id", "context": "question", "gold": "answer"}
+    folder = write("de/test.jsonl", row)
+    (asked,) = task(folder, fields=settings).questions("de", "test")
+    assert (asked.item_id, asked.fields["context"], asked.gold) == ("1", "2 + 2 =", 1)
+    with pytest.raises(UserError, match="unknown key 'id'"):
+        task(folder)
+    with pytest.raises(UserError, match="unknown key 'item_id'"):
+        task(write("fr/test.jsonl", item(1)), fields=settings)
+    with pytest.raises(ValidationError, match="contxt"):
+        FolderTaskSettings(folder="x", fields={"contxt": "question"})
+
+
 def test_a_study_opens_it_by_name(write: Write) -> None:
     settings = FolderTaskSettings(folder=str(write("de/test.jsonl", item(1))), licence="CC0-1.0")
     again = FolderTaskSettings(**settings.model_dump(mode="json"))
     assert open_task("capitals", "de", {"capitals": again}).licence == "CC0-1.0"
-    with pytest.raises(UnknownName, match="unknown language of task 'capitals' 'fr'"):
+    with pytest.raises(UnknownName, match="unknown language 'fr' of task 'capitals'"):
         open_task("capitals", "fr", {"capitals": again})
 
 
@@ -99,13 +113,13 @@ def test_prompts_of_its_own(write: Write) -> None:
 @pytest.mark.parametrize(
     ("prompt", "complaint"),
     [
-        ("{contxt}", "unknown field of the template 'contxt'; did you mean 'context'"),
+        ("{contxt}", "unknown field 'contxt' of the template; did you mean 'context'"),
         ("no field", "{context} is missing"),
         ("{context", "a brace that is meant is written twice"),
-        ("{context.__class__}", "unknown field of the template"),
+        ("{context.__class__}", "unknown field '.*' of the template"),
         ("{context!r}", "without a format"),
         ({"template": "{context}", "style": "lettered"}, "{options} is missing"),
-        ({"template": "{context}\n{options}"}, "unknown field of the template 'options'"),
+        ({"template": "{context}\n{options}"}, "unknown field 'options' of the template"),
     ],
 )
 def test_a_template_that_does_not_fit_is_refused(prompt: Any, complaint: str) -> None:

@@ -150,7 +150,7 @@ def test_it_is_a_target_in_the_language_that_the_study_says(tmp_path: Path) -> N
     assert found.chance == pytest.approx((6 / 2 + 6 / 3) / 12)
     ids = [question.item_id for question in found.questions("ar", "test")]
     assert ids != sorted(ids, key=int)  # the first few are a sample, not a beginning
-    with pytest.raises(UnknownName, match=r"unknown language of task 'lm_eval:.*plus_one\.yaml' 'de'"):
+    with pytest.raises(UnknownName, match=r"unknown language 'de' of task 'lm_eval:.*plus_one\.yaml'"):
         found.questions("de", "test")
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from compute.errors import UserError
 from compute.store.warehouse import Warehouse
-from compute.verbs.advise import Advice, advice, advise
+from compute.verbs.advice import Advice, advice, advise
 from compute.verbs.asked import loses_more
 from compute.verbs.harms import adapters, harms
 
@@ -241,7 +241,7 @@ def test_a_warehouse_that_is_not_built(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such warehouse"):
         advise(Warehouse(path), "s", ["qa/fr"])
     duckdb.connect(str(path)).close()
-    with pytest.raises(UserError, match="run `make build` first"):
+    with pytest.raises(UserError, match="run `transfer build` first"):
         advise(Warehouse(path), "s", ["qa/fr"])
 
 

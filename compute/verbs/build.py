@@ -1,0 +1,35 @@
+"""`transfer build`: `dbt build`, the marts and their tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compute.dbt import run_dbt
+from compute.errors import UserError
+from compute.project import is_project
+from compute.store.warehouse import Warehouse
+from compute.verbs.options import Options, Parser, add_warehouse, say
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add what the verb takes."""
+    add_warehouse(parser)
+    parser.add_argument("--quiet", action="store_true", help="say only what fails")
+
+
+def run(options: Options) -> int:
+    """Return 1 where a model or a test of dbt's fails, else 0.
+
+    Raises:
+        UserError: there is no warehouse, so that dbt would leave an empty one, or another process holds it.
+    """
+    if options.warehouse.is_dir():
+        raise UserError(f"{options.warehouse}: expected a file, found a folder")
+    if not options.warehouse.exists():
+        raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` first")
+    with Warehouse(options.warehouse, options.wait, say).connect(read_only=True):
+        pass  # a lock or a damaged file is told in one line, and a lock is waited for
+    only = ["--quiet"] if options.quiet else []
+    if not is_project(Path.cwd()):
+        only += ["--exclude-resource-type", "unit_test"]  # the package's own arithmetic, tested where it is developed
+    return 1 if run_dbt("build", *only, warehouse=options.warehouse) else 0

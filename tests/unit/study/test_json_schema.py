@@ -1,0 +1,60 @@
+"""The schema takes what the reader takes, and refuses what it refuses for its keys and shapes."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from compute.study.json_schema import study_schema
+from compute.yaml_file import read_yaml
+
+ROOT = Path(__file__).parents[3]
+STUDIES = sorted([*ROOT.glob("studies/*.yml"), *ROOT.glob("examples/*/**/*.yml"), *ROOT.glob("tests/studies/*.yml")])
+SCHEMA = Draft202012Validator(study_schema())
+
+
+def content(path: Path) -> Any:
+    return read_yaml(path, "a study").content
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_fits(path: Path) -> None:
+    assert [error.message for error in SCHEMA.iter_errors(content(path))] == []
+
+
+WRONG = {
+    "a key of the study": lambda study: study.update(modles=[]),
+    "a key of lora": lambda study: study["lora"].update(r=4),
+    "a key of a model": lambda study: study["models"][0].update(familly="llama"),
+    "a key of a grid": lambda study: study["targets"].update(task=["read"]),
+    "a value": lambda study: study["models"][0]["architecture"].update(family="lama"),
+    "a type": lambda study: study["lora"].update(rank="four"),
+    "a range": lambda study: study.update(harm_threshold_pp=-1),
+    "a key of vectors": lambda study: study["embeddings"]["vectors"]["fasttext"].update(sentence=3),
+    "a name of dictionaries": lambda study: study["embeddings"].update(dictionaries="xling"),
+    "a key of a variant": lambda study: study.update(variants={"wide": {"rnk": 4}}),
+    "no name": lambda study: study.pop("study"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_does_not(wrong: Any) -> None:
+    study = deepcopy(content(ROOT / "studies" / "quickstart.yml"))
+    assert SCHEMA.is_valid(study)
+    wrong(study)
+    assert not SCHEMA.is_valid(study)
+
+
+def test_short_forms_fit() -> None:
+    study = content(ROOT / "studies" / "quickstart.yml") | {
+        "models": ["org/model", {"checkpoint": "./here"}],
+        "targets": [{"tasks": ["read"], "languages": ["de"]}, {"tasks": ["parity"], "languages": ["en"]}],
+        "prompts": {"evaluate": "cloze", "train": {"read": "cloze"}},
+        "tasks": {"own": {"folder": "x", "prompts": {"a": "{context}", "b": {"template": "{context}"}}}},
+        "variants": {"wide": {"rank": 4, "train_prompt": "cloze"}},
+    }
+    assert [error.message for error in SCHEMA.iter_errors(study)] == []
