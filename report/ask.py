@@ -1,4 +1,4 @@
-"""Asks the warehouse about one study: each question is a file under `sql/`, run as it is printed."""
+"""Asks the warehouse about one study: of a mart what its layout shows, else a file under `sql/`, run as it is printed."""
 
 from __future__ import annotations
 
@@ -14,30 +14,13 @@ import duckdb
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.store.warehouse import Warehouse
+from report.layouts import LAYOUTS
 
 Row = dict[str, Any]
 
 _SQL = Path(__file__).parent / "sql"
 
-REQUIRED = (
-    "staging.stg_studies",
-    "marts.fct_scores",
-    "marts.fct_transfer",
-    "marts.fct_bli",
-    "marts.rpt_regimes",
-    "marts.rpt_roles",
-    "marts.rpt_advice",
-    "marts.rpt_advice_eval",
-    "marts.rpt_asymmetry",
-    "marts.rpt_consistency",
-    "marts.rpt_variance",
-    "marts.rpt_bli_methods",
-    "marts.rpt_bli_method_pairs",
-    "marts.fct_downstream",
-    "marts.rpt_bli_downstream",
-    "marts.rpt_language_pairs",
-    "marts.rpt_pair_correlations",
-)
+REQUIRED = ("staging.stg_studies", "marts.fct_scores", *(f"marts.{mart}" for mart in LAYOUTS))
 """What `make build` must have made before there is anything to report."""
 
 
@@ -58,12 +41,27 @@ class Asker:
         self._literal = "'" + study.replace("'", "''") + "'"
 
     def ask(self, question: str) -> Answer:
-        """The answer to `sql/<question>.sql`, with the study's name in the place of `$study`.
+        """Return the answer to `sql/<question>.sql`, with the study's name in the place of `$study`.
 
         Raises:
             UserError: the marts lack what is asked for: an earlier version built them.
         """
-        text = (_SQL / f"{question}.sql").read_text(encoding="utf-8").strip()
+        return self._answer((_SQL / f"{question}.sql").read_text(encoding="utf-8").strip())
+
+    def show(self, mart: str, where: str = "") -> Answer:
+        """Return what the layout of a mart shows, in its order, of the rows that `where` keeps.
+
+        Raises:
+            UserError: as `ask`.
+        """
+        layout = LAYOUTS[mart]
+        columns = ",\n    ".join(layout.reads)
+        kept = f" and {where}" if where else ""
+        return self._answer(
+            f"select\n    {columns}\nfrom marts.{mart}\nwhere study = $study{kept}\norder by {layout.order}"
+        )
+
+    def _answer(self, text: str) -> Answer:
         sql = text.replace("$study", self._literal) + ";"
         try:
             cursor = self._connection.execute(sql)

@@ -143,26 +143,6 @@ class Study:
         )
 
 
-def slices(rows: Iterable[Row], *keys: str) -> list[tuple[str, list[Row]]]:
-    """Rows by what must never be pooled (variant, prompt, …), in order, each with its label.
-
-    The label names only the keys that tell the slices apart: with one slice it is empty.
-    """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
-    telling = [i for i in range(len(keys)) if len({values[i] for values in groups}) > 1]
-    return [
-        (", ".join(f"{keys[i].replace('_', ' ')} {values[i]}" for i in telling), members)
-        for values, members in groups.items()
-    ]
-
-
-def titled(title: str, label: str) -> str:
-    """A title that says which slice it is about, if there are several."""
-    return f"{title} ({label})" if label else title
-
-
 def short_names(models: Iterable[str]) -> dict[str, str]:
     """Model -> its name without the revision, where that is unambiguous."""
     distinct = sorted(set(models))

@@ -16,64 +16,22 @@ population as (
 candidates as (
     select
         *,
-        greatest(items_pp2 - shared_pp2 + runs_pp2, 1e-6) as own_pp2,
-        count(*) over (partition by {{ target }}) as k,
-        bool_and(items_pp2 is not null) over (partition by {{ target }}) as has_errors
+        greatest(items_pp2 - shared_pp2 + runs_pp2, 1e-6) as own_pp2
     from advice_means
 ),
 
--- Variance of the sources' effects by moments (DerSimonian and Laird 1986).
-spread as (
-    select
-        {{ target }},
-        sum(mean_pp / own_pp2) / sum(1 / own_pp2) as centre,
-        (
-            sum(pow(mean_pp, 2) / own_pp2) - pow(sum(mean_pp / own_pp2), 2) / sum(1 / own_pp2) - (count(*) - 1)
-        ) / nullif(sum(1 / own_pp2) - sum(1 / pow(own_pp2, 2)) / sum(1 / own_pp2), 0) as between_sources_pp2
-    from candidates
-    where has_errors
-    group by {{ target }}
+drawn_together as (
+    {{ empirical_bayes('candidates', target, 'mean_pp', 'own_pp2') }}
 ),
 
-joined as (
-    select
-        candidates.*,
-        greatest(0, coalesce(spread.between_sources_pp2, 0)) as between_sources_pp2,
-        sum(candidates.mean_pp / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0))))
-            over (
-                partition by
-                    candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
-                    candidates.held_out, candidates.target_task, candidates.target_language
-            )
-        / sum(1 / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0)))) over (
-            partition by
-                candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
-                candidates.held_out, candidates.target_task, candidates.target_language
-        ) as centre
-    from candidates
-    left join spread
-        on candidates.study = spread.study
-        and candidates.variant = spread.variant
-        and candidates.prompt_pool is not distinct from spread.prompt_pool
-        and candidates.held_out_kind = spread.held_out_kind
-        and candidates.held_out is not distinct from spread.held_out
-        and candidates.target_task = spread.target_task
-        and candidates.target_language = spread.target_language
-),
-
--- Empirical Bayes (Morris 1983): no shrinking below four sources, or where errors are not known.
 shrunk as (
     select
-        *,
-        case
-            when has_errors and k > 3 then (k - 3) / (k - 1) * own_pp2 / (own_pp2 + between_sources_pp2) else 0
-        end as shrinkage,
-        case when shrinkage = 0 then mean_pp else centre + (1 - shrinkage) * (mean_pp - centre) end
-            as expected_gain_pp,
+        * exclude (shrunk),
+        shrunk as expected_gain_pp,
         shared_pp2
         + own_pp2 * (1 - (k - 1) / k * shrinkage)
         + case when k > 3 then 2 / (k - 3) * pow(shrinkage * (mean_pp - centre), 2) else 0 end as posterior_pp2
-    from joined
+    from drawn_together
 ),
 
 -- One more model of the population: how models differ beyond the cells' errors, moderated over cells, in that model and
