@@ -1,4 +1,4 @@
-"""Asks the warehouse about one study: of a mart what its layout shows, else a file under `sql/`, run as it is printed."""
+"""Asks the warehouse about one study: of a mart what its layout shows, else a file under `sql/`; run as printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -15,8 +14,7 @@ from compute.errors import UserError
 from compute.names import UnknownName
 from compute.store.warehouse import Warehouse
 from report.layouts import LAYOUTS
-
-Row = dict[str, Any]
+from report.tables import Row
 
 _SQL = Path(__file__).parent / "sql"
 

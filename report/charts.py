@@ -9,7 +9,7 @@ import altair as alt
 from markupsafe import Markup
 
 from report import printed
-from report.ask import Row
+from report.tables import Row
 from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, Chart, data, draw, looks
 
 ROOMY_COLUMNS, CLOSE_COLUMNS = 20, 34
@@ -71,8 +71,8 @@ def _grid(
     scale: alt.Scale,
     label_angle: int,
 ) -> Chart:
-    """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame, `faint` ones are pale,
-    `bold` ones printed so."""
+    """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame, `faint` ones are
+    pale, `bold` ones printed so."""
     width, height, print_size = _cell(len(x))
 
     def axis(names: Sequence[str], title: str, **settings: Any) -> alt.Axis:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report import charts, printed
-from report.ask import Row
-from report.layouts import LAYOUTS
+from report.layouts import LISTINGS
 from report.parts import Answers, Block, Panel, Section, Study
-from report.tables import languages, number, slices, table, titled
+from report.tables import Row, languages, number, slices, table, titled
 
 ENDS = 5
 """So many of the best and of the worst pairs are printed."""
@@ -64,7 +63,7 @@ def link(answers: Answers, study: Study) -> Section:
                 titled("MAP and transfer of each ordered pair", label),
                 sentence(correlation_in_words(of_slice)),
                 panels=(Panel("", charts.bli_transfer(rows, "MAP and transfer of language pairs")),),
-                folded_tables=(LAYOUTS["rpt_language_pairs"].table("Pairs with both", rows),),
+                folded_tables=(LISTINGS["rpt_language_pairs"].table("Pairs with both", rows),),
                 sql=links.sql,
             )
         )
@@ -72,7 +71,7 @@ def link(answers: Answers, study: Study) -> Section:
         Block(
             titled("All measures of a pair", label),
             "Rank correlations over unordered pairs, each the mean of its two directions.",
-            tables=(LAYOUTS["rpt_pair_correlations"].table("Correlations with transfer", rows),),
+            tables=(LISTINGS["rpt_pair_correlations"].table("Correlations with transfer", rows),),
             sql=correlations.sql,
         )
         for label, rows in slices(correlations.rows, *_SIDE)

@@ -10,7 +10,7 @@ from typing import Any
 
 from report import printed
 from report.listings import Grid, Layout, Listing
-from report.tables import ABSENT, Column, Row, interval, languages, number, pair, text, worded
+from report.tables import ABSENT, Column, Missing, Row, as_printed, interval, languages, number, pair, text, worded
 
 REGIMES = ("MT-CL", "CT-ML", "CT-CL", "MT-ML", "transfer")
 """In the order in which they stand; `transfer` pools the first three, and so depends on how many targets each has."""
@@ -43,7 +43,7 @@ COMPONENTS = {
 SIGNIFICANT = 0.05
 NO_ERRORS = "no errors"
 
-GRID, NEW_MODEL = "95 % of this grid", "95 % of a model not yet tried"
+GRID, NEW_MODEL = "95 % interval of this grid", "95 % interval of a model not yet tried"
 """The two kinds of interval, as headings."""
 
 
@@ -53,7 +53,12 @@ def _listed(names: Sequence[str]) -> str:
 
 def _correlation(column: str, words: str, missing: str = ABSENT) -> Column:
     show = lambda row: None if row[column] is None else printed.signed(row[column], 2)  # noqa: E731
-    return Column(words, (column,), show, missing=type(ABSENT)(missing))
+    return Column(words, (column,), show, missing=Missing(missing))
+
+
+def _share(column: str, words: str, missing: str = ABSENT) -> Column:
+    show = lambda row: None if row[column] is None else as_printed("_pct", 100 * row[column])  # noqa: E731
+    return Column(words, (column,), show, missing=Missing(missing))
 
 
 def regime(row: Row) -> str:
@@ -128,7 +133,7 @@ _BY_POOL = "variant != 'default', variant, prompt"
 _CELL = "source_task, source_language, target_task, target_language"
 _METHOD = "variant != 'default', variant, vectors"
 
-LAYOUTS: Mapping[str, Layout] = {
+GRIDS: Mapping[str, Grid] = {
     "fct_transfer": Grid(
         "Change against the base model in percentage points, by what was tuned on (rows) and evaluated (columns)",
         apart=("variant", "control", "model"),
@@ -148,25 +153,79 @@ LAYOUTS: Mapping[str, Layout] = {
         order=f"{_BY_POOL}, {_CELL}",
         also=("regime", "n_models", "ci_low", "ci_high", "verdict"),
     ),
+    "rpt_variance": Grid(
+        "Shares of the variance of changes",
+        apart=_POOL,
+        down=("component",),
+        across=("regime",),
+        value=number("share"),
+        name=lambda _column, value: COMPONENTS.get(value, value),
+        rank=lambda rows: list(COMPONENTS).index(rows[0]["component"]),
+        order=f"{_BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime), "
+        f"list_position({_listed(list(COMPONENTS))}, component)",
+    ),
+    "rpt_bli_methods": Grid(
+        "Mean MAP of bilingual lexicon induction by size of the training dictionary, over all language pairs that a "
+        "method mapped and over those on which every method succeeds; in parentheses, pairs on which it failed",
+        apart=("variant", "vectors", "retrieval"),
+        down=("method",),
+        across=("scope", "dictionary_size"),
+        value=Column("mean MAP", ("mean_map", "n_failures"), _mean_map),
+        name=_bli_heading,
+        rank=_most_pairs_then_best,
+        beside=("pairs", _pairs),
+        order=f"{_METHOD}, retrieval desc, scope, mean_map desc, method, dictionary_size",
+        also=("n_pairs",),
+    ),
+    "rpt_bli_method_pairs": Grid(
+        "Difference of mean MAP, row less column; *: p ≤ 0.05 after Bonferroni",
+        apart=("variant", "vectors", "retrieval", "dictionary_size"),
+        down=("method",),
+        across=("other_method",),
+        value=Column("difference", ("difference", "p_value"), _difference),
+        order=f"{_METHOD}, retrieval desc, dictionary_size desc, method, other_method",
+    ),
+    "fct_bli": Grid(
+        "MAP of bilingual lexicon induction by method and language pair",
+        apart=("variant", "vectors", "retrieval", "clean", "dictionary_size"),
+        rather_apart=("seed",),
+        down=("method",),
+        across=("source_language", "target_language"),
+        value=number("map"),
+    ),
+    "fct_downstream": Grid(
+        "Downstream score by mapping method and language pair",
+        apart=("variant", "vectors", "task", "collection", "classifier", "metric"),
+        down=("method", "dictionary_size"),
+        across=("source_language", "target_language"),
+        value=number("score"),
+        name=_bli_heading,
+        order=f"{_METHOD}, task, collection, classifier, metric, method, dictionary_size",
+    ),
+}
+
+LISTINGS: Mapping[str, Listing] = {
     "rpt_regimes": Listing(
         "Change against the base model by regime",
         apart=(*_POOL, "scope"),
         columns=(
             Column("regime", ("regime",), regime, numeric=False),
             number("n_cells", "cells"),
-            number("n_planned", "planned"),
             number("mean_pp", "mean"),
-            interval("ci_low", "ci_high", missing="no items"),
-            number("median_pp", "median"),
-            number("positive_pct", "above 0"),
-        ),
-        more=(
+            interval("ci_low", "ci_high", GRID, "no items"),
             *(number(f"verdict_{verdict}_pct", verdict, NO_ERRORS) for verdict in VERDICTS),
             number("harm_pct", "at the harm threshold"),
             number("null_harm_pct", "so by noise alone", NO_ERRORS),
         ),
+        more=(
+            number("n_planned", "cells planned"),
+            number("median_pp", "median"),
+            number("positive_pct", "above 0"),
+            number("median_se_pp", "median standard error", NO_ERRORS),
+            number("seeds_for_none", "seeds that none would take", "not known"),
+            number("items_for_none", "and items", "not known"),
+        ),
         order=f"{_BY_POOL}, scope != 'all', scope, list_position({_listed(REGIMES)}, regime)",
-        also=("median_se_pp", "seeds_for_none", "items_for_none"),
     ),
     "rpt_roles": Listing(
         "Donors and recipients",
@@ -221,15 +280,22 @@ LAYOUTS: Mapping[str, Layout] = {
             interval("ci_low", "ci_high", GRID, NO_ERRORS),
             interval("new_model_low", "new_model_high", NEW_MODEL, "one model"),
             _loss("worst_harm_pp", "worst_harm", "largest loss elsewhere (pp)"),
-            Column(
-                "harms elsewhere (%)",
-                ("p_harm",),
-                lambda row: None if row["p_harm"] is None else f"{100 * row['p_harm']:.1f}",
-            ),
-            number("rank"),
+            _share("p_harm", "harms elsewhere (%)"),
+            _share("p_null_harm", "so by noise alone (%)", NO_ERRORS),
+            _share("p_shown_harm", "shown: verdict harm (%)", NO_ERRORS),
         ),
         order=f"{_BY_POOL}, target_task, target_language, rank, source_task, source_language",
-        also=("n_models",),
+        also=("n_models", "rank"),
+    ),
+    "rpt_advice_coverage": Listing(
+        "Changes of models left out that lie in the intervals made without them",
+        apart=_POOL,
+        columns=(
+            number("n_changes", "changes"),
+            number("in_grid_pct", f"in the {GRID}", NO_ERRORS),
+            number("in_new_model_pct", f"in the {NEW_MODEL}", "two models"),
+        ),
+        order=_BY_POOL,
     ),
     "rpt_advice_worth": Listing(
         "What picking sources in each way is worth",
@@ -241,7 +307,7 @@ LAYOUTS: Mapping[str, Layout] = {
                 "regret (pp)",
                 ("regret",),
                 lambda row: None if row["regret"] is None else printed.signed(row["regret"], 2),
-                missing=type(ABSENT)("no items"),
+                missing=Missing("no items"),
             ),
             number("ndcg", "NDCG", "nothing helps"),
             number("n_held_out", "left out in turn"),
@@ -291,17 +357,6 @@ LAYOUTS: Mapping[str, Layout] = {
         order=f"{_BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime), "
         "kendall_tau_b desc, source_task, source_language",
     ),
-    "rpt_variance": Grid(
-        "Shares of the variance of changes",
-        apart=_POOL,
-        down=("component",),
-        across=("regime",),
-        value=number("share"),
-        name=lambda _column, value: COMPONENTS.get(value, value),
-        rank=lambda rows: list(COMPONENTS).index(rows[0]["component"]),
-        order=f"{_BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime), "
-        f"list_position({_listed(list(COMPONENTS))}, component)",
-    ),
     "rpt_baselines": Listing(
         "Where base models stand before tuning",
         apart=("variant",),
@@ -317,44 +372,6 @@ LAYOUTS: Mapping[str, Layout] = {
             number("n_tuned", "of"),
         ),
         order="variant != 'default', variant, target_task, target_language, model, prompt",
-    ),
-    "rpt_bli_methods": Grid(
-        "Mean MAP of bilingual lexicon induction by size of the training dictionary, over all language pairs that a "
-        "method mapped and over those on which every method succeeds; in parentheses, pairs on which it failed",
-        apart=("variant", "vectors", "retrieval"),
-        down=("method",),
-        across=("scope", "dictionary_size"),
-        value=Column("mean MAP", ("mean_map", "n_failures"), _mean_map),
-        name=_bli_heading,
-        rank=_most_pairs_then_best,
-        beside=("pairs", _pairs),
-        order=f"{_METHOD}, retrieval desc, scope, mean_map desc, method, dictionary_size",
-        also=("n_pairs",),
-    ),
-    "rpt_bli_method_pairs": Grid(
-        "Difference of mean MAP, row less column; *: p ≤ 0.05 after Bonferroni",
-        apart=("variant", "vectors", "retrieval", "dictionary_size"),
-        down=("method",),
-        across=("other_method",),
-        value=Column("difference", ("difference", "p_value"), _difference),
-        order=f"{_METHOD}, retrieval desc, dictionary_size desc, method, other_method",
-    ),
-    "fct_bli": Grid(
-        "MAP of bilingual lexicon induction by method and language pair",
-        apart=("variant", "vectors", "retrieval", "clean", "dictionary_size"),
-        rather_apart=("seed",),
-        down=("method",),
-        across=("source_language", "target_language"),
-        value=number("map"),
-    ),
-    "fct_downstream": Grid(
-        "Downstream score by mapping method and language pair",
-        apart=("variant", "vectors", "task", "collection", "classifier", "metric"),
-        down=("method", "dictionary_size"),
-        across=("source_language", "target_language"),
-        value=number("score"),
-        name=_bli_heading,
-        order=f"{_METHOD}, task, collection, classifier, metric, method, dictionary_size",
     ),
     "rpt_bli_downstream": Listing(
         "Correlation of downstream scores with MAP",
@@ -388,3 +405,5 @@ LAYOUTS: Mapping[str, Layout] = {
         "measure != 'bli_map', measure",
     ),
 }
+
+LAYOUTS: Mapping[str, Layout] = {**GRIDS, **LISTINGS}

@@ -12,7 +12,8 @@ from report.tables import ABSENT, Column, Row, Table, as_printed, heading, slice
 class Layout(Protocol):
     """A mart's tables. `order` is SQL; `reads` are the columns that are asked of the mart, none: all."""
 
-    order: str
+    @property
+    def order(self) -> str: ...
 
     @property
     def reads(self) -> tuple[str, ...]: ...
@@ -137,7 +138,8 @@ class EveryColumn:
     """Every column of the mart, but for texts that are the same throughout and columns without any value: the
     caption tells those."""
 
-    order, reads = "all", ()
+    order = "all"
+    reads: tuple[str, ...] = ()
 
     def tables(self, rows: Sequence[Row], types: Mapping[str, str]) -> list[Table]:
         if not rows:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report.ask import Row
-from report.layouts import LAYOUTS, SIGNIFICANT, dictionary_size
+from report.layouts import GRIDS, LISTINGS, SIGNIFICANT, dictionary_size
 from report.method_charts import bli_against_downstream
 from report.parts import Answers, Block, Panel, Section, Study, grouped
-from report.tables import Column, languages, number, slices, table, titled
+from report.tables import Column, Row, languages, number, slices, table, titled
 
 _METHOD = Column(
     "method, training pairs",
@@ -27,25 +26,25 @@ def methods(answers: Answers, study: Study) -> Section:
     blocks = []
     for label, rows in slices(means.rows, "variant", "vectors"):
         tables = [
-            LAYOUTS["rpt_bli_methods"].table(retrieval, members)
+            GRIDS["rpt_bli_methods"].table(retrieval, members)
             for retrieval, members in grouped(rows, "retrieval").items()
         ]
         blocks.append(
             Block(
                 titled("Mean MAP by training pairs", label),
-                "Over all pairs of languages that a method mapped, and over those common to all methods, on which every "
-                "one succeeds. In brackets: pairs on which the method failed.",
+                "Over all pairs of languages that a method mapped, and over those common to all methods, on which each "
+                "succeeds. In brackets: pairs on which the method failed.",
                 tables=tuple(tables),
                 sql=means.sql,
             )
         )
     for label, rows in slices(cells.rows, "variant", "vectors"):
         of_size = grouped(rows, "dictionary_size").items()
-        shown = tuple(LAYOUTS["fct_bli"].table(f"MAP, CSLS, {dictionary_size(n)}", members) for n, members in of_size)
+        shown = tuple(GRIDS["fct_bli"].table(f"MAP, CSLS, {dictionary_size(n)}", members) for n, members in of_size)
         blocks.append(Block(titled("Every pair of languages", label), folded_tables=shown, sql=cells.sql))
     for label, rows in slices(pairs.rows, "variant", "vectors"):
         tables = [
-            LAYOUTS["rpt_bli_method_pairs"].table(f"Training pairs: {dictionary_size(size)}", members)
+            GRIDS["rpt_bli_method_pairs"].table(f"Training pairs: {dictionary_size(size)}", members)
             for size, members in grouped(rows, "dictionary_size").items()
         ]
         blocks.append(
@@ -114,7 +113,7 @@ def downstream(answers: Answers, study: Study) -> Section:
         return Section("downstream", title, (why,))
     blocks = []
     for label, rows in slices(scores.rows, "variant", "vectors"):
-        tables = [LAYOUTS["fct_downstream"].table(measure, members) for measure, members in _by_measure(rows).items()]
+        tables = [GRIDS["fct_downstream"].table(measure, members) for measure, members in _by_measure(rows).items()]
         note = "Rows: method and its training pairs; columns: trained in the first language, tested in the second."
         blocks.append(Block(titled("Scores", label), note, tables=tuple(tables), sql=scores.sql))
     drawn = grouped(points.rows, "variant")
@@ -130,7 +129,7 @@ def downstream(answers: Answers, study: Study) -> Section:
                 "Each method on each pair of languages, less the pair's mean over methods. "
                 "p: methods permuted as wholes.",
                 panels=panels,
-                tables=(LAYOUTS["rpt_bli_downstream"].table("Correlation with MAP", rows),),
+                tables=(LISTINGS["rpt_bli_downstream"].table("Correlation with MAP", rows),),
                 folded_tables=tuple(
                     table(
                         f"Points of {task}",
@@ -152,4 +151,3 @@ def _by_measure(rows: Sequence[Row]) -> dict[str, list[Row]]:
         measure = (row["task"], row["collection"], row["classifier"] or "–", row["metric"])
         groups.setdefault(", ".join(filter(None, measure)), []).append(row)
     return groups
-

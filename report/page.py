@@ -41,6 +41,7 @@ MARTS = {
     "roles": ("rpt_roles", "scope = 'all'"),
     "risks": ("rpt_source_risks", ""),
     "advice": ("rpt_advice", "rank <= 3"),
+    "coverage": ("rpt_advice_coverage", ""),
     "worth": ("rpt_advice_worth", ""),
     "asymmetry": ("rpt_asymmetry", ""),
     "agreement": ("rpt_agreement", ""),

@@ -10,9 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from report.ask import Answer, Row
+from report.ask import Answer
 from report.printed import plural
-from report.tables import Table
+from report.tables import Row, Table
 
 NO_LANGUAGE_MODELS = "This study has no language-model half: its file lists no models."
 NO_EMBEDDINGS = "This study has no embedding half: its file has no section `embeddings`."

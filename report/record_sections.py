@@ -38,7 +38,7 @@ def checks(answers: Answers, study: Study) -> Section:
 
 def checks_in_words(rows: Sequence[Row]) -> str:
     """How many failed, and which; what asks a person to look is no failure."""
-    errors, warnings, passed = _by_outcome(rows)
+    errors, warnings, _ = _by_outcome(rows)
     n = printed.plural(len(rows), "check")
     told = f"{len(errors)} of {n} failed ({_named(errors)})." if errors else f"None of {n} failed."
     if not warnings:
@@ -50,7 +50,9 @@ def checks_in_words(rows: Sequence[Row]) -> str:
 def _by_outcome(rows: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
     """Errors, warnings, and what passed."""
     found = [row for row in rows if not row["success"]]
-    errors, warnings = ([row for row in found if (row["severity"] == "error") == is_error] for is_error in (True, False))
+    errors, warnings = (
+        [row for row in found if (row["severity"] == "error") == is_error] for is_error in (True, False)
+    )
     return errors, warnings, [row for row in rows if row["success"]]
 
 
@@ -148,9 +150,9 @@ def definitions(answers: Answers, study: Study) -> Section:
         ),
         (
             "verdict",
-            "Of a change and its interval, the first that holds. None: the interval is within the harm threshold on both "
-            "sides. Harm: it is below minus the threshold (q ≤ 0.05). Gain: it is above 0 (q ≤ 0.05). Else undecided, "
-            "which is not “no harm”. q: the false discovery rate over the study's cells (Benjamini and Hochberg).",
+            "Of a change and its interval, the first that holds. None: the interval is within the harm threshold on "
+            "both sides. Harm: it is below minus the threshold (q ≤ 0.05). Gain: it is above 0 (q ≤ 0.05). Else "
+            "undecided, which is not “no harm”. q: the false discovery rate over the study's cells (Benjamini and Hochberg).",
         ),
         (
             "by noise alone",
@@ -159,15 +161,15 @@ def definitions(answers: Answers, study: Study) -> Section:
         ),
         (
             "shrunk",
-            "Drawn towards the mean of the target's sources as far as chance parts them (empirical Bayes): what is picked "
-            "as the best or worst of many is not as far out as it looks.",
+            "Drawn towards the mean of the target's sources as far as chance parts them (empirical Bayes): what is "
+            "picked as the best or worst of many is not as far out as it looks.",
         ),
         ("MAP", "Mean over test pairs of 1 / rank of the right translation among all words of the target language."),
         ("CSLS", "Retrieval that discounts words which are near to everything (10 neighbours)."),
         (
             GRID,
-            "Interval of these models, sources and targets: items are drawn again, jointly over their translations, models "
-            "and sources, and runs with the luck that the study's seeds show.",
+            "Interval of these models, sources and targets: items are drawn again, jointly over their translations, "
+            "models and sources, and runs with the luck that the study's seeds show.",
         ),
         (
             NEW_MODEL,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from report import printed
-from report.ask import Row
 from report.embedding_sections import correlation_in_words
-from report.layouts import REGIME_WORDS, REGIMES, VERDICTS
+from report.layouts import GRID, REGIME_WORDS, REGIMES, VERDICTS
 from report.parts import Answers, Study
 from report.record_sections import checks_in_words
-from report.tables import slices
-from report.transfer_sections import bases_in_words, none_in_words
+from report.tables import Row, slices
+from report.transfer_sections import bases_in_words
 from report.verdict_sections import advice_in_words, consistency_in_words
 
 
@@ -57,7 +57,7 @@ def _first(rows: Sequence[Row], *keys: str) -> tuple[list[Row], str]:
 
 
 def _bounds(row: Row, low: str, high: str) -> str:
-    return "no interval" if row[low] is None else f"95 % of this grid {printed.interval(row[low], row[high])}"
+    return "no interval" if row[low] is None else f"{GRID} {printed.interval(row[low], row[high])}"
 
 
 def _lower(sentence: str) -> str:
@@ -73,22 +73,17 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
     sources = {(row["source_task"], row["source_language"]) for row in cells}
     targets = {(row["target_task"], row["target_language"]) for row in cells}
     sentences.append(
-        f"{printed.plural(len(models), 'model')}, tuned on {printed.plural(len(sources), 'source')} "
-        f"and evaluated on {printed.plural(len(targets), 'target')}: {printed.plural(len(cells), 'cell')}."
+        f"{printed.plural(len(models), 'model')}, tuned on {printed.plural(len(sources), 'source')} and evaluated on "
+        f"{printed.plural(len(targets), 'target')}: {printed.plural(len(cells), 'cell')}{_sizes(cells)}."
     )
     regimes, which = _first(answers["regimes"].rows, "variant", "prompt")
     means = {row["regime"]: row for row in regimes if row["scope"] == "all"}
-    for regime in REGIMES:
-        if regime in means and regime != "transfer":
-            row = means[regime]
-            tiles.append(Tile(f"{printed.signed(row['mean_pp'])} pp", f"{regime}: {REGIME_WORDS[regime]}"))
-            sentences.append(
-                f"{regime}, {REGIME_WORDS[regime]}: {printed.signed(row['mean_pp'])} pp on average "
-                f"({_bounds(row, 'ci_low', 'ci_high')}) over {printed.plural(row['n_cells'], 'cell')}{_verdicts(row)}{which}."
-            )
+    tiles += [
+        Tile(f"{printed.signed(row['mean_pp'])} pp", f"{_name(row)}; {_verdicts(row)}")
+        for row in (means[regime] for regime in REGIMES if regime in means and regime != "transfer")
+    ]
     if "transfer" in means:
         sentences.append(_harms(means["transfer"], study, which))
-    sentences += none_in_words(regimes, study)
     sentences += bases_in_words(answers["baselines"].rows)
     _best_and_worst(answers, sentences)
     judged, which = _first(answers["worth"].rows, "variant", "prompt")
@@ -99,23 +94,37 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
         sentences.append(f"Agreement: {_lower(consistency_in_words(agreed)).removesuffix('.')}{which}.")
 
 
+def _sizes(cells: Sequence[Row]) -> str:
+    """Items and seeds of the median cell, where they are known."""
+    sizes = [[row[key] for row in cells if row[key] is not None] for key in ("n_items", "n_seeds")]
+    if not all(sizes):
+        return ""
+    items, seeds = (round(median(known)) for known in sizes)
+    return f", the median one of {printed.plural(items, 'item')} and {printed.plural(seeds, 'seed')}"
+
+
+def _name(row: Row) -> str:
+    """The regime, and the interval of its mean."""
+    bounds = "" if row["ci_low"] is None else f" {printed.interval(row['ci_low'], row['ci_high'])}"
+    return f"{row['regime']}{bounds}: {REGIME_WORDS[row['regime']]}"
+
+
 def _verdicts(row: Row) -> str:
     """Shares of the four verdicts, those that there are."""
     shares = {verdict: row[f"verdict_{verdict}_pct"] for verdict in VERDICTS}
     if None in shares.values():
-        return ", without verdicts: no errors are known"
-    return "; verdicts: " + ", ".join(f"{printed.percent(share)} {name}" for name, share in shares.items() if share)
+        return "no verdicts, for want of errors"
+    return ", ".join(f"{printed.percent(share)} {verdict}" for verdict, share in shares.items() if share)
 
 
 def _harms(row: Row, study: Study, which: str) -> str:
-    noise = "" if row["null_harm_pct"] is None else f"; noise alone would make it {printed.percent(row['null_harm_pct'])}"
-    shown = (
-        "" if row["verdict_harm_pct"] is None else f"; harm is shown for {printed.percent(row['verdict_harm_pct'])}"
-    )
-    return (
-        f"Harms: {printed.percent(row['harm_pct'])} of {printed.plural(row['n_cells'], 'transfer cell')} reach the "
-        f"threshold ({study.harm}){noise}{shown}{which}."
-    )
+    cells = printed.plural(row["n_cells"], "transfer cell")
+    told = [f"{printed.percent(row['harm_pct'])} of {cells} reach the threshold ({study.harm})"]
+    if row["null_harm_pct"] is not None:
+        told.append(f"noise alone would make it {printed.percent(row['null_harm_pct'])}")
+    if row["verdict_harm_pct"] is not None:
+        told.append(f"harm is shown for {printed.percent(row['verdict_harm_pct'])}")
+    return f"Harms: {'; '.join(told)}{which}."
 
 
 def _best_and_worst(answers: Answers, sentences: list[str]) -> None:
@@ -165,7 +174,7 @@ def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: li
     compared = [row for row in scored if row["n_pairs"] == most]
     best = max(compared, key=lambda row: row["mean_map"])
     how = f"{best['method']}, {printed.plural(best['dictionary_size'], 'training pair')}, {best['retrieval']}"
-    tiles.append(Tile(printed.share(best["mean_map"]), f"best mean MAP: {how}"))
+    tiles.append(Tile(printed.share(best["mean_map"]), f"highest mean MAP: {how}"))
     others = sorted({row["method"] for row in scored} - {row["method"] for row in compared})
     sentences.append(
         f"Word translation: mean MAP {printed.share(best['mean_map'])} over {printed.plural(most, 'language pair')} "

@@ -14,7 +14,7 @@ from typing import Any
 
 from report import printed
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
 class Missing(str):
@@ -117,6 +117,8 @@ def as_printed(column: str, value: Any, of_pp: bool = False) -> str | None:
         return str(value)
     if column.endswith("_se") and of_pp:
         return f"{value:.2f}"
+    if column.endswith("_se_pp"):
+        return f"{value:.1f}"
     if column.endswith("_pp") or (of_pp and column.endswith(("_low", "_high"))):
         return printed.signed(value)
     if column.endswith("_pct"):

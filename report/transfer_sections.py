@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from report import charts, printed
-from report.ask import Answer, Row
-from report.layouts import GRID, LAYOUTS, NEW_MODEL, REGIME_WORDS
+from report.ask import Answer
+from report.layouts import GRID, GRIDS, LISTINGS, NEW_MODEL, REGIME_WORDS
 from report.ordering import by_likeness
 from report.parts import Answers, Block, Legend, Panel, Section, Study, grouped, short_names
-from report.tables import slices, titled
+from report.tables import Row, slices, titled
 from report.theme import GAIN, LOSS, NEUTRAL
 from report.verdict_charts import verdict_shares
 
@@ -20,9 +20,9 @@ ERRORS_OF = {
 _COLOURED_SHARE = 0.95
 """Colours of the heatmap are spent on this share of the cells; the few beyond take the end colour."""
 INTERVALS = (
-    f"Two kinds of interval are given. {GRID}: these models, sources and targets, were other items drawn and other "
-    f"runs made. {NEW_MODEL}: where the same change would be in one more model of this population. Only the second "
-    "speaks of a model that the study does not have, and it is the wider."
+    f"Two kinds of interval are given. The {GRID} is of these models, sources and targets, were other items drawn and "
+    f"other runs made. The {NEW_MODEL} says where the same change would be in one more model of this population. Only "
+    "the second speaks of a model that the study does not have, and it is the wider."
 )
 
 
@@ -32,7 +32,7 @@ def regimes(answers: Answers, study: Study) -> Section:
     title = "Does tuning help or harm?"
     if not answer.rows:
         return Section("regimes", title, (study.why_no_transfer(),))
-    layout = LAYOUTS["rpt_regimes"]
+    layout = LISTINGS["rpt_regimes"]
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
         scopes = grouped(rows, "scope")
@@ -45,20 +45,20 @@ def regimes(answers: Answers, study: Study) -> Section:
             Block(
                 titled("Regimes", label),
                 "Points: mean over all models with its 95 % interval, of this grid. Ticks: each model alone. "
-                "Bars: shares of cells whose verdict is gain, none or harm; what is undecided is hatched.",
+                "Bars: shares of cells whose verdict is gain, none, undecided (grey) or harm.",
                 panels=tuple(panels),
-                tables=layout.halves("All models", "All models, further", pooled),
+                tables=layout.halves("All models", "Further", pooled),
                 folded_tables=tuple(layout.table(names[scope], members) for scope, members in scopes.items()),
                 sql=answer.sql,
             )
         )
     lead = (
         "A cell is one source, one target and one model; its value is the change against the untuned model, in "
-        "percentage points (pp). Regimes are not pooled in what follows: an average of all depends on how many targets "
-        "of each kind a study lists.",
-        f"A change reaches the harm threshold where it is {study.harm}; how many cells would do so by noise alone stands "
-        "beside it. A verdict takes more: gain, its interval is above 0; harm, it is beyond the threshold; none, it is "
-        "within the threshold on both sides; the first and second at a false discovery rate of 5 %. All else is "
+        "percentage points (pp). Read regimes apart: the average of all transfer depends on how many targets of each "
+        "kind a study lists.",
+        f"A change reaches the harm threshold where it is {study.harm}; how many cells would do so by noise alone "
+        "stands beside it. A verdict takes more: gain, its interval is above 0; harm, it is beyond the threshold; none, it "
+        "is within the threshold on both sides; the first and second at a false discovery rate of 5 %. All else is "
         "undecided, which is neither harmful nor shown to be harmless.",
         *none_in_words(answer.rows, study),
         INTERVALS,
@@ -93,7 +93,7 @@ def heatmaps(answers: Answers, study: Study) -> Section:
         return Section("cells", title, (study.why_no_transfer(),))
     limit = colour_limit(answer.rows)
     names = short_names(row["model"] for row in answer.rows)
-    layout = LAYOUTS["fct_transfer"]
+    layout = GRIDS["fct_transfer"]
     blocks = _pooled(answers, limit) if len(names) > 1 else []
     for label, rows in slices(answer.rows, "variant"):
         panels, tables = [], []
@@ -139,8 +139,8 @@ def bases_in_words(bases: Sequence[Row]) -> tuple[str, ...]:
     if any(places.values()):
         told.append(
             f"Of {printed.plural(len(bases), 'pair')} of model and target, {places['chance']:,} stand at chance before "
-            f"tuning, where there is nothing to lose and a loss is a change among guesses, and {places['ceiling']:,} at "
-            "the ceiling, where there is nothing to gain. Columns say so."
+            f"tuning, where there is nothing to lose and a loss is a change among guesses, and {places['ceiling']:,} "
+            "at the ceiling, where there is nothing to gain. The columns of the grids say so."
         )
     if constant:
         told.append(
@@ -167,7 +167,7 @@ def _bases(answer: Answer) -> list[Block]:
     told = [row for row in answer.rows if row["stands_at"] or row["n_constant"]]
     if not told:
         return []
-    table = LAYOUTS["rpt_baselines"].table("At chance, at the ceiling, or with constant answers", told)
+    table = LISTINGS["rpt_baselines"].table("At chance, at the ceiling, or with constant answers", told)
     note = "Within two standard errors of a guesser's score, or below; within two of a perfect one; or with tuned "
     note += "scorings that give 95 % of the items one answer, which is right on 75 % at most."
     return [Block("Targets to read with care", note, folded_tables=(table,), sql=answer.sql)]
@@ -184,7 +184,7 @@ def _legend(limit: float) -> Legend:
 
 def _pooled(answers: Answers, limit: float) -> list[Block]:
     """The mean over models, alike sources and targets side by side."""
-    answer, layout = answers["effects"], LAYOUTS["rpt_source_effects"]
+    answer, layout = answers["effects"], GRIDS["rpt_source_effects"]
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
         cells = [{**row, "delta_pp": row["mean_pp"]} for row in rows]
@@ -197,8 +197,8 @@ def _pooled(answers: Answers, limit: float) -> list[Block]:
         blocks.append(
             Block(
                 titled("Change by source (row) and target (column), mean over models, pp", label),
-                "Sources with like effects, and targets that respond alike, stand side by side. Verdicts are of the mean "
-                "over these models.",
+                "Sources with like effects, and targets that respond alike, stand side by side. Verdicts are of the "
+                "mean over these models.",
                 panels=(Panel("", drawing, keeps_size=True),),
                 legend=_legend(limit),
                 folded_tables=(layout.table("Mean over models", rows),),
@@ -247,7 +247,7 @@ def _roles_block(axis_title: str, label: str, meaning: str, rows: Sequence[Row],
     panels, tables = [], []
     for within, members in grouped(rows, "within").items():
         what = f"{axis_title} in {within}" if within else axis_title
-        tables.append(LAYOUTS["rpt_roles"].table(what, members))
+        tables.append(LISTINGS["rpt_roles"].table(what, members))
         drawn = [r for r in members if r["donor_effect_pp"] is not None or r["recipient_effect_pp"] is not None]
         if drawn:
             panels.append(Panel(within or "", charts.ranking(drawn, f"{what} by what they give and receive")))
@@ -273,7 +273,7 @@ def asymmetry(answers: Answers, study: Study) -> Section:
     for label, rows in slices(answer.rows, "variant", "prompt"):
         panels, tables = [], []
         for model, sources in grouped(rows, "model").items():
-            tables.append(LAYOUTS["rpt_asymmetry"].table(names[model], sources))
+            tables.append(LISTINGS["rpt_asymmetry"].table(names[model], sources))
             drawn = [row for row in sources if row["on_task_pp"] is not None and row["off_task_pp"] is not None]
             if drawn:
                 drawing = charts.on_off(drawn, tasks, x_range, y_range, f"Sources of {model}: own task, other tasks")
@@ -290,4 +290,3 @@ def asymmetry(answers: Answers, study: Study) -> Section:
             )
         )
     return Section("asymmetry", title, (), tuple(blocks))
-

@@ -8,11 +8,10 @@ import altair as alt
 from markupsafe import Markup
 
 from report import printed
-from report.ask import Row
 from report.charts import LABELLED_POINTS, LINK_PLOT, PLOT_WIDTH, axis_range, zero_line
 from report.layouts import VERDICTS
+from report.tables import Row
 from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, PAPER, data, draw, looks
-
 
 _VERDICT_COLOURS = {"gain": GAIN, "none": COLOURS[2], "undecided": "#e4e2dd", "harm": LOSS}
 _LEAST_LABELLED = 6
@@ -29,10 +28,18 @@ def verdict_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) ->
             shown = printed.percent(end - start) if end - start >= _LEAST_LABELLED else ""
             dark = verdict in ("none", "harm")
             parts.append(
-                {"regime": words[row["regime"]], "verdict": verdict, "start": start, "end": end, "middle": (start + end) / 2}
+                {
+                    "regime": words[row["regime"]],
+                    "verdict": verdict,
+                    "start": start,
+                    "end": end,
+                    "middle": (start + end) / 2,
+                }
                 | {"shown": shown, "dark": dark}
             )
-    y = alt.Y("regime:N", title=None, sort=list(words.values()), axis=alt.Axis(ticks=False, domain=False, labelLimit=260))
+    y = alt.Y(
+        "regime:N", title=None, sort=list(words.values()), axis=alt.Axis(ticks=False, domain=False, labelLimit=260)
+    )
     colours = alt.Scale(domain=list(VERDICTS), range=[_VERDICT_COLOURS[verdict] for verdict in VERDICTS])
     base = alt.Chart(data(parts)).encode(y)
     chart = alt.layer(
@@ -51,8 +58,8 @@ def verdict_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) ->
 
 
 def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
-    """Each source: mean change over its transfer targets (x), share of its cells at the harm threshold (y), and below that
-    the share that is shown to be harmed, at the other end of a line."""
+    """Each source: mean change over its transfer targets (x), share of its cells at the harm threshold (y), and below
+    that the share that is shown to be harmed, at the other end of a line."""
     labelled = len(rows) <= LABELLED_POINTS
     points = [row | {"text": row["source_language"] if labelled else ""} for row in rows]
     present = [task for task in tasks if any(row["source_task"] == task for row in rows)]
@@ -69,7 +76,7 @@ def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
         .mark_rule(color=FAINT_INK)
         .encode(y, alt.Y2("verdict_harm_pct")),
         base.transform_filter("datum.null_harm_pct !== null")
-        .mark_tick(color=INK, size=12, thickness=2)
+        .mark_tick(color=INK, orient="horizontal", size=14, thickness=2)
         .encode(alt.Y("null_harm_pct:Q", scale=harms)),
         base.mark_point(filled=True, size=70, opacity=1).encode(y, *looks("source_task", tasks, present)),
         base.mark_text(dx=8, align="left", baseline="middle", fontSize=10).encode(y, text="text:N"),

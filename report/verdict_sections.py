@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report import printed
-from report.ask import Row
-from report.layouts import COMPONENTS, GRID, LAYOUTS, NEW_MODEL, RECOMMENDERS, SIGNIFICANT
+from report.layouts import COMPONENTS, GRIDS, LISTINGS, RECOMMENDERS, SIGNIFICANT
 from report.parts import Answers, Block, Panel, Section, Study, grouped
-from report.tables import slices, titled
+from report.tables import Row, slices, titled
 from report.verdict_charts import risk_map, variance_shares
 
 
@@ -28,7 +27,7 @@ def risk(answers: Answers, study: Study) -> Section:
                 "too, models pooled. Ticks: that share by noise alone. Lines end at the share that is shown (verdict "
                 "harm). Labels: language tuned on.",
                 panels=(Panel("", risk_map(rows, tasks, "Sources by mean change and share of harms")),),
-                folded_tables=(LAYOUTS["rpt_source_risks"].table("Sources", rows),),
+                folded_tables=(LISTINGS["rpt_source_risks"].table("Sources", rows),),
                 sql=answer.sql,
             )
         )
@@ -46,21 +45,29 @@ def advice(answers: Answers, study: Study) -> Section:
     title = "Which source for which target"
     if not answer.rows:
         return Section("advice", title, (study.why_no_transfer(),))
-    layout = LAYOUTS["rpt_advice"]
+    layout = LISTINGS["rpt_advice"]
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
         blocks.append(
             Block(
                 titled("The best source for each target", label),
-                "Expected gain: mean over models, drawn towards the mean of the target's sources as far as chance parts "
-                f"them. {GRID}: for these models, were other items drawn and other runs made. {NEW_MODEL}: of what one "
-                "more model would gain.",
+                f"Expected gain: mean over models, shrunk over the target's sources. {best_in_words(rows)}",
                 tables=(layout.table("Best sources", [row for row in rows if row["rank"] == 1]),),
                 folded_tables=(layout.table("The three best", rows),),
                 sql=answer.sql,
             )
         )
-    worth = LAYOUTS["rpt_advice_worth"]
+    blocks += [
+        Block(
+            titled("What the two intervals are worth", label),
+            "Each model left out in turn: how many of its changes lie in the intervals that the other models give. "
+            "That of this grid does not speak of a model left out, and covers fewer.",
+            tables=(LISTINGS["rpt_advice_coverage"].table("Changes of models left out", rows),),
+            sql=answers["coverage"].sql,
+        )
+        for label, rows in slices(answers["coverage"].rows, "variant", "prompt")
+    ]
+    worth = LISTINGS["rpt_advice_worth"]
     for label, rows in slices(judged.rows, "variant", "prompt"):
         blocks.append(
             Block(
@@ -81,6 +88,17 @@ def advice(answers: Answers, study: Study) -> Section:
         "a larger loss is ruled out.",
     )
     return Section("advice", title, lead, tuple(blocks))
+
+
+def best_in_words(advice: Sequence[Row]) -> str:
+    """On how many targets the best source gains, as far as that is known."""
+    best = {(row["target_task"], row["target_language"]): row for row in reversed(advice) if row["rank"] == 1}
+    surely = sum(row["ci_low"] is not None and row["ci_low"] > 0 for row in best.values())
+    losing = sum(row["expected_gain_pp"] <= 0 for row in best.values())
+    return (
+        f"Of {printed.plural(len(best), 'target')}, {surely:,} have a best source whose interval is above 0, and for "
+        f"{losing:,} no source is expected to gain anything: the best is the one that costs least."
+    )
 
 
 def advice_in_words(rows: Sequence[Row]) -> str:
@@ -112,8 +130,8 @@ def agreement(answers: Answers, study: Study) -> Section:
             Block(
                 titled("Consistency of target rankings", label),
                 consistency_in_words(rows),
-                tables=(LAYOUTS["rpt_agreement"].table("Sources by regime", rows),),
-                folded_tables=(LAYOUTS["rpt_consistency"].table("Each source", by_source[label]),),
+                tables=(LISTINGS["rpt_agreement"].table("Sources by regime", rows),),
+                folded_tables=(LISTINGS["rpt_consistency"].table("Each source", by_source[label]),),
                 sql=summed.sql,
             )
         )
@@ -123,7 +141,7 @@ def agreement(answers: Answers, study: Study) -> Section:
                 titled("What makes cells differ", label),
                 "Shares of the variance of changes, by regime.",
                 panels=(Panel("", variance_shares(rows, COMPONENTS, "Shares of the variance of changes")),),
-                folded_tables=(LAYOUTS["rpt_variance"].table("Shares of variance", rows),),
+                folded_tables=(GRIDS["rpt_variance"].table("Shares of variance", rows),),
                 sql=shares.sql,
             )
         )
@@ -136,8 +154,8 @@ def consistency_in_words(rows: Sequence[Row]) -> str:
     """On how many sources models agree."""
     row = next((row for row in rows if row["regime"] == "transfer"), rows[0])
     return (
-        f"Models rank the targets of {row['n_agreeing']} of {printed.plural(row['n_sources'], 'source')} more alike than "
-        f"chance (one-sided p ≤ {SIGNIFICANT:g}, targets permuted within models)."
+        f"Models rank the targets of {row['n_agreeing']} of {printed.plural(row['n_sources'], 'source')} more alike "
+        f"than chance (one-sided p ≤ {SIGNIFICANT:g}, targets permuted within models)."
     )
 
 

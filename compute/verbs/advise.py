@@ -1,8 +1,8 @@
 """Which source to tune on for a target: what `transfer advise` answers, from `rpt_source_effects` of a built warehouse.
 
 Where a model is to be left out of what is asked, from `rpt_source_effects_held_out`. Several targets are one goal: the
-mean of their rows, whose interval is the mean of theirs, as wide as if all of them erred together. Trained cells (MT-ML)
-are no gain, but they are harm where they lose: harm counts everywhere that an adapter was asked.
+mean of their rows, whose interval is the mean of theirs, as wide as if all of them erred together. Trained cells
+(MT-ML) are no gain, but they are harm where they lose: harm counts everywhere that an adapter was asked.
 """
 
 from __future__ import annotations
@@ -339,5 +339,5 @@ def _explained(n_targets: int, n_models: int, max_harm: float | None) -> Iterato
     yield "P(harm): share of harms on all other targets asked, the own cell too; by noise: what noise alone would make"
     yield "harms; shown: verdict harm"
     if max_harm is not None:
-        yield f"within {max_harm:g} pp: on so many of all targets the interval of this grid rules out a larger loss. On the"
-        yield "others none is shown, which does not show that there is none"
+        yield f"within {max_harm:g} pp: on so many of all targets the interval of this grid rules out a larger loss; on"
+        yield "the others none is shown, which does not show that there is none"

@@ -12,6 +12,8 @@ asked as (
             'target_language': target_language,
             'mean_pp': mean_pp,
             'n_harms': n_harms,
+            'n_null_harms': n_null_harms,
+            'n_harm_verdicts': n_harm_verdicts,
             'n_models': n_models
         } order by mean_pp, target_task, target_language) as targets
     from effects
@@ -26,7 +28,8 @@ advised as (
             asked.targets,
             lambda other: other.target_task != effects.target_task -- noqa: RF01
             or other.target_language != effects.target_language -- noqa: RF01
-        ) as other_targets
+        ) as other_targets,
+        list_sum(list_transform(other_targets, lambda other: other.n_models)) as n_other_cells
     from effects
     inner join asked
         on effects.study = asked.study
@@ -57,7 +60,15 @@ final as (
         case when other_targets[1].mean_pp < 0 then other_targets[1].target_task end as worst_harm_task,
         case when other_targets[1].mean_pp < 0 then other_targets[1].target_language end as worst_harm_language,
         list_sum(list_transform(other_targets, lambda other: other.n_harms)) -- noqa: PRS
-        / list_sum(list_transform(other_targets, lambda other: other.n_models)) as p_harm,
+        / n_other_cells as p_harm,
+        case
+            when list_bool_and(list_transform(other_targets, lambda other: other.n_null_harms is not null))
+                then list_sum(list_transform(other_targets, lambda other: other.n_null_harms)) / n_other_cells
+        end as p_null_harm,
+        case
+            when list_bool_and(list_transform(other_targets, lambda other: other.n_harm_verdicts is not null))
+                then list_sum(list_transform(other_targets, lambda other: other.n_harm_verdicts)) / n_other_cells
+        end as p_shown_harm,
         rank,
         n_advising as n_models
     from advised
