@@ -151,8 +151,9 @@ def definitions(answers: Answers, study: Study) -> Section:
         (
             "verdict",
             "Of a change and its interval, the first that holds. None: the interval is within the harm threshold on "
-            "both sides. Harm: it is below minus the threshold (q ≤ 0.05). Gain: it is above 0 (q ≤ 0.05). Else "
-            "undecided, which is not “no harm”. q: the false discovery rate over the study's cells (Benjamini and Hochberg).",
+            "both sides. Harm: it is below minus the threshold (q ≤ 0.05). Gain: it is above 0 (q ≤ 0.05). "
+            "Else undecided, which is not “no harm”. q: the false discovery rate over the study's cells (Benjamini and "
+            "Hochberg).",
         ),
         (
             "by noise alone",

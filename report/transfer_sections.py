@@ -57,9 +57,9 @@ def regimes(answers: Answers, study: Study) -> Section:
         "percentage points (pp). Read regimes apart: the average of all transfer depends on how many targets of each "
         "kind a study lists.",
         f"A change reaches the harm threshold where it is {study.harm}; how many cells would do so by noise alone "
-        "stands beside it. A verdict takes more: gain, its interval is above 0; harm, it is beyond the threshold; none, it "
-        "is within the threshold on both sides; the first and second at a false discovery rate of 5 %. All else is "
-        "undecided, which is neither harmful nor shown to be harmless.",
+        "stands beside it. A verdict takes more: gain, its interval is above 0; harm, it is beyond the threshold; "
+        "none, it is within the threshold on both sides; the first and second at a false discovery rate of 5 %. All "
+        "else is undecided, which is neither harmful nor shown to be harmless.",
         *none_in_words(answer.rows, study),
         INTERVALS,
     )
