@@ -29,7 +29,7 @@ advised as (
             lambda other: other.target_task != effects.target_task -- noqa: RF01
             or other.target_language != effects.target_language -- noqa: RF01
         ) as other_targets,
-        list_sum(list_transform(other_targets, lambda other: other.n_models)) as n_other_cells
+        list_sum(list_transform(other_targets, lambda other: other.n_models)) as n_other_cells -- noqa: RF01
     from effects
     inner join asked
         on effects.study = asked.study

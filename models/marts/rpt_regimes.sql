@@ -87,8 +87,8 @@ summary as (
             as sig_harm_pct,
         case when count(null_harm_probability) = count(*) then 100 * avg(null_harm_probability) end as null_harm_pct,
         case when count(delta_se) = count(*) then median(delta_se) end as median_se_pp,
-        -- Of no change the interval is within the threshold where the standard error is at most half of it. Seeds and items
-        -- may each use up half of that variance. The luck of runs is not known where it is of one run.
+        -- Of no change the interval is within the threshold where the standard error is at most half of it. Seeds and
+        -- items may each use up half of that variance. The luck of runs is not known where it is of one run.
         cast(ceil(median(run_pp2 / (none_pp2 / 2))) as bigint) as seeds_for_none,
         cast(ceil(median(item_pp2 / (none_pp2 / 2))) as bigint) as items_for_none,
     {%- for verdict in ("gain", "harm", "none", "undecided") %}

@@ -1,3 +1,5 @@
+{%- set lowest = "order by mean_pp, target_task, target_language" %}
+
 with effects as (
     select * from {{ ref('rpt_source_effects') }}
 ),
@@ -18,13 +20,12 @@ final as (
         case when count(n_harm_verdicts) = count(*) then 100 * sum(n_harm_verdicts) / sum(n_models) end
             as verdict_harm_pct,
         min(mean_pp) as worst_pp,
-        arg_min(ci_low, mean_pp) as worst_low,
-        arg_min(ci_high, mean_pp) as worst_high,
-        -- arg_min would pass over NULL, which stands where a cell is of no advice.
-        arg_min({'value': expected_gain_pp}, mean_pp).value as worst_shrunk_pp,
-        arg_min(target_task, mean_pp) as worst_task,
-        arg_min(target_language, mean_pp) as worst_language,
-        arg_min({'value': verdict}, mean_pp).value as worst_verdict
+        first(ci_low {{ lowest }}) as worst_low,
+        first(ci_high {{ lowest }}) as worst_high,
+        first(expected_gain_pp {{ lowest }}) as worst_shrunk_pp,
+        first(target_task {{ lowest }}) as worst_task,
+        first(target_language {{ lowest }}) as worst_language,
+        first(verdict {{ lowest }}) as worst_verdict
     from effects
     group by study, variant, prompt, source_task, source_language
 )

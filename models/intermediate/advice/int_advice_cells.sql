@@ -34,6 +34,7 @@ cells as (
         transfer_cells.verdict,
         transfer_cells.null_harm_probability,
         coalesce(1e4 * transfer_cells.from_items, pow(transfer_cells.delta_se, 2)) as items_pp2,
+        coalesce(1e4 * transfer_cells.from_items_widened, pow(transfer_cells.delta_se, 2)) as widened_pp2,
         coalesce(1e4 * transfer_cells.from_runs, 0) as runs_pp2,
         greatest(0, sampling_covariance.covariance_pp2) as shared_pp2,
         transfer_cells.degrees_of_freedom

@@ -30,7 +30,7 @@ over_models as (
         count(*) filter (where is_harm) as n_harms,
         case when count(null_harm_probability) = count(*) then sum(null_harm_probability) end as n_null_harms,
         case when count(verdict) = count(*) then count(*) filter (where verdict = 'harm') end as n_harm_verdicts,
-        case when count(items_pp2) = count(*) then avg(items_pp2) / count(*) end as items_pp2,
+        case when count(widened_pp2) = count(*) then avg(widened_pp2) / count(*) end as items_pp2,
         avg(runs_pp2) / count(*) as runs_pp2,
         sum(coalesce(degrees_of_freedom, 1)) as degrees_of_freedom
     from cells
@@ -41,7 +41,11 @@ over_models as (
 with_errors as (
     select
         over_models.*,
-        sqrt(coalesce(advice_items.inflation, 1) * over_models.items_pp2 + over_models.runs_pp2) as standard_error,
+        -- Where nothing differs, nothing tells how far models err together: as one.
+        case
+            when advice_items.study is null then 1 else coalesce(advice_items.inflation, over_models.n_models)
+        end as erring_together,
+        sqrt(erring_together * over_models.items_pp2 + over_models.runs_pp2) as standard_error,
         standard_error * {{ t_quantile_975('over_models.degrees_of_freedom') }} as half_width
     from over_models
     left join advice_items

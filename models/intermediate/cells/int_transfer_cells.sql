@@ -149,6 +149,7 @@ final as (
         adjusted.gain_pct,
         adjusted.loss_pct,
         adjusted.from_items,
+        adjusted.from_items_widened,
         adjusted.from_runs
     from adjusted
 )

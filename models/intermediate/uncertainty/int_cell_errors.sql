@@ -98,6 +98,7 @@ final as (
         end as p_value,
         case when tested.t_of_harm < 0 then tested.p_of_distance else 1 - tested.p_of_distance end as harm_p_value,
         with_variance.from_items,
+        with_variance.from_items_widened,
         with_variance.from_runs
     from with_variance
     inner join sign_tests
