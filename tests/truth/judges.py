@@ -261,6 +261,15 @@ def share_beside_planted(component: str) -> Judge:
 MODELS_AT_HAND_COVERED = covers(
     "gain of the models at hand: coverage", "advice", "ci", "mean_over_models_pp", where="true"
 )
+SOURCE_EFFECTS_COVERED = covers(
+    "what a source does to a target, models at hand, own cell too: coverage", "source_effects", "ci", "true_pp",
+    "rpt_source_effects.ci_low", where="true",
+)  # fmt: skip
+SOURCE_EFFECTS_WRONG = rate_of(
+    "verdicts harm and gain of that without harm or gain", "source_effects",
+    "case verdict when 'harm' then true_pp >= -1 when 'gain' then true_pp <= 0 end", Reach(high=0.05),
+    "rpt_source_effects.verdict", where="verdict in ('harm', 'gain')",
+)  # fmt: skip
 NEW_MODEL_COVERED = covers(
     "gain of one more model: coverage", "advice", "new_model", "new_model_pp", "rpt_advice.new_model_low",
     where="true", reach=Reach(0.91, 0.99),

@@ -368,7 +368,10 @@ def _worlds() -> tuple[World, ...]:
         World(
             f"{n} models seen", f"models of a population: {n} seen, {items} items, 2 seeds; one more is asked for",
             population_of_models(n, items),
-            (ask.NEW_MODEL_COVERED, ask.NEW_MODEL_WIDTH, ask.MODELS_AT_HAND_COVERED, ask.NEW_MODEL_COVERED_BY_CI),
+            (
+                ask.NEW_MODEL_COVERED, ask.NEW_MODEL_WIDTH, ask.MODELS_AT_HAND_COVERED, ask.NEW_MODEL_COVERED_BY_CI,
+                ask.SOURCE_EFFECTS_COVERED, ask.SOURCE_EFFECTS_WRONG,
+            ),
         )
         for n, items in ((3, 200), (9, 100))
     )  # fmt: skip
