@@ -154,6 +154,15 @@ GAINS_ABOVE = rate_of(
     "donors' effects above the placebo's by their interval", "roles", "gain_over_placebo_low > 0", ALPHA,
     "rpt_roles.gain_over_placebo_low", where="role = 'donor'", unknown=True,
 )  # fmt: skip
+BEST_DONOR, BEST_DONOR_SHRUNK = (
+    Judge(
+        f"the best donor's effect{words}, less its truth: mean, pp", reach, "roles",
+        f"select study, avg(donor_effect{column}_pp - true_effect_pp) from roles"
+        " where role = 'donor' and donor_rank = 1 group by study",
+        kind="mean", needs=(f"rpt_roles.donor_effect{column}_pp",),
+    )
+    for words, column, reach in (("", "", Reach()), (", shrunk", "_shrunk", Reach(-0.5, 0.5)))
+)  # fmt: skip
 NO_HUB = studies_with("studies with a hub", "roles", "is_hub", 0.1, where="role = 'donor'")
 NO_BRITTLE = studies_with("studies with a brittle target", "roles", "is_brittle", 0.15, where="role = 'recipient'")
 
