@@ -64,7 +64,7 @@ def _place(options: argparse.Namespace) -> Path:
 
 _YAML = (".yml", ".yaml")
 
-_NO_OPTIONS = ("run", "verb", "kind", "importer", "files")
+_NO_OPTIONS = ("run", "verb", "kind", "importer", "files", "arm_a", "arm_b")
 """What the parser notes besides options: verbs and their operands."""
 
 
@@ -145,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_common(advise)
     _add_harms(verbs)
+    _add_compare(verbs)
     _add_export(verbs)
 
     ls = verb("ls", _ls, "list what a study may name")
@@ -172,6 +173,25 @@ def _add_harms(verbs: argparse._SubParsersAction[_Parser]) -> None:
     )
     harms.add_argument("--model", action="append", default=[], help="only adapters of this model; may be repeated")
     _add_common(harms)
+
+
+def _add_compare(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    text = "set two arms of a study against each other on the same items: variants, models, sources, prompts, placebo"
+    compare = verbs.add_parser(
+        "compare",
+        help=text,
+        description=f"{text[0].upper() + text[1:]}. An arm is a name that the study has, such as a variant, a model, a "
+        "source as task/language, tuned or placebo; or several, as source=compare/de,variant=r64. What an arm leaves out "
+        "is as in the other.",
+    )
+    compare.set_defaults(run=_compare)
+    _add_project(compare)
+    compare.add_argument("arm_a", metavar="A", help="the first arm")
+    compare.add_argument("arm_b", metavar="B", help="the second, which is taken from it")
+    compare.add_argument(
+        "--on", action="append", default=[], metavar="TASK/LANGUAGE", help="only this target; may be repeated"
+    )
+    _add_common(compare)
 
 
 def _add_export(verbs: argparse._SubParsersAction[_Parser]) -> None:
@@ -382,6 +402,15 @@ def _harms(options: argparse.Namespace) -> int:
     told = harms(warehouse, _study_name(options), options.max_harm, options.source, options.model)
     print(told.text, end="")
     return 0 if told.is_within else 1
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from compute.store.warehouse import Warehouse
+    from compute.verbs.comparison import compare
+
+    warehouse = Warehouse(options.warehouse, options.wait, _say)
+    print(compare(warehouse, _study_name(options), options.arm_a, options.arm_b, options.on), end="")
+    return 0
 
 
 def _export_marts(options: argparse.Namespace) -> int:
