@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-_NO_OPTIONS = ("run", "verb", "kind", "importer", "files", "folder", "operand", "query")
+_NO_OPTIONS = ("run", "verb", "kind", "importer", "files", "folder", "operand", "query", "arm_a", "arm_b")
 """What the parser notes besides options: verbs and their operands."""
 
 

@@ -181,7 +181,7 @@ def _misplaced(text: str, error: yaml.YAMLError) -> str | None:
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return f"{place} a tab; YAML takes spaces only"
     before = [one for one in lines[: mark.line] if one.split("#")[0].strip()]
-    is_in_brackets = any("".join(before).count(a) > "".join(before).count(b) for a, b in ("{}", "[]"))
+    is_in_brackets = any("".join(before).count(a) > "".join(before).count(b) for a, b in (("{", "}"), ("[", "]")))
     if not problem.startswith(_OF_INDENTATION) or not before or is_in_brackets:
         return None
     open_at: list[int] = []

@@ -1,4 +1,4 @@
-"""Asks the warehouse about one study: each question is a file under `sql/`, run as it is printed."""
+"""Asks the warehouse about one study: of a mart what its layout shows, else a file under `sql/`; run as printed."""
 
 from __future__ import annotations
 
@@ -7,43 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.store.warehouse import Warehouse
-
-Row = dict[str, Any]
+from report.layouts import LAYOUTS
+from report.tables import Row
 
 _SQL = Path(__file__).parent / "sql"
 
-REQUIRED = (
-    "staging.stg_studies",
-    "marts.fct_scores",
-    "marts.fct_transfer",
-    "marts.fct_bli",
-    "marts.rpt_regimes",
-    "marts.rpt_roles",
-    "marts.rpt_advice",
-    "marts.rpt_advice_eval",
-    "marts.rpt_asymmetry",
-    "marts.rpt_consistency",
-    "marts.rpt_variance",
-    "marts.rpt_bli_methods",
-    "marts.rpt_bli_method_pairs",
-    "marts.fct_downstream",
-    "marts.rpt_bli_downstream",
-    "marts.rpt_language_pairs",
-    "marts.rpt_pair_correlations",
-)
+REQUIRED = ("staging.stg_studies", "marts.fct_scores", *(f"marts.{mart}" for mart in LAYOUTS))
 """What `transfer build` must have made before there is anything to report."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows, and the very SQL that gave them: it can be pasted into `transfer sql`."""
+    """Rows, and the very SQL that gave them: it can be pasted into `make sql`."""
 
     sql: str
     columns: tuple[str, ...]
@@ -58,18 +39,33 @@ class Asker:
         self._literal = "'" + study.replace("'", "''") + "'"
 
     def ask(self, question: str) -> Answer:
-        """The answer to `sql/<question>.sql`, with the study's name in the place of `$study`.
+        """Return the answer to `sql/<question>.sql`, with the study's name in the place of `$study`.
 
         Raises:
             UserError: the marts lack what is asked for: an earlier version built them.
         """
-        text = (_SQL / f"{question}.sql").read_text(encoding="utf-8").strip()
+        return self._answer((_SQL / f"{question}.sql").read_text(encoding="utf-8").strip())
+
+    def show(self, mart: str, where: str = "") -> Answer:
+        """Return what the layout of a mart shows, in its order, of the rows that `where` keeps.
+
+        Raises:
+            UserError: as `ask`.
+        """
+        layout = LAYOUTS[mart]
+        columns = ",\n    ".join(layout.reads)
+        kept = f" and {where}" if where else ""
+        return self._answer(
+            f"select\n    {columns}\nfrom marts.{mart}\nwhere study = $study{kept}\norder by {layout.order}"
+        )
+
+    def _answer(self, text: str) -> Answer:
         sql = text.replace("$study", self._literal) + ";"
         try:
             cursor = self._connection.execute(sql)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             what = str(error).strip().partition("\n")[0]
-            raise UserError(f"the marts are of another version than the report ({what}); run `transfer build`") from None
+            raise UserError(f"the marts are not of this version of the report ({what}); run `transfer build`") from None
         columns = tuple(column[0] for column in cursor.description or ())
         return Answer(sql, columns, tuple(dict(zip(columns, row, strict=True)) for row in cursor.fetchall()))
 
@@ -86,11 +82,11 @@ def open_study(warehouse: Path, study: str, wait: float = 60.0) -> Iterator[Aske
         UserError: no warehouse, one that is locked or damaged, marts that are not built, or no such study.
     """
     if not warehouse.exists():
-        raise UserError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
+        raise UserError(f"{warehouse}: no such warehouse; run `make compute` and `transfer build` first")
     with Warehouse(warehouse, wait, _say).connect(read_only=True) as connection:
         present = _tables(connection)
         if "raw.studies" not in present:
-            raise UserError(f"{warehouse}: nothing has been loaded; run `transfer compute` and `transfer build` first")
+            raise UserError(f"{warehouse}: nothing has been loaded; run `make compute` and `transfer build` first")
         known = [row[0] for row in connection.execute("select study from raw.studies order by study").fetchall()]
         if study not in known:
             raise UserError(f"{warehouse}: {UnknownName('study', study, known)}")

@@ -9,7 +9,7 @@ import altair as alt
 from markupsafe import Markup
 
 from report import printed
-from report.ask import Row
+from report.tables import Row
 from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, Chart, data, draw, looks
 
 ROOMY_COLUMNS, CLOSE_COLUMNS = 20, 34
@@ -18,6 +18,8 @@ ROOMY_CELL, CLOSE_CELL, NARROW_CELL = (34, 22, 11), (25, 18, 9), (12, 12, 10)
 """Width and height of a cell, size of the print."""
 DARK = 0.7
 """Beyond this share of the scale a cell is dark enough for light print."""
+PALE = 0.3
+"""Opacity of what is undecided."""
 LABELLED_POINTS = 40
 """Up to so many points of a scatter plot carry their name."""
 PLOT_WIDTH, ROW_HEIGHT, TICKS = 340, 24, 8
@@ -69,7 +71,8 @@ def _grid(
     scale: alt.Scale,
     label_angle: int,
 ) -> Chart:
-    """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame."""
+    """Coloured cells at (x, y); `shown` is printed, `dark` says on what, `marked` cells get a frame, `faint` ones are
+    pale, `bold` ones printed so."""
     width, height, print_size = _cell(len(x))
 
     def axis(names: Sequence[str], title: str, **settings: Any) -> alt.Axis:
@@ -94,49 +97,79 @@ def _grid(
     )
     cells = base.mark_rect(strokeWidth=2).encode(
         color=alt.Color("value:Q", scale=scale, legend=None),
+        fillOpacity=alt.condition("datum.faint", alt.value(PALE), alt.value(1)),
         stroke=alt.condition("datum.marked", alt.value(INK), alt.value(None)),
     )
-    printed = (
-        base.transform_filter("datum.shown != ''")
-        .mark_text(fontSize=min(print_size, NARROW_CELL[2]), baseline="middle")
-        .encode(text="shown:N", color=alt.condition("datum.dark", alt.value(PAPER), alt.value(INK)))
+    texts = base.transform_filter("datum.shown != ''").encode(text="shown:N")
+    size = min(print_size, NARROW_CELL[2])
+    ink = alt.condition("datum.dark", alt.value(PAPER), alt.value(INK))
+    return alt.layer(
+        cells,
+        texts.transform_filter("datum.bold").mark_text(fontSize=size, fontWeight="bold").encode(color=ink),
+        texts.transform_filter("!datum.bold && !datum.faint").mark_text(fontSize=size).encode(color=ink),
+        texts.transform_filter("datum.faint").mark_text(fontSize=size, color=FAINT_INK),
     )
-    return alt.layer(cells, printed)
+
+
+def key(row: Row, side: str) -> Key:
+    """Task and language of a row's `side`, source or target."""
+    return row[f"{side}_task"], row[f"{side}_language"]
+
+
+def by_target(rows: Sequence[Row]) -> dict[Key, list[Row]]:
+    """Rows by their target."""
+    found: dict[Key, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row, "target"), []).append(row)
+    return found
 
 
 def grid_keys(cells: Sequence[Row]) -> tuple[list[Key], list[Key]]:
     """Sources and targets of cells, by name."""
     return (
-        sorted({(cell["source_task"], cell["source_language"]) for cell in cells}),
-        sorted({(cell["target_task"], cell["target_language"]) for cell in cells}),
+        sorted({key(cell, "source") for cell in cells}),
+        sorted({key(cell, "target") for cell in cells}),
     )
 
 
 def heatmap(
-    cells: Sequence[Row], limit: float, label: str, order: tuple[Sequence[Key], Sequence[Key]] | None = None
+    cells: Sequence[Row],
+    limit: float,
+    label: str,
+    order: tuple[Sequence[Key], Sequence[Key]] | None = None,
+    notes: Mapping[Key, str] | None = None,
 ) -> Markup:
     """Source × target: what tuning on the row's cell changes on the column's, coloured up to ±`limit` pp.
 
-    The trained cell (MT-ML) has a frame. Where values do not fit, a harm carries a minus sign. Sources and targets
-    stand in the given order; by name and with a space between tasks if there is none.
+    The trained cell (MT-ML) has a frame; what is undecided is pale, what is decided bold. Where values do not fit, a
+    verdict of harm is a minus sign and one of gain a plus. Sources and targets stand in the given order; by name and
+    with a space between tasks if there is none. `notes` stand beside the names of targets.
     """
     sources, targets = order or grid_keys(cells)
     lines, columns = ([name(key) for key in keys] if order else _spaced(keys) for keys in (sources, targets))
+    noted = {name(target): f"{name(target)} · {note}" for target, note in (notes or {}).items()}
     roomy = len(columns) <= CLOSE_COLUMNS
     rows = [
         {
-            "x": name((cell["target_task"], cell["target_language"])),
-            "y": name((cell["source_task"], cell["source_language"])),
+            "x": noted.get(name(key(cell, "target")), name(key(cell, "target"))),
+            "y": name(key(cell, "source")),
             "value": cell["delta_pp"],
-            "shown": printed.signed(cell["delta_pp"]) if roomy else printed.MINUS if cell["is_harm"] else "",
+            "shown": printed.signed(cell["delta_pp"]) if roomy else _SIGNS.get(cell["verdict"], ""),
             "dark": cell["delta_pp"] < -DARK * limit,
             "marked": cell["regime"] == "MT-ML",
+            "faint": cell["verdict"] == "undecided",
+            "bold": cell["verdict"] in ("gain", "harm", "none"),
         }
         for cell in cells
         if cell["delta_pp"] is not None
     ]
     scale = alt.Scale(domain=[-limit, 0, limit], range=[LOSS, NEUTRAL, GAIN], clamp=True, interpolate="rgb")
-    return draw(_grid(rows, columns, lines, "evaluated on", "tuned on", scale, -90), label)
+    named = [noted.get(column, column) for column in columns]
+    return draw(_grid(rows, named, lines, "evaluated on", "tuned on", scale, -90), label)
+
+
+_SIGNS = {"harm": printed.MINUS, "gain": "+", "none": "0"}
+"""Verdicts where values do not fit."""
 
 
 def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
@@ -153,6 +186,8 @@ def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
             "shown": f"{pair['bli_map']:.2f}" if roomy else "",
             "dark": pair["bli_map"] > DARK * largest,
             "marked": False,
+            "faint": False,
+            "bold": False,
         }
         for pair in pairs
     ]

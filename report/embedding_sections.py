@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report import charts, printed
-from report.ask import Row
-from report.parts import Answers, Block, Panel, Section, Study, slices, titled
-from report.tables import Column, number, table, text
+from report.layouts import LISTINGS
+from report.parts import Answers, Block, Panel, Section, Study
+from report.tables import Row, languages, number, slices, table, titled
 
 ENDS = 5
 """So many of the best and of the worst pairs are printed."""
@@ -24,10 +24,7 @@ def bli(answers: Answers, study: Study) -> Section:
     if not answers["bli_methods"].rows and not pairs.rows:
         return Section("bli", title, (study.why_no_embeddings(),))
     blocks = []
-    pair_columns = (
-        Column("pair", pair_name, numeric=False),
-        number("bli_map", "MAP", printed.share),
-    )
+    pair_columns = (languages(), number("bli_map", "MAP"))
     for label, rows in slices(pairs.rows, "embedding_variant", "vectors"):
         ends = (
             (
@@ -52,22 +49,12 @@ def bli(answers: Answers, study: Study) -> Section:
     return Section("bli", title, (), tuple(blocks))
 
 
-def pair_name(row: Row) -> str:
-    """de → nl"""
-    return f"{row['source_language']} → {row['target_language']}"
-
-
 def link(answers: Answers, study: Study) -> Section:
     """Does the geometry of embeddings go with transfer?"""
     title = "Do embeddings that align go with transfer?"
     links, correlations = answers["pair_links"], answers["pair_correlations"]
     if not links.rows and not correlations.rows:
         return Section("link", title, (_why_no_link(answers, study),))
-    columns = (
-        Column("pair", pair_name, numeric=False),
-        number("bli_map", "MAP", printed.share),
-        number("transfer_pp", "transfer, pp", printed.signed),
-    )
     blocks = []
     for label, rows in slices(links.rows, *_SIDE):
         of_slice = [row for row in correlations.rows if all(row[key] == rows[0][key] for key in _SIDE)]
@@ -76,21 +63,15 @@ def link(answers: Answers, study: Study) -> Section:
                 titled("MAP and transfer of each ordered pair", label),
                 sentence(correlation_in_words(of_slice)),
                 panels=(Panel("", charts.bli_transfer(rows, "MAP and transfer of language pairs")),),
-                folded_tables=(table("Pairs with both", columns, rows),),
+                folded_tables=(LISTINGS["rpt_language_pairs"].table("Pairs with both", rows),),
                 sql=links.sql,
             )
         )
-    measures = (
-        text("measure", "measure of a pair"),
-        number("spearman", "Spearman with transfer", lambda value: printed.signed(value, 2), "too few languages"),
-        number("p_value", "Mantel p", printed.share),
-        number("n_languages", "languages", printed.count),
-    )
     blocks += [
         Block(
             titled("All measures of a pair", label),
             "Rank correlations over unordered pairs, each the mean of its two directions.",
-            tables=(table("Correlations with transfer", measures, rows),),
+            tables=(LISTINGS["rpt_pair_correlations"].table("Correlations with transfer", rows),),
             sql=correlations.sql,
         )
         for label, rows in slices(correlations.rows, *_SIDE)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import altair as alt
 from markupsafe import Markup
 
-from report.ask import Row
 from report.charts import SMALL_PLOT, axis_range, zero_line
+from report.tables import Row
 from report.theme import data, draw, looks
 
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report import printed
-from report.ask import Row
-from report.embedding_sections import pair_name
+from report.layouts import GRIDS, LISTINGS, SIGNIFICANT, dictionary_size
 from report.method_charts import bli_against_downstream
-from report.parts import Answers, Block, Panel, Section, Study, grouped, slices, titled
-from report.tables import Cell, Column, Heading, Table, matrix, number, table, text
+from report.parts import Answers, Block, Panel, Section, Study, grouped
+from report.tables import Column, Row, languages, number, slices, table, titled
 
-SIGNIFICANT = 0.05
-
-
-def sized(size: int) -> str:
-    """A dictionary size as a column's heading."""
-    return "none" if size == 0 else printed.count(size)
-
-
-def _entry(row: Row) -> str:
-    """A method at its dictionary size."""
-    return f"{row['method']}, {sized(row['dictionary_size'])}"
+_METHOD = Column(
+    "method, training pairs",
+    ("method", "dictionary_size"),
+    lambda row: f"{row['method']}, {dictionary_size(row['dictionary_size'])}",
+    numeric=False,
+)
 
 
 def methods(answers: Answers, study: Study) -> Section:
@@ -33,27 +26,25 @@ def methods(answers: Answers, study: Study) -> Section:
     blocks = []
     for label, rows in slices(means.rows, "variant", "vectors"):
         tables = [
-            _size_table(f"{retrieval}, {_scope_in_words(scope, members)}", members)
-            for retrieval, of_retrieval in grouped(rows, "retrieval").items()
-            for scope, members in grouped(of_retrieval, "scope").items()
+            GRIDS["rpt_bli_methods"].table(retrieval, members)
+            for retrieval, members in grouped(rows, "retrieval").items()
         ]
         blocks.append(
             Block(
                 titled("Mean MAP by training pairs", label),
-                "In brackets: pairs of languages on which the method failed. `none`: without a dictionary.",
+                "Over all pairs of languages that a method mapped, and over those common to all methods, on which each "
+                "succeeds. In brackets: pairs on which the method failed.",
                 tables=tuple(tables),
                 sql=means.sql,
             )
         )
     for label, rows in slices(cells.rows, "variant", "vectors"):
-        names = list(dict.fromkeys(pair_name(row) for row in rows))
-        values = {(_entry(row), pair_name(row)): row["map"] for row in rows}
-        entries = list(dict.fromkeys(_entry(row) for row in rows))
-        shown = matrix("MAP, CSLS", "method, training pairs", entries, names, values, printed.share)
-        blocks.append(Block(titled("Every pair of languages", label), folded_tables=(shown,), sql=cells.sql))
+        of_size = grouped(rows, "dictionary_size").items()
+        shown = tuple(GRIDS["fct_bli"].table(f"MAP, CSLS, {dictionary_size(n)}", members) for n, members in of_size)
+        blocks.append(Block(titled("Every pair of languages", label), folded_tables=shown, sql=cells.sql))
     for label, rows in slices(pairs.rows, "variant", "vectors"):
         tables = [
-            _difference_table(f"Training pairs: {sized(size)}", members)
+            GRIDS["rpt_bli_method_pairs"].table(f"Training pairs: {dictionary_size(size)}", members)
             for size, members in grouped(rows, "dictionary_size").items()
         ]
         blocks.append(
@@ -81,20 +72,15 @@ def _flaws(answers: Answers) -> list[Block]:
     if not any(row[kind] for row in flaws.rows for kind in kinds):
         return [Block(title, "No test pair was trained on, stands twice, or is one word twice.", sql=flaws.sql)]
     counts = (
-        Column("pair", pair_name, numeric=False),
-        Column("training pairs", lambda row: sized(row["dictionary_size"])),
-        number("n_rows", "rows", printed.count),
-        number("n_leaked", "trained on", printed.count),
-        number("n_duplicate", "repeated", printed.count),
-        number("n_identical", "identical words", printed.count),
-        number("n_clean", "clean rows", printed.count),
+        languages(),
+        Column("training pairs", ("dictionary_size",), lambda row: dictionary_size(row["dictionary_size"])),
+        number("n_rows", "rows"),
+        number("n_leaked", "trained on"),
+        number("n_duplicate", "repeated"),
+        number("n_identical", "identical words"),
+        number("n_clean", "clean rows"),
     )
-    means = (
-        Column("method, training pairs", _entry, numeric=False),
-        number("n_pairs", "pairs", printed.count),
-        number("map", "all rows", printed.share),
-        number("clean_map", "clean rows", printed.share),
-    )
+    means = (_METHOD, number("n_pairs", "pairs"), number("map", "all rows"), number("clean_map", "clean rows"))
     blocks = []
     for label, rows in slices(flaws.rows, "variant", "vectors"):
         blocks.append(
@@ -118,55 +104,6 @@ def _flaws(answers: Answers) -> list[Block]:
     return blocks
 
 
-def _scope_in_words(scope: str, rows: Sequence[Row]) -> str:
-    if scope == "all":
-        return "all pairs"
-    return f"{printed.plural(rows[0]['n_pairs'], 'pair')} on which every method succeeds"
-
-
-def _size_table(caption: str, rows: Sequence[Row]) -> Table:
-    """Methods by dictionary size: those run on the most pairs of languages first, and among them the best; with the
-    number of pairs if it is not the same for all, since means over other pairs are no comparison."""
-    sizes = sorted({row["dictionary_size"] for row in rows}, key=lambda size: (size == 0, size))
-    by_method = grouped(rows, "method")
-    best = {name: max((row["mean_map"] or 0.0) for row in members) for name, members in by_method.items()}
-    pairs = {name: max(row["n_pairs"] for row in members) for name, members in by_method.items()}
-    counted = len(set(pairs.values())) > 1
-    lines = []
-    for name in sorted(by_method, key=lambda name: (-pairs[name], -best[name], name)):
-        by_size = {row["dictionary_size"]: row for row in by_method[name]}
-        of_pairs = (Cell(printed.count(pairs[name])),) if counted else ()
-        lines.append((Cell(name), *of_pairs, *(_mean(by_size.get(size)) for size in sizes)))
-    headings = [Heading("pairs", True)] if counted else []
-    headings += [Heading(sized(size), True) for size in sizes]
-    return Table(caption, (Heading("method", False), *headings), tuple(lines))
-
-
-def _mean(row: Row | None) -> Cell:
-    if row is None:
-        return Cell("–", missing=True)
-    failures = f" ({row['n_failures']})" if row["n_failures"] else ""
-    if row["mean_map"] is None:
-        return Cell(f"–{failures}", missing=True)
-    return Cell(printed.share(row["mean_map"]) + failures)
-
-
-def _difference_table(caption: str, rows: Sequence[Row]) -> Table:
-    """Method by method; each comparison stands once in the mart, and here from both sides."""
-    names = sorted({row[key] for row in rows for key in ("method", "other_method")})
-    found = {(row["method"], row["other_method"]): row for row in rows}
-
-    def cell(one: str, other: str) -> Cell:
-        row, sign = (found[one, other], 1) if (one, other) in found else (found.get((other, one)), -1)
-        if row is None or row["difference"] is None:
-            return Cell("–", missing=True)
-        star = "*" if row["p_value"] is not None and row["p_value"] <= SIGNIFICANT else ""
-        return Cell(printed.signed(sign * row["difference"], 3) + star)
-
-    lines = tuple((Cell(one), *(cell(one, other) for other in names)) for one in names)
-    return Table(caption, (Heading("method", False), *(Heading(name, True) for name in names)), lines)
-
-
 def downstream(answers: Answers, study: Study) -> Section:
     """Scores of the downstream tasks, and whether translating words well goes with them."""
     scores, links, points = answers["downstream"], answers["bli_downstream"], answers["downstream_points"]
@@ -176,16 +113,9 @@ def downstream(answers: Answers, study: Study) -> Section:
         return Section("downstream", title, (why,))
     blocks = []
     for label, rows in slices(scores.rows, "variant", "vectors"):
-        tables = [_score_table(", ".join(measure), members) for measure, members in _by_measure(rows).items()]
+        tables = [GRIDS["fct_downstream"].table(measure, members) for measure, members in _by_measure(rows).items()]
         note = "Rows: method and its training pairs; columns: trained in the first language, tested in the second."
         blocks.append(Block(titled("Scores", label), note, tables=tuple(tables), sql=scores.sql))
-    columns = (
-        text("task", "task"),
-        number("spearman", "Spearman", lambda value: printed.signed(value, 2)),
-        number("pearson", "Pearson", lambda value: printed.signed(value, 2)),
-        number("p_value", "p", printed.share),
-        number("n", "points", printed.count),
-    )
     drawn = grouped(points.rows, "variant")
     for label, rows in slices(links.rows, "variant"):
         by_task = grouped(drawn.get(rows[0]["variant"], []), "task")
@@ -199,35 +129,25 @@ def downstream(answers: Answers, study: Study) -> Section:
                 "Each method on each pair of languages, less the pair's mean over methods. "
                 "p: methods permuted as wholes.",
                 panels=panels,
-                tables=(table("Correlation with MAP", columns, rows),),
-                folded_tables=tuple(_point_table(task, members) for task, members in by_task.items()),
+                tables=(LISTINGS["rpt_bli_downstream"].table("Correlation with MAP", rows),),
+                folded_tables=tuple(
+                    table(
+                        f"Points of {task}",
+                        (_METHOD, languages(), number("map_residual"), number("score_residual")),
+                        members,
+                    )
+                    for task, members in by_task.items()
+                ),
                 sql=links.sql,
             )
         )
     return Section("downstream", title, (), tuple(blocks))
 
 
-def _by_measure(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
+def _by_measure(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """What is comparable: a task on one collection, by one classifier, in one metric."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        of_task = (row["task"], row["collection"]) if row["collection"] else (row["task"],)
-        groups.setdefault((*of_task, row["classifier"] or "–", row["metric"]), []).append(row)
+        measure = (row["task"], row["collection"], row["classifier"] or "–", row["metric"])
+        groups.setdefault(", ".join(filter(None, measure)), []).append(row)
     return groups
-
-
-def _score_table(caption: str, rows: Sequence[Row]) -> Table:
-    entries = list(dict.fromkeys(_entry(row) for row in rows))
-    names = list(dict.fromkeys(pair_name(row) for row in rows))
-    values = {(_entry(row), pair_name(row)): row["score"] for row in rows}
-    return matrix(caption, "method, training pairs", entries, names, values, printed.share)
-
-
-def _point_table(task: str, rows: Sequence[Row]) -> Table:
-    columns = (
-        Column("method, training pairs", _entry, numeric=False),
-        Column("pair", pair_name, numeric=False),
-        number("map_residual", "MAP less mean", lambda value: printed.signed(value, 3)),
-        number("score_residual", "score less mean", lambda value: printed.signed(value, 3)),
-    )
-    return table(f"Points of {task}", columns, rows)

@@ -15,38 +15,49 @@ from report import embedding_sections, method_sections, record_sections, transfe
 from report.ask import Answer, Asker, open_study
 from report.parts import ABSENT_HALVES, Answers, Section, Study
 from report.summary import summarise
+from report.tables import Missing
 
 _HERE = Path(__file__).parent
 
 QUESTIONS = (
     "study",
-    "regimes",
-    "cells",
-    "pooled_cells",
-    "roles",
-    "risk",
-    "advice",
-    "advice_eval",
-    "asymmetry",
-    "consistency",
-    "variance",
-    "bli_methods",
     "bli_cells",
-    "bli_method_pairs",
     "bli_pairs",
     "bli_flaws",
     "bli_clean",
-    "downstream",
-    "bli_downstream",
     "downstream_points",
-    "pair_links",
-    "pair_correlations",
     "jobs",
     "failed_jobs",
     "models",
     "tasks",
     "versions",
 )
+"""Asked by a file under `sql/`."""
+MARTS = {
+    "regimes": ("rpt_regimes", ""),
+    "cells": ("fct_transfer", "control is null"),
+    "effects": ("rpt_source_effects", ""),
+    "baselines": ("rpt_baselines", ""),
+    "roles": ("rpt_roles", "scope = 'all'"),
+    "risks": ("rpt_source_risks", ""),
+    "advice": ("rpt_advice", "rank <= 3"),
+    "coverage": ("rpt_advice_coverage", ""),
+    "worth": ("rpt_advice_worth", ""),
+    "asymmetry": ("rpt_asymmetry", ""),
+    "agreement": ("rpt_agreement", ""),
+    "consistency": ("rpt_consistency", "kendall_tau_b is not null"),
+    "variance": ("rpt_variance", "share is not null"),
+    "bli_methods": ("rpt_bli_methods", ""),
+    "bli_method_pairs": ("rpt_bli_method_pairs", "retrieval = 'csls'"),
+    "downstream": ("fct_downstream", "score is not null"),
+    "bli_downstream": ("rpt_bli_downstream", ""),
+    "pair_links": (
+        "rpt_language_pairs",
+        "bli_map is not null and transfer_pp is not null and source_language != target_language",
+    ),
+    "pair_correlations": ("rpt_pair_correlations", ""),
+}
+"""Question -> a mart, and which of its rows; shown as its layout says."""
 SECTIONS = (
     transfer_sections.regimes,
     transfer_sections.heatmaps,
@@ -82,6 +93,7 @@ def write_report(warehouse: Path, study: str, output: Path, wait: float = 60.0) 
 def _answers(asker: Asker) -> Answers:
     """Each question asked once."""
     answers = {question: asker.ask(question) for question in QUESTIONS}
+    answers |= {question: asker.show(mart, where) for question, (mart, where) in MARTS.items()}
     audited = asker.has("checks.results")
     answers["checks"] = asker.ask("checks") if audited else Answer("", (), ())
     return answers
@@ -97,6 +109,7 @@ def render(answers: Answers) -> str:
         lstrip_blocks=True,
     )
     environment.filters["prose"] = prose
+    environment.tests["absent"] = lambda cell: isinstance(cell, Missing)
     study = Study.of(answers)
     # Altair would check every value of every chart's data against its schema: a quarter of a large page's time.
     with debug_mode(False):

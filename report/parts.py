@@ -10,9 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from report.ask import Answer, Row
+from report.ask import Answer
 from report.printed import plural
-from report.tables import Table
+from report.tables import Row, Table
 
 NO_LANGUAGE_MODELS = "This study has no language-model half: its file lists no models."
 NO_EMBEDDINGS = "This study has no embedding half: its file has no section `embeddings`."
@@ -141,26 +141,6 @@ class Study:
             f"No {what} has been computed yet: {self.n_landed:,} of {plural(self.n_planned, 'job')} landed{failed}. "
             "`transfer compute` and `transfer build` fill this section."
         )
-
-
-def slices(rows: Iterable[Row], *keys: str) -> list[tuple[str, list[Row]]]:
-    """Rows by what must never be pooled (variant, prompt, …), in order, each with its label.
-
-    The label names only the keys that tell the slices apart: with one slice it is empty.
-    """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
-    telling = [i for i in range(len(keys)) if len({values[i] for values in groups}) > 1]
-    return [
-        (", ".join(f"{keys[i].replace('_', ' ')} {values[i]}" for i in telling), members)
-        for values, members in groups.items()
-    ]
-
-
-def titled(title: str, label: str) -> str:
-    """A title that says which slice it is about, if there are several."""
-    return f"{title} ({label})" if label else title
 
 
 def short_names(models: Iterable[str]) -> dict[str, str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from report import printed
-from report.ask import Row
+from report.layouts import GRID, NEW_MODEL
 from report.parts import Answers, Block, Section, Study
-from report.tables import Column, number, table, text
+from report.tables import Column, Row, number, table, text
 
 _NAMED = 3
-"""Failed checks that the summary names."""
+"""Checks that the summary names."""
 
 
 def checks(answers: Answers, study: Study) -> Section:
@@ -19,16 +20,15 @@ def checks(answers: Answers, study: Study) -> Section:
     if not answer.rows:
         return Section("checks", "Checks", ("No audit has run on this study yet: `transfer check`.",))
     columns = (
-        text("severity", "severity"),
-        text("expectation", "expectation"),
-        text("observed", "observed"),
-        Column("what it asks", lambda row: json.loads(row["details"] or "{}").get("description"), numeric=False),
+        text("severity"),
+        text("expectation"),
+        text("observed"),
+        Column("what it asks", ("details",), lambda row: json.loads(row["details"] or "{}").get("description"), False),
     )
-    failed = [row for row in answer.rows if not row["success"]]
-    passed = [row for row in answer.rows if row["success"]]
+    errors, warnings, passed = (list(rows) for rows in _by_outcome(answer.rows))
     block = Block(
-        "Failed checks" if failed else "Passed checks",
-        tables=(table("Failed", columns, failed),) if failed else (),
+        "What was found",
+        tables=tuple(table(what, columns, rows) for what, rows in (("Failed", errors), ("Warnings", warnings)) if rows),
         folded_tables=(table("Passed", columns, passed),) if passed else (),
         sql=answer.sql,
     )
@@ -36,21 +36,29 @@ def checks(answers: Answers, study: Study) -> Section:
     return Section("checks", "Checks", (checks_in_words(answer.rows), when), (block,))
 
 
-def checks_in_words(rows: tuple[Row, ...]) -> str:
-    """How many passed, how bad the others are, and which."""
-    failed = [row for row in rows if not row["success"]]
-    if not failed:
-        return f"All {len(rows)} checks passed."
-    errors = sum(row["severity"] == "error" for row in failed)
-    return (
-        f"{len(failed)} of {printed.plural(len(rows), 'check')} failed: "
-        f"{printed.plural(errors, 'error')}, {printed.plural(len(failed) - errors, 'warning')} ({_named(failed)})."
+def checks_in_words(rows: Sequence[Row]) -> str:
+    """How many failed, and which; what asks a person to look is no failure."""
+    errors, warnings, _ = _by_outcome(rows)
+    n = printed.plural(len(rows), "check")
+    told = f"{len(errors)} of {n} failed ({_named(errors)})." if errors else f"None of {n} failed."
+    if not warnings:
+        return told if errors else f"{n[0].upper()}{n[1:]} ran, and all passed."
+    asks = "asks" if len(warnings) == 1 else "ask"
+    return f"{told} {printed.plural(len(warnings), 'warning')} {asks} a person to look ({_named(warnings)})."
+
+
+def _by_outcome(rows: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
+    """Errors, warnings, and what passed."""
+    found = [row for row in rows if not row["success"]]
+    errors, warnings = (
+        [row for row in found if (row["severity"] == "error") == is_error] for is_error in (True, False)
     )
+    return errors, warnings, [row for row in rows if row["success"]]
 
 
 def _named(checks: list[Row]) -> str:
-    """The checks' names, errors first, as many as a sentence bears."""
-    names = [f"`{row['expectation']}`" for row in sorted(checks, key=lambda row: row["severity"] != "error")]
+    """The checks' names, as many as a sentence bears."""
+    names = [f"`{row['expectation']}`" for row in checks]
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -58,22 +66,22 @@ def _named(checks: list[Row]) -> str:
 def jobs(answers: Answers, study: Study) -> Section:
     """How far the study has come, and what failed."""
     columns = (
-        text("plugin", "plugin"),
-        number("n_planned", "asked for", printed.count),
-        number("n_landed", "landed", printed.count),
-        number("n_failed", "failed", printed.count),
-        number("seconds", "time", printed.seconds),
-        number("peak_memory_bytes", "peak memory", printed.megabytes),
+        text("plugin"),
+        number("n_planned", "asked for"),
+        number("n_landed", "landed"),
+        number("n_failed", "failed"),
+        number("seconds", "time"),
+        number("peak_memory_bytes", "peak memory"),
     )
     blocks = [Block("By plugin", tables=(table("Jobs", columns, answers["jobs"].rows),), sql=answers["jobs"].sql)]
     failed = answers["failed_jobs"]
     if failed.rows:
         causes = (
-            text("plugin", "plugin"),
+            text("plugin"),
             text("error", "why"),
-            number("n_jobs", "jobs", printed.count),
+            number("n_jobs", "jobs"),
             text("example", "for example"),
-            number("attempts", "attempts", printed.count),
+            number("attempts"),
         )
         blocks.insert(0, Block("Failed jobs", tables=(table("Failed jobs", causes, failed.rows),), sql=failed.sql))
     if not answers["jobs"].rows:
@@ -90,20 +98,20 @@ def cards(answers: Answers, study: Study) -> Section:
     if not models.rows and not tasks.rows:
         return Section("cards", "Models and tasks", ("No language model of this study has been scored.",))
     model_columns = (
-        text("model", "model"),
-        text("family", "family"),
-        number("parameters", "parameters", printed.count),
-        text("architecture", "architecture"),
-        text("revision", "revision"),
+        text("model"),
+        text("family"),
+        number("parameters"),
+        text("architecture"),
+        text("revision"),
     )
     task_columns = (
-        text("task", "task"),
-        text("kind", "kind"),
+        text("task"),
+        text("kind"),
         text("primary_metric", "metric"),
-        number("chance", "chance", printed.share),
-        text("licence", "licence"),
+        number("chance"),
+        text("licence"),
         text("source_url", "source"),
-        text("sha256", "sha256"),
+        text("sha256"),
     )
     blocks = (
         Block("Models", tables=(table("Models", model_columns, models.rows),), sql=models.sql),
@@ -142,17 +150,31 @@ def definitions(answers: Answers, study: Study) -> Section:
         ),
         (
             "verdict",
-            "Gain: the interval is above 0 (q ≤ 0.05). Harm: it is below minus the threshold (q ≤ 0.05). None: it is "
-            "within the threshold. Else undecided, which is not “no harm”. The interval is of tuning, other runs too; "
-            "where no source was tuned with two seeds, of this run.",
+            "Of a change and its interval, the first that holds. None: the interval is within the harm threshold on "
+            "both sides. Harm: it is below minus the threshold (q ≤ 0.05). Gain: it is above 0 (q ≤ 0.05). "
+            "Else undecided, which is not “no harm”. q: the false discovery rate over the study's cells (Benjamini and "
+            "Hochberg).",
+        ),
+        (
+            "by noise alone",
+            "How many cells would reach the harm threshold if tuning changed nothing: every item's difference with a "
+            "random sign, and runs with the luck that seeds show.",
+        ),
+        (
+            "shrunk",
+            "Drawn towards the mean of the target's sources as far as chance parts them (empirical Bayes): what is "
+            "picked as the best or worst of many is not as far out as it looks.",
         ),
         ("MAP", "Mean over test pairs of 1 / rank of the right translation among all words of the target language."),
         ("CSLS", "Retrieval that discounts words which are near to everything (10 neighbours)."),
         (
-            "95 % interval",
-            "Of this grid: items are drawn again, jointly over their translations, models and sources. "
-            "Runs are drawn again too, with the luck that the study's seeds show. "
-            "Of advice two are given: for these models, and of what one more model would gain.",
+            GRID,
+            "Interval of these models, sources and targets: items are drawn again, jointly over their translations, "
+            "models and sources, and runs with the luck that the study's seeds show.",
+        ),
+        (
+            NEW_MODEL,
+            "Prediction interval of what one more model of this population would show. Never the narrower.",
         ),
         (
             "hub donor",
@@ -179,18 +201,18 @@ def provenance(answers: Answers, study: Study) -> Section:
     """Where, when and with what it was computed."""
     work, versions = answers["jobs"], answers["versions"]
     columns = (
-        text("plugin", "plugin"),
+        text("plugin"),
         text("plugin_version", "version"),
         text("devices", "device"),
         text("hosts", "host"),
-        Column("from", lambda row: row["started_at"] and printed.moment(row["started_at"]), numeric=False),
-        Column("to", lambda row: row["finished_at"] and printed.moment(row["finished_at"]), numeric=False),
+        text("started_at", "from"),
+        text("finished_at", "to"),
     )
     blocks = (
         [Block("Computation", tables=(table("Computation", columns, work.rows),), sql=work.sql)] if work.rows else []
     )
     if versions.rows:
-        version_columns = (text("library", "library"), text("version", "version"))
+        version_columns = (text("library"), text("version"))
         blocks.append(Block("Software", tables=(table("Software", version_columns, versions.rows),), sql=versions.sql))
     planned = json.dumps(study.config, indent=2, ensure_ascii=False)
     blocks.append(Block("The study as planned, defaults filled in", code=planned, sql=answers["study"].sql))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from report import charts, printed
-from report.ask import Row
+from report import printed
 from report.embedding_sections import correlation_in_words
-from report.parts import Answers, Study, short_names, slices
+from report.layouts import GRID, REGIME_WORDS, REGIMES, VERDICTS
+from report.parts import Answers, Study
 from report.record_sections import checks_in_words
+from report.tables import Row, slices
+from report.transfer_sections import bases_in_words
 from report.verdict_sections import advice_in_words, consistency_in_words
 
 
@@ -54,7 +57,7 @@ def _first(rows: Sequence[Row], *keys: str) -> tuple[list[Row], str]:
 
 
 def _bounds(row: Row, low: str, high: str) -> str:
-    return "no interval" if row[low] is None else f"95 % interval {printed.interval(row[low], row[high])}"
+    return "no interval" if row[low] is None else f"{GRID} {printed.interval(row[low], row[high])}"
 
 
 def _lower(sentence: str) -> str:
@@ -70,62 +73,94 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
     sources = {(row["source_task"], row["source_language"]) for row in cells}
     targets = {(row["target_task"], row["target_language"]) for row in cells}
     sentences.append(
-        f"{printed.plural(len(models), 'model')}, tuned on {printed.plural(len(sources), 'source')} "
-        f"and evaluated on {printed.plural(len(targets), 'target')}: {printed.plural(len(cells), 'cell')}."
+        f"{printed.plural(len(models), 'model')}, tuned on {printed.plural(len(sources), 'source')} and evaluated on "
+        f"{printed.plural(len(targets), 'target')}: {printed.plural(len(cells), 'cell')}{_sizes(cells)}."
     )
     regimes, which = _first(answers["regimes"].rows, "variant", "prompt")
     means = {row["regime"]: row for row in regimes if row["scope"] == "all"}
+    tiles += [
+        Tile(f"{printed.signed(row['mean_pp'])} pp", f"{_name(row)}; {_verdicts(row)}")
+        for row in (means[regime] for regime in REGIMES if regime in means and regime != "transfer")
+    ]
     if "transfer" in means:
-        row = means["transfer"]
-        bounds = "" if row["ci_low"] is None else f" (95 % interval {printed.interval(row['ci_low'], row['ci_high'])})"
-        tiles.append(
-            Tile(f"{printed.signed(row['mean_pp'])} pp", f"mean transfer over {printed.plural(row['n_cells'], 'cell')}")
-        )
-        tiles.append(Tile(printed.percent(row["harm_pct"]), f"of them harmed ({study.harm})"))
-        trained = (
-            f", against {printed.signed(means['MT-ML']['mean_pp'])} pp on the trained cell itself"
-            if "MT-ML" in means
-            else ""
-        )
-        sentences.append(
-            f"Tuning changes what was not trained by {printed.signed(row['mean_pp'])} pp on average{bounds}{trained}; "
-            f"{printed.percent(row['positive_pct'])} of the cells gain, "
-            f"{printed.percent(row['harm_pct'])} are harmed{which}."
-        )
+        sentences.append(_harms(means["transfer"], study, which))
+    sentences += bases_in_words(answers["baselines"].rows)
+    _best_and_worst(answers, sentences)
+    judged, which = _first(answers["worth"].rows, "variant", "prompt")
+    if any(row["recommender"] == "advice" and row["regret"] is not None for row in judged):
+        sentences.append(f"Advice: {_lower(advice_in_words(judged)).removesuffix('.')}{which}.")
+    agreed, which = _first(answers["agreement"].rows, "variant", "prompt")
+    if agreed:
+        sentences.append(f"Agreement: {_lower(consistency_in_words(agreed)).removesuffix('.')}{which}.")
+
+
+def _sizes(cells: Sequence[Row]) -> str:
+    """Items and seeds of the median cell, where they are known."""
+    sizes = [[row[key] for row in cells if row[key] is not None] for key in ("n_items", "n_seeds")]
+    if not all(sizes):
+        return ""
+    items, seeds = (round(median(known)) for known in sizes)
+    return f", the median one of {printed.plural(items, 'item')} and {printed.plural(seeds, 'seed')}"
+
+
+def _name(row: Row) -> str:
+    """The regime, and the interval of its mean."""
+    bounds = "" if row["ci_low"] is None else f" {printed.interval(row['ci_low'], row['ci_high'])}"
+    return f"{row['regime']}{bounds}: {REGIME_WORDS[row['regime']]}"
+
+
+def _verdicts(row: Row) -> str:
+    """Shares of the four verdicts, those that there are."""
+    shares = {verdict: row[f"verdict_{verdict}_pct"] for verdict in VERDICTS}
+    if None in shares.values():
+        return "no verdicts, for want of errors"
+    return ", ".join(f"{printed.percent(share)} {verdict}" for verdict, share in shares.items() if share)
+
+
+def _harms(row: Row, study: Study, which: str) -> str:
+    cells = printed.plural(row["n_cells"], "transfer cell")
+    told = [f"{printed.percent(row['harm_pct'])} of {cells} reach the threshold ({study.harm})"]
+    if row["null_harm_pct"] is not None:
+        told.append(f"noise alone would make it {printed.percent(row['null_harm_pct'])}")
+    if row["verdict_harm_pct"] is not None:
+        told.append(f"harm is shown for {printed.percent(row['verdict_harm_pct'])}")
+    return f"Harms: {'; '.join(told)}{which}."
+
+
+def _best_and_worst(answers: Answers, sentences: list[str]) -> None:
+    """The best donor and the largest loss: each with its interval, and less far out than it looks."""
     roles, which = _first(answers["roles"].rows, "variant", "prompt")
-    donor = next(
-        (row for row in roles if row["axis"] == "cell" and row["within"] is None and row["donor_rank"] == 1),
-        None,
-    )
+    donor = next((r for r in roles if r["axis"] == "cell" and r["within"] is None and r["donor_rank"] == 1), None)
     if donor is not None:
-        effect = printed.signed(donor["donor_effect_pp"])
-        tiles.append(Tile(donor["entity"], f"best donor: {effect} pp on an average target"))
         opening = (
             "The best donor is" if donor["donor_effect_pp"] > 0 else "No source gives more than it costs; the best is"
         )
         told = [_bounds(donor, "donor_effect_low", "donor_effect_high")]
+        if donor["donor_effect_shrunk_pp"] is not None:
+            told.append(f"shrunk {printed.signed(donor['donor_effect_shrunk_pp'])}")
         told.append(
             "no placebo"
             if donor["gain_over_placebo_pp"] is None
             else f"{printed.signed(donor['gain_over_placebo_pp'])} pp beyond its placebo, "
             + _bounds(donor, "gain_over_placebo_low", "gain_over_placebo_high")
         )
+        effect = printed.signed(donor["donor_effect_pp"])
         sentences.append(f"{opening} {donor['entity']}: {effect} pp on an average target ({'; '.join(told)}){which}.")
-    judged, which = _first(answers["advice_eval"].rows, "variant", "prompt")
-    if any(row["recommender"] == "advice" and row["regret"] is not None for row in judged):
-        sentences.append(f"Advice: {_lower(advice_in_words(judged)).removesuffix('.')}{which}.")
-    agreed, which = _first(answers["consistency"].rows, "variant", "prompt")
-    if agreed:
-        sentences.append(f"Agreement: {_lower(consistency_in_words(agreed)).removesuffix('.')}{which}.")
-    harms = [row for row in cells if row["is_harm"] and row["regime"] != "MT-ML"]
-    if harms:
-        worst = min(harms, key=lambda row: row["delta_pp"])
-        way = " → ".join(charts.name((worst[f"{end}_task"], worst[f"{end}_language"])) for end in ("source", "target"))
-        model = short_names(models)[worst["model"]]
-        tiles.append(Tile(f"{printed.signed(worst['delta_pp'])} pp", f"worst harm: {way}, {model}"))
-        sentences.append(f"The worst harm: {way} in {model}, {printed.signed(worst['delta_pp'])} pp.")
-    else:
-        sentences.append(f"No transfer cell is harmed ({study.harm}).")
+    risks, which = _first(answers["risks"].rows, "variant", "prompt")
+    worst = min(risks, key=lambda row: row["worst_pp"], default=None)
+    if worst is not None and worst["worst_pp"] < 0:
+        told = [_bounds(worst, "worst_low", "worst_high")]
+        if worst["worst_shrunk_pp"] is not None:
+            told.append(f"shrunk {printed.signed(worst['worst_shrunk_pp'])}")
+        if worst["worst_verdict"] is not None:
+            told.append(f"verdict {worst['worst_verdict']}")
+        sentences.append(
+            f"The largest loss, mean over models: {worst['source_task']}/{worst['source_language']} → "
+            f"{worst['worst_task']}/{worst['worst_language']}, {printed.signed(worst['worst_pp'])} pp "
+            f"({'; '.join(told)}){which}."
+        )
+    elif worst is not None:
+        sentences.append("No source loses anything on any target, on average over models.")
 
 
 def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: list[str]) -> None:
@@ -139,7 +174,7 @@ def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: li
     compared = [row for row in scored if row["n_pairs"] == most]
     best = max(compared, key=lambda row: row["mean_map"])
     how = f"{best['method']}, {printed.plural(best['dictionary_size'], 'training pair')}, {best['retrieval']}"
-    tiles.append(Tile(printed.share(best["mean_map"]), f"best mean MAP: {how}"))
+    tiles.append(Tile(printed.share(best["mean_map"]), f"highest mean MAP: {how}"))
     others = sorted({row["method"] for row in scored} - {row["method"] for row in compared})
     sentences.append(
         f"Word translation: mean MAP {printed.share(best['mean_map'])} over {printed.plural(most, 'language pair')} "

@@ -34,7 +34,7 @@ _CONFIG: dict[str, Any] = {
     "axis": {
         "labelColor": INK,
         "labelFontSize": 12,
-        "labelLimit": 160,
+        "labelLimit": 220,
         "titleColor": FAINT_INK,
         "titleFontSize": 12,
         "titleFontWeight": "normal",

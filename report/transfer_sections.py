@@ -1,86 +1,88 @@
-"""The language-model half: regimes, cells, roles, and what tuning costs other tasks."""
+"""The language-model half: regimes, cells, roles, and what tuning does on its task and off it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from report import charts, printed
-from report.ask import Answer, Row
+from report.ask import Answer
+from report.layouts import GRID, GRIDS, LISTINGS, NEW_MODEL, REGIME_WORDS
 from report.ordering import by_likeness
-from report.parts import Answers, Block, Legend, Panel, Section, Study, grouped, short_names, slices, titled
-from report.tables import Column, Table, interval, matrix, number, table, text, yes_no
+from report.parts import Answers, Block, Legend, Panel, Section, Study, grouped, short_names
+from report.tables import Row, slices, titled
 from report.theme import GAIN, LOSS, NEUTRAL
+from report.verdict_charts import verdict_shares
 
-REGIME_WORDS = {
-    "transfer": "all transfer",
-    "MT-CL": "same task, other language",
-    "CT-ML": "other task, same language",
-    "CT-CL": "other task, other language",
-    "MT-ML": "the trained cell itself",
-}
 ERRORS_OF = {
     "tuning": "of tuning: other runs too",
     "this run": "of this run: what another run would give is not known",
 }
 _COLOURED_SHARE = 0.95
 """Colours of the heatmap are spent on this share of the cells; the few beyond take the end colour."""
-
-
-def _regime_name(row: Row) -> str:
-    return (
-        f"{row['regime']}: {REGIME_WORDS[row['regime']]}" if row["regime"] != "transfer" else REGIME_WORDS["transfer"]
-    )
+INTERVALS = (
+    f"Two kinds of interval are given. The {GRID} is of these models, sources and targets, were other items drawn and "
+    f"other runs made. The {NEW_MODEL} says where the same change would be in one more model of this population. Only "
+    "the second speaks of a model that the study does not have, and it is the wider."
+)
 
 
 def regimes(answers: Answers, study: Study) -> Section:
-    """Mean change by regime, with intervals."""
+    """Mean change and verdicts by regime."""
     answer = answers["regimes"]
     title = "Does tuning help or harm?"
     if not answer.rows:
         return Section("regimes", title, (study.why_no_transfer(),))
-    name = Column("regime", _regime_name, numeric=False)
-    means = (
-        name,
-        number("n_cells", "cells", printed.count),
-        number("n_planned", "planned", printed.count),
-        number("mean_pp", "mean, pp", printed.signed),
-        interval("ci_low", "ci_high", missing="no items"),
-        number("median_pp", "median, pp", printed.signed),
-        number("positive_pct", "above 0", printed.percent),
-    )
-    # Two tables, so that neither is wider than the page.
-    verdicts = (
-        number("harm_pct", "harm", printed.percent),
-        number("null_harm_pct", "harm from noise", printed.percent, "no errors"),
-        number("verdict_gain_pct", "verdict gain", printed.percent, "no errors"),
-        number("verdict_harm_pct", "verdict harm", printed.percent, "no errors"),
-        number("verdict_none_pct", "verdict none", printed.percent, "no errors"),
-        number("verdict_undecided_pct", "undecided", printed.percent, "no errors"),
-    )
+    layout = LISTINGS["rpt_regimes"]
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
         scopes = grouped(rows, "scope")
         pooled = scopes.pop("all", [])
         names = short_names(scopes)
-        singles = [table(names[scope], (*means, *verdicts), members) for scope, members in scopes.items()]
-        drawing = charts.regime_means(rows, REGIME_WORDS, f"Mean change by regime of {study.name}")
+        panels = [Panel("Mean change", charts.regime_means(rows, REGIME_WORDS, f"Mean change by regime, {study.name}"))]
+        if all(row["verdict_undecided_pct"] is not None for row in pooled):
+            panels.append(Panel("Verdicts", verdict_shares(pooled, REGIME_WORDS, "Shares of verdicts by regime")))
         blocks.append(
             Block(
                 titled("Regimes", label),
-                "Points: mean over all models with its 95 % interval. Ticks: each model alone.",
-                panels=(Panel("", drawing),),
-                tables=(table("All models", means, pooled), table("Share of cells", (name, *verdicts), pooled)),
-                folded_tables=tuple(singles),
+                "Points: mean over all models with its 95 % interval, of this grid. Ticks: each model alone. "
+                "Bars: shares of cells whose verdict is gain, none, undecided (grey) or harm.",
+                panels=tuple(panels),
+                tables=layout.halves("All models", "Further", pooled),
+                folded_tables=tuple(layout.table(names[scope], members) for scope, members in scopes.items()),
                 sql=answer.sql,
             )
         )
     lead = (
-        f"A cell is one source, one target and one model; its value is the change against the untuned model. "
-        f"Harm is {study.harm}; beside it, what noise alone would show.",
-        "A verdict needs more: that the interval is beyond 0 (gain), beyond the threshold (harm) or within it (none). "
-        "Undecided is not “no harm”.",
+        "A cell is one source, one target and one model; its value is the change against the untuned model, in "
+        "percentage points (pp). Read regimes apart: the average of all transfer depends on how many targets of each "
+        "kind a study lists.",
+        f"A change reaches the harm threshold where it is {study.harm}; how many cells would do so by noise alone "
+        "stands beside it. A verdict takes more: gain, its interval is above 0; harm, it is beyond the threshold; "
+        "none, it is within the threshold on both sides; the first and second at a false discovery rate of 5 %. All "
+        "else is undecided, which is neither harmful nor shown to be harmless.",
+        *none_in_words(answer.rows, study),
+        INTERVALS,
     )
     return Section("regimes", title, lead, tuple(blocks))
+
+
+def none_in_words(regimes: Sequence[Row], study: Study) -> tuple[str, ...]:
+    """Return what the verdict `none` would take, beside what the study has; nothing where errors are not known."""
+    row = next((row for row in regimes if (row["scope"], row["regime"]) == ("all", "transfer")), None)
+    if row is None or row["median_se_pp"] is None:
+        return ()
+    told = (
+        f"That nothing changes is hard to show. `none` takes a standard error of at most "
+        f"{study.harm_threshold_pp / 2:g} pp; half of the transfer cells have {row['median_se_pp']:.1f} pp or more."
+    )
+    if row["items_for_none"] is None:
+        return (told,)
+    if row["seeds_for_none"] is None:
+        return (f"{told} How many seeds it would take is not known: no source was tuned with two.",)
+    return (
+        f"{told} For the median cell it would take some {printed.count(row['seeds_for_none'])} seeds and "
+        f"{printed.count(row['items_for_none'])} items together: the luck of runs alone makes it rare at few seeds.",
+    )
 
 
 def heatmaps(answers: Answers, study: Study) -> Section:
@@ -91,15 +93,17 @@ def heatmaps(answers: Answers, study: Study) -> Section:
         return Section("cells", title, (study.why_no_transfer(),))
     limit = colour_limit(answer.rows)
     names = short_names(row["model"] for row in answer.rows)
-    blocks = _pooled(answers["pooled_cells"], limit) if len(names) > 1 else []
+    layout = GRIDS["fct_transfer"]
+    blocks = _pooled(answers, limit) if len(names) > 1 else []
     for label, rows in slices(answer.rows, "variant"):
         panels, tables = [], []
         for model, model_rows in grouped(rows, "model").items():
-            for prompt_label, cells in _one_value_a_cell(model_rows):
+            bases = [row for row in answers["baselines"].rows if row["model"] == model and _same(row, rows, "variant")]
+            for prompt_label, cells in layout.one_value_a_place(model_rows):
                 panel_title = titled(names[model], prompt_label)
-                drawing = charts.heatmap(cells, limit, f"Change by source and target, {model}")
+                drawing = charts.heatmap(cells, limit, f"Change by source and target, {model}", notes=_notes(bases))
                 panels.append(Panel(panel_title, drawing, keeps_size=True))
-                tables.append(_cell_table(panel_title, cells))
+                tables.append(layout.table(panel_title, cells))
         blocks.append(
             Block(
                 titled("Change by source (row) and target (column), pp", label),
@@ -112,7 +116,12 @@ def heatmaps(answers: Answers, study: Study) -> Section:
         )
     without = sum(row["delta_pp"] is None for row in answer.rows)
     lead = (f"{printed.plural(without, 'cell')} left blank: the base model has no score there.",) if without else ()
-    return Section("cells", title, (*lead, *_errors_in_words(answer.rows)), tuple(blocks))
+    lead = (*lead, *_errors_in_words(answer.rows), *bases_in_words(answers["baselines"].rows))
+    return Section("cells", title, lead, (*blocks, *_bases(answers["baselines"])))
+
+
+def _same(row: Row, rows: Sequence[Row], key: str) -> bool:
+    return bool(row[key] == rows[0][key])
 
 
 def _errors_in_words(cells: Sequence[Row]) -> tuple[str, ...]:
@@ -122,40 +131,77 @@ def _errors_in_words(cells: Sequence[Row]) -> tuple[str, ...]:
     return (f"Intervals and verdicts of cells, in `marts.fct_transfer`, are {'; '.join(words)}.",) if words else ()
 
 
+def bases_in_words(bases: Sequence[Row]) -> tuple[str, ...]:
+    """Return how many base models stand at chance or at the ceiling, and how many scorings give one answer."""
+    places = {place: sum(row["stands_at"] == place for row in bases) for place in ("chance", "ceiling")}
+    constant, tuned = (sum(row[key] for row in bases) for key in ("n_constant", "n_tuned"))
+    told = []
+    if any(places.values()):
+        told.append(
+            f"Of {printed.plural(len(bases), 'pair')} of model and target, {places['chance']:,} stand at chance before "
+            f"tuning, where there is nothing to lose and a loss is a change among guesses, and {places['ceiling']:,} "
+            "at the ceiling, where there is nothing to gain. The columns of the grids say so."
+        )
+    if constant:
+        told.append(
+            f"{constant:,} of {tuned:,} tuned scorings give nearly always the same answer: their score is that "
+            "answer's share of the gold answers, not what the model knows."
+        )
+    return tuple(told)
+
+
+def _notes(bases: Sequence[Row]) -> dict[charts.Key, str]:
+    """Return of each target where the base models stand; how many, if not all."""
+    found = {}
+    for key, rows in charts.by_target(bases).items():
+        told = []
+        for place in ("chance", "ceiling"):
+            n = sum(row["stands_at"] == place for row in rows)
+            told += [place if n == len(rows) else f"{place} {n}/{len(rows)}"] if n else []
+        if told:
+            found[key] = ", ".join(told)
+    return found
+
+
+def _bases(answer: Answer) -> list[Block]:
+    told = [row for row in answer.rows if row["stands_at"] or row["n_constant"]]
+    if not told:
+        return []
+    table = LISTINGS["rpt_baselines"].table("At chance, at the ceiling, or with constant answers", told)
+    note = "Within two standard errors of a guesser's score, or below; within two of a perfect one; or with tuned "
+    note += "scorings that give 95 % of the items one answer, which is right on 75 % at most."
+    return [Block("Targets to read with care", note, folded_tables=(table,), sql=answer.sql)]
+
+
 def _legend(limit: float) -> Legend:
     return Legend(
         (f"{printed.MINUS}{limit:g} pp or less", "0", f"+{limit:g} pp or more"),
         (LOSS, NEUTRAL, GAIN),
-        "A frame marks the trained cell. Where values do not fit, − marks a harm.",
+        "Full colour and bold: the verdict is gain, harm or none. Pale and grey: undecided. A frame marks the trained "
+        "cell. Where values do not fit, − and + mark verdicts.",
     )
 
 
-def _pooled(answer: Answer, limit: float) -> list[Block]:
+def _pooled(answers: Answers, limit: float) -> list[Block]:
     """The mean over models, alike sources and targets side by side."""
+    answer, layout = answers["effects"], GRIDS["rpt_source_effects"]
     blocks = []
-    for label, rows in slices(answer.rows, "variant"):
-        panels, tables = [], []
-        for prompt_label, prompted in _one_value_a_cell(rows):
-            # What most models lose counts as a harm of the mean.
-            cells = [row | {"is_harm": 2 * row["n_harmed"] > row["n_models"]} for row in prompted]
-            values = {
-                ((row["source_task"], row["source_language"]), (row["target_task"], row["target_language"])): row[
-                    "delta_pp"
-                ]
-                for row in cells
-            }
-            order = by_likeness(*charts.grid_keys(cells), values)
-            panel_title = titled("Mean over models", prompt_label)
-            drawing = charts.heatmap(cells, limit, "Mean change by source and target, all models", order)
-            panels.append(Panel(panel_title, drawing, keeps_size=True))
-            tables.append(_cell_table(panel_title, cells))
+    for label, rows in slices(answer.rows, "variant", "prompt"):
+        cells = [{**row, "delta_pp": row["mean_pp"]} for row in rows]
+        values = {(charts.key(row, "source"), charts.key(row, "target")): row["mean_pp"] for row in rows}
+        order = by_likeness(*charts.grid_keys(cells), values)
+        bases = [row for row in answers["baselines"].rows if _same(row, rows, "variant")]
+        drawing = charts.heatmap(
+            cells, limit, "Mean change by source and target, all models", order=order, notes=_notes(bases)
+        )
         blocks.append(
             Block(
-                titled("Change by source (row) and target (column), all models, pp", label),
-                "Sources with like effects, and targets that respond alike, stand side by side.",
-                panels=tuple(panels),
+                titled("Change by source (row) and target (column), mean over models, pp", label),
+                "Sources with like effects, and targets that respond alike, stand side by side. Verdicts are of the "
+                "mean over these models.",
+                panels=(Panel("", drawing, keeps_size=True),),
                 legend=_legend(limit),
-                folded_tables=tuple(tables),
+                folded_tables=(layout.table("Mean over models", rows),),
                 sql=answer.sql,
             )
         )
@@ -169,33 +215,7 @@ def colour_limit(rows: Sequence[Row]) -> float:
     return next((float(step) for step in (1, 2, 5, 10, 20, 50) if step >= reached), 100.0)
 
 
-def _one_value_a_cell(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """A model's cells as they are, or by prompt where a target was asked in several ways."""
-    keys = [(row["source_task"], row["source_language"], row["target_task"], row["target_language"]) for row in rows]
-    return [("", list(rows))] if len(set(keys)) == len(keys) else slices(rows, "prompt")
-
-
-def _cell_table(caption: str, cells: Sequence[Row]) -> Table:
-    sources = sorted({(cell["source_task"], cell["source_language"]) for cell in cells})
-    targets = sorted({(cell["target_task"], cell["target_language"]) for cell in cells})
-    values = {
-        (
-            charts.name((cell["source_task"], cell["source_language"])),
-            charts.name((cell["target_task"], cell["target_language"])),
-        ): cell["delta_pp"]
-        for cell in cells
-    }
-    return matrix(
-        caption,
-        "tuned on",
-        [charts.name(source) for source in sources],
-        [charts.name(target) for target in targets],
-        values,
-        printed.signed,
-    )
-
-
-_AXES = {
+_AXES: Mapping[str, tuple[str, str]] = {
     "language": ("Languages", "matched task, other language (MT-CL)"),
     "task": ("Tasks", "matched language, other task (CT-ML)"),
     "cell": ("Single cells", "all transfer"),
@@ -208,35 +228,11 @@ def roles(answers: Answers, study: Study) -> Section:
     title = "Donors and recipients"
     if all(row["donor_pp"] is None and row["recipient_pp"] is None for row in answer.rows):
         return Section("roles", title, (study.why_no_transfer(),))
-    columns = (
-        text("entity", ""),
-        number("donor_rank", "donor rank", printed.count),
-        _of_a_role("donor_effect_pp", "donor_pp", "gives, pp", "not compared"),
-        interval("donor_effect_low", "donor_effect_high"),
-        number("donor_pp", "raw mean", printed.signed),
-        _of_a_role("gain_over_placebo_pp", "donor_pp", "beyond its placebo, pp", "no placebo"),
-        interval("gain_over_placebo_low", "gain_over_placebo_high"),
-        yes_no("learned", "learned"),
-        number("recipient_rank", "recipient rank", printed.count),
-        _of_a_role("recipient_effect_pp", "recipient_pp", "receives, pp", "not compared"),
-        interval("recipient_effect_low", "recipient_effect_high"),
-        number("recipient_pp", "raw mean", printed.signed),
-        yes_no("is_hub", "hub donor", "not judged"),
-        yes_no("is_brittle", "brittle", "not judged"),
-        number("n_cells", "cells", printed.count),
-        number("n_planned", "planned", printed.count),
-    )
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
         for axis, (axis_title, meaning) in _AXES.items():
-            panels, tables = [], []
-            for within, members in grouped((row for row in rows if row["axis"] == axis), "within").items():
-                what = f"{axis_title} in {within}" if within else axis_title
-                tables.append(table(f"{what} of {study.name}", columns, members))
-                drawn = [row for row in members if _has_effect(row)]
-                if drawn:
-                    panels.append(Panel(within or "", charts.ranking(drawn, f"{what} by what they give and receive")))
-            blocks.append(_roles_block(titled(axis_title, label), meaning, panels, tables, answer.sql))
+            members = [row for row in rows if row["axis"] == axis]
+            blocks.append(_roles_block(axis_title, label, meaning, members, answer.sql))
     lead = (
         "Who gives and receives is compared by effects: what is left once every source has met the same targets, the "
         "own cell too. Raw means leave each source's own cell out, and so speak for whoever receives badly.",
@@ -244,24 +240,17 @@ def roles(answers: Answers, study: Study) -> Section:
     return Section("roles", title, lead, tuple(blocks))
 
 
-def _of_a_role(key: str, raw: str, heading: str, missing: str) -> Column:
-    """A value of a donor or recipient; `missing` says why one that has the raw mean has it not."""
-
-    def show(row: Row) -> str | None:
-        if row[key] is not None:
-            return printed.signed(row[key])
-        return None if row[raw] is None else missing
-
-    return Column(heading, show)
-
-
-def _has_effect(row: Row) -> bool:
-    return row["donor_effect_pp"] is not None or row["recipient_effect_pp"] is not None
-
-
-def _roles_block(title: str, meaning: str, panels: list[Panel], tables: list[Table], sql: str) -> Block:
-    if not tables:
+def _roles_block(axis_title: str, label: str, meaning: str, rows: Sequence[Row], sql: str) -> Block:
+    title = titled(axis_title, label)
+    if not rows:
         return Block(title, f"Nothing to rank: the grid has no cells of this kind ({meaning}).")
+    panels, tables = [], []
+    for within, members in grouped(rows, "within").items():
+        what = f"{axis_title} in {within}" if within else axis_title
+        tables.append(LISTINGS["rpt_roles"].table(what, members))
+        drawn = [r for r in members if r["donor_effect_pp"] is not None or r["recipient_effect_pp"] is not None]
+        if drawn:
+            panels.append(Panel(within or "", charts.ranking(drawn, f"{what} by what they give and receive")))
     if panels:
         note = f"Effects over {meaning} and all models, in the order of what is given; 95 % intervals are of this grid."
         if len(tables) > 1:
@@ -277,15 +266,6 @@ def asymmetry(answers: Answers, study: Study) -> Section:
     title = "Gain on the task, cost off the task"
     if not answer.rows:
         return Section("asymmetry", title, (study.why_no_transfer(),))
-    columns = (
-        text("source_task", "tuned on"),
-        text("source_language", "language"),
-        number("on_task_pp", "own task, pp", printed.signed),
-        number("off_task_pp", "other tasks, pp", printed.signed),
-        yes_no("is_pareto", "on the front"),
-        number("n_cells", "cells", printed.count),
-        number("n_planned", "planned", printed.count),
-    )
     names = short_names(row["model"] for row in answer.rows)
     tasks = sorted({row["source_task"] for row in answer.rows})
     x_range, y_range = charts.bounds(answer.rows, "on_task_pp"), charts.bounds(answer.rows, "off_task_pp")
@@ -293,7 +273,7 @@ def asymmetry(answers: Answers, study: Study) -> Section:
     for label, rows in slices(answer.rows, "variant", "prompt"):
         panels, tables = [], []
         for model, sources in grouped(rows, "model").items():
-            tables.append(table(names[model], columns, sources))
+            tables.append(LISTINGS["rpt_asymmetry"].table(names[model], sources))
             drawn = [row for row in sources if row["on_task_pp"] is not None and row["off_task_pp"] is not None]
             if drawn:
                 drawing = charts.on_off(drawn, tasks, x_range, y_range, f"Sources of {model}: own task, other tasks")
@@ -302,8 +282,8 @@ def asymmetry(answers: Answers, study: Study) -> Section:
         blocks.append(
             Block(
                 titled("Sources by their effect on their own task and on others", label),
-                "Filled: no other source of this model is at least as good in both. Labels: language tuned on."
-                + missing,
+                "Filled: no other source of this model is at least as good in both, as measured; points have errors "
+                f"that are not drawn. Labels: language tuned on.{missing}",
                 panels=tuple(panels),
                 folded_tables=tuple(tables),
                 sql=answer.sql,

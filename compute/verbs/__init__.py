@@ -30,6 +30,7 @@ VERBS = {
     "import": "load results that others have computed, as a study of their own",
     "advise": "say which source to tune on for a target, and what it would cost elsewhere",
     "harms": "list what each adapter loses, its own cell too; exit code 1 if none of them keeps within the limit",
+    "compare": "set two arms of a study against each other on the same items: variants, models, sources, placebo",
     "export": "write marts as files and as tables of a paper, or mapped vectors as word2vec text",
     "sql": "open DuckDB's shell on the warehouse, or ask it one question",
     "docs": "write dbt's documentation of every table as one page",

@@ -61,50 +61,26 @@ CHECKS = (
         "answers are that one (jobs of 20 items or more; placebos apart, which may well learn nothing else).",
         sql="""
             with answered as (
-                select
-                    job_key,
-                    list_position(logprobs, list_max(logprobs)) - 1 as answer,
-                    gold,
-                    count(*) as n
+                select job_key, list_position(logprobs, list_max(logprobs)) - 1 as answer, gold
                 from item_scores
                 where logprobs is not null and control is null
-                group by all
-            ),
-
-            by_answer as (
-                select job_key, answer, sum(n) as n_answered
-                from answered
-                group by job_key, answer
-            ),
-
-            constant as (
-                select
-                    job_key,
-                    arg_max(answer, n_answered) as usual_answer,
-                    max(n_answered) as n_answered,
-                    sum(n_answered) as n_items
-                from by_answer
-                group by job_key
-                having sum(n_answered) >= 20 and max(n_answered) >= 0.95 * sum(n_answered)
             ),
 
             shared as (
                 select
-                    constant.job_key,
-                    constant.usual_answer,
-                    100 * constant.n_answered / constant.n_items as answered_pct,
-                    100 * coalesce(sum(answered.n) filter (where answered.gold = constant.usual_answer), 0)
-                    / constant.n_items as gold_pct,
-                    constant.n_items
-                from constant
-                inner join answered on constant.job_key = answered.job_key
-                group by constant.job_key, constant.usual_answer, constant.n_answered, constant.n_items
+                    job_key,
+                    mode(answer) as usual_answer,
+                    100 * list_max(map_values(histogram(answer))) / count(*) as answered_pct,
+                    100 * coalesce(histogram(gold)[mode(answer)], 0) / count(*) as gold_pct,
+                    count(*) as n_items
+                from answered
+                group by job_key
+                having count(*) >= 20 and answered_pct >= 95 and gold_pct <= 75
             )
 
             select jobs.label, shared.* exclude (job_key), shared.job_key
             from shared
             left join jobs on shared.job_key = jobs.job_key
-            where shared.gold_pct <= 75
             order by jobs.label, shared.job_key
         """,
     ),

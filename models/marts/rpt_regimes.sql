@@ -39,7 +39,11 @@ cells as (
         transfer_cells.is_harm,
         transfer_cells.q_value,
         transfer_cells.verdict,
-        transfer_cells.null_harm_probability
+        transfer_cells.null_harm_probability,
+        transfer_cells.delta_se,
+        1e4 * transfer_cells.from_runs * transfer_cells.n_seeds as run_pp2,
+        1e4 * transfer_cells.from_items * transfer_cells.n_items as item_pp2,
+        pow(transfer_cells.harm_threshold_pp / 2, 2) as none_pp2
     from expected
     inner join transfer_cells
         on expected.study = transfer_cells.study
@@ -82,6 +86,11 @@ summary as (
         case when count(q_value) = count(*) then 100 * count_if(is_harm and q_value <= 0.05) / count(*) end
             as sig_harm_pct,
         case when count(null_harm_probability) = count(*) then 100 * avg(null_harm_probability) end as null_harm_pct,
+        case when count(delta_se) = count(*) then median(delta_se) end as median_se_pp,
+        -- Of no change the interval is within the threshold where the standard error is at most half of it. Seeds and
+        -- items may each use up half of that variance. The luck of runs is not known where it is of one run.
+        cast(ceil(median(run_pp2 / (none_pp2 / 2))) as bigint) as seeds_for_none,
+        cast(ceil(median(item_pp2 / (none_pp2 / 2))) as bigint) as items_for_none,
     {%- for verdict in ("gain", "harm", "none", "undecided") %}
     case when count(verdict) = count(*) then 100 * count_if(verdict = '{{ verdict }}') / count(*) end
         as verdict_{{ verdict }}_pct{{ "," if not loop.last }}
@@ -109,6 +118,9 @@ final as (
         {%- for verdict in ("gain", "harm", "none", "undecided") %}
         summary.verdict_{{ verdict }}_pct,
         {%- endfor %}
+        summary.median_se_pp,
+        summary.seeds_for_none,
+        summary.items_for_none,
         summary.mean_pp - mean_errors.half_width as ci_low,
         summary.mean_pp + mean_errors.half_width as ci_high
     from summary

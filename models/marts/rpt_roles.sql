@@ -151,6 +151,19 @@ with_learned as (
         and listed.entity = learned_sources.entity
 ),
 
+-- Of many donors the best looks better than it is. Half an interval is about 1.96 standard errors.
+donors as (
+    select
+        *,
+        donor_effect_pp is not null as is_compared,
+        greatest(pow((donor_effect_high - donor_effect_low) / 3.92, 2), 1e-6) as donor_variance
+    from with_learned
+),
+
+drawn_together as (
+    {{ empirical_bayes('donors', contest ~ ', is_compared', 'donor_effect_pp', 'donor_variance') }}
+),
+
 -- Ranks see nine decimals: equal effects may differ in their last bit, by the order in which they were added up.
 ranked as (
     select
@@ -169,7 +182,7 @@ ranked as (
                 )
     end as {{ name }}{{ "," if not loop.last }}
     {%- endfor %}
-    from with_learned
+    from drawn_together
 ),
 
 final as (
@@ -188,6 +201,7 @@ final as (
         ranked.donor_effect_pp,
         ranked.donor_effect_low,
         ranked.donor_effect_high,
+        case when ranked.has_errors and ranked.k > 3 then ranked.shrunk end as donor_effect_shrunk_pp,
         ranked.donor_rank,
         ranked.learned,
         ranked.learned_donor_rank,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
-from report.paper.paper_table import ABSENT, PaperTable, one_line
+from report.tables import Table, one_line
 
 LONGEST = 45
 """Rows that fit on a page; a longer table is a `longtable`, which breaks over pages."""
@@ -39,7 +38,7 @@ def escape(text: str) -> str:
     return "".join(_ESCAPED.get(character, character) for character in one_line(text))
 
 
-def document(tables: Sequence[PaperTable], label: str, told: str) -> str:
+def document(tables: Sequence[Table], label: str, told: str) -> str:
     """The tables, one after the other, for `\\input`.
 
     Args:
@@ -55,7 +54,7 @@ def document(tables: Sequence[PaperTable], label: str, told: str) -> str:
     return "\n".join(texts) + "\n"
 
 
-def _table(table: PaperTable, label: str) -> Iterator[str]:
+def _table(table: Table, label: str) -> Iterator[str]:
     columns = "".join("r" if is_numeric else "l" for is_numeric in table.numeric)
     caption = f"\\caption{{{escape(table.caption)}}}"
     if len(table.body) > LONGEST:
@@ -77,10 +76,9 @@ def _table(table: PaperTable, label: str) -> Iterator[str]:
         yield "\\end{table}"
 
 
-def _head(table: PaperTable) -> Iterator[str]:
+def _head(table: Table) -> Iterator[str]:
     yield "\\toprule"
-    for headings in table.head[:-1]:
-        spans = [(text, len(list(members))) for text, members in groupby(headings)]
+    for spans in table.spans:
         yield " & ".join(f"\\multicolumn{{{n}}}{{c}}{{{escape(text)}}}" for text, n in spans) + " \\\\"
         first, rules = 1, []
         for text, n in spans:
@@ -92,11 +90,11 @@ def _head(table: PaperTable) -> Iterator[str]:
     yield "\\midrule"
 
 
-def _body(table: PaperTable) -> Iterator[str]:
+def _body(table: Table) -> Iterator[str]:
     for row in table.body:
         yield _row(row)
     yield "\\bottomrule"
 
 
-def _row(cells: Sequence[str | None]) -> str:
-    return " & ".join(escape(ABSENT if cell is None else cell) for cell in cells) + " \\\\"
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(map(escape, cells)) + " \\\\"

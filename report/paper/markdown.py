@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from report.paper.paper_table import ABSENT, PaperTable, one_line
+from report.tables import Table, one_line
 
 _SPECIAL = frozenset("\\`*_{}[]<>|~&$#")
 """What means something to Markdown within a line; a backslash before it takes that away."""
@@ -15,20 +15,20 @@ def escape(text: str) -> str:
     return "".join(f"\\{character}" if character in _SPECIAL else character for character in one_line(text))
 
 
-def document(tables: Sequence[PaperTable], told: str) -> str:
+def document(tables: Sequence[Table], told: str) -> str:
     """The tables, one after the other, each under its caption, and a line about where the numbers come from."""
     texts = ["\n".join(_table(table)) for table in tables]
     return "\n\n".join([*texts, escape(told)]) + "\n"
 
 
-def _table(table: PaperTable) -> Iterator[str]:
+def _table(table: Table) -> Iterator[str]:
     yield escape(table.caption)
     yield ""
     # One row of headings is all there can be: `parity/de` for de under parity.
     yield _row(["/".join(part for part in parts if part) for parts in zip(*table.head, strict=True)])
     yield "|" + "|".join("---:" if is_numeric else ":---" for is_numeric in table.numeric) + "|"
     for row in table.body:
-        yield _row([ABSENT if cell is None else cell for cell in row])
+        yield _row(row)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -12,9 +12,10 @@ import duckdb
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.store.warehouse import Warehouse
+from report.layouts import LAYOUTS
+from report.listings import EveryColumn, Layout
 from report.paper import latex, markdown
-from report.paper.layouts import LAYOUTS, ORDER, EveryColumn
-from report.paper.paper_table import PaperTable
+from report.tables import Table
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,13 @@ def _write(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: P
     return path
 
 
+def _layout(mart: str) -> Layout:
+    return LAYOUTS.get(mart, EveryColumn())
+
+
 def _rows_of(mart: str) -> str:
     """SQL of a study's rows of a mart, the study being its one parameter, always in the same order."""
-    return f"""select * from marts."{mart}" where study = $1 order by {ORDER.get(mart, "all")}"""
+    return f"""select * from marts."{mart}" where study = $1 order by {_layout(mart).order}"""
 
 
 def _copy(options: str) -> Callable[[duckdb.DuckDBPyConnection, str, str, Path], None]:
@@ -109,11 +114,11 @@ def _markdown(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path
     path.write_text(markdown.document(tables, _told(mart, study, tables)), encoding="utf-8")
 
 
-def _told(mart: str, study: str, tables: Sequence[PaperTable]) -> str:
+def _told(mart: str, study: str, tables: Sequence[Table]) -> str:
     return f"marts.{mart} of study {study}{'' if tables else ': no rows'}"
 
 
-def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -> list[PaperTable]:
+def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -> list[Table]:
     """A study's rows of a mart as the tables of a paper; none if it has no rows.
 
     Raises:
@@ -123,9 +128,11 @@ def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -
     types = {column[0]: str(column[1]) for column in cursor.description or ()}
     rows = [dict(zip(types, row, strict=True)) for row in cursor.fetchall()]
     try:
-        return LAYOUTS.get(mart, EveryColumn()).tables(rows, types)
+        return _layout(mart).tables(rows, types)
     except KeyError as error:
-        raise UserError(f"marts.{mart} has no column {error}; run `transfer build` and `transfer check` first") from None
+        raise UserError(
+            f"marts.{mart} has no column {error}; run `transfer build` and `transfer check` first"
+        ) from None
 
 
 FORMATS: Mapping[str, Format] = {

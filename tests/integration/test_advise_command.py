@@ -52,8 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = raw.write(folder / "warehouse.duckdb")
     run = subprocess.run(
         [
-            str(Path(sys.executable).with_name("dbt")), "run", "--select", "+fct_transfer", "+rpt_advice_eval",
-            "+rpt_advice", "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
+            str(Path(sys.executable).with_name("dbt")), "run", "--select", "+fct_transfer", "+rpt_advice",
+            "+rpt_advice_worth", "+rpt_source_effects_held_out",
+            "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
         ],
         cwd=ROOT, env=os.environ | {"WAREHOUSE": str(path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -80,13 +81,14 @@ def test_the_planted_donor_is_named_with_both_intervals_and_what_it_costs(folder
     assert lines[:2] == ["parity/fi: study planted, variant default, prompt plain@1", "as measured on 3 models"]
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
         row = connection.execute(
-            "select expected_gain_pp, ci_low, ci_high, new_model_low, new_model_high, p_harm from marts.rpt_advice"
+            "select expected_gain_pp, ci_low, ci_high, new_model_low, new_model_high, p_harm, p_null_harm, p_shown_harm"
+            " from marts.rpt_advice"
             " where target_task = 'parity' and target_language = 'fi' and source_language = 'de'"
         ).fetchone()
     assert row is not None
-    gain, *bounds, p_harm = row
-    numbers = f"{gain:+.2f}", *(f"{bound:+.2f}" for bound in bounds)
-    told = f"1 parity/de {numbers[0]} {numbers[1]} to {numbers[2]} {numbers[3]} to {numbers[4]} {100 * p_harm:.0f} %"
+    numbers = [f"{value:+.2f}" for value in row[:5]]
+    shares = " ".join(f"{100 * share:.0f} %" for share in row[5:])
+    told = f"1 parity/de {numbers[0]} {numbers[1]} to {numbers[2]} {numbers[3]} to {numbers[4]} {shares}"
     assert " ".join(lines[4].split()) == f"{told} -30.00 on sort/fi"
     assert lines[5].split()[1] == "parity/en" and lines[5].endswith("none lost")
     assert "this advice 0.00" in done.stdout
@@ -103,6 +105,10 @@ def test_a_limit_a_model_and_several_targets(folder: Path) -> None:
     assert limited.stdout.splitlines()[4].split()[1] == "parity/en"
     assert "largest loss elsewhere: -30.00 on sort/fi" in limited.stdout
     assert limited.returncode == 0
+    # It gains on parity/fi. On the other five nothing changes, and 40 items do not rule out a loss of 1 pp.
+    assert "shown on 1 of 6" in limited.stdout and "does not show that there is none" in limited.stdout
+    loose = _advise(folder, "--study", "planted", "--target", "parity/fi", "--max-harm", "99")
+    assert "shown on 6 of 6" in loose.stdout
 
 
 def test_the_trained_cell_is_harm_and_the_exit_code_gates(folder: Path) -> None:
@@ -153,4 +159,4 @@ def test_a_warehouse_without_marts_says_what_to_run(tmp_path: Path) -> None:
     raw.write(tmp_path / "warehouse.duckdb")
     done = _advise(tmp_path, "--study", "planted", "--target", "parity/fi")
     assert done.returncode == 2
-    assert "it has no table marts.rpt_advice; run `transfer build` first" in done.stderr
+    assert "it has no table marts.rpt_source_effects; run `transfer build` first" in done.stderr

@@ -138,8 +138,10 @@ def test_tables_of_a_paper(place: Path, tmp_path: Path) -> None:
     latex = (tmp_path / "rpt_regimes.tex").read_text(encoding="utf-8")
     assert latex.startswith("% marts.rpt_regimes of study it's 50 % done\n")
     # base 1/3; tuned 3/3 on de, 2/3 on en: each trained cell and each transfer cell
-    assert "all & MT{-}ML & 2 & 2 & +50.0 & {[}" in latex
-    assert r"small\_1@a\&b & MT{-}CL & 2 & 2 & +50.0 & {[}" in latex
+    assert "MT{-}ML: the trained cell itself & 2 & +50.0 & {[}" in latex
+    of_all, of_one = latex.split(r"\begin{table}")[1:]
+    assert "Scope all." in of_all and r"Scope small\_1@a\&b." in of_one
+    assert "MT{-}CL: same task, other language & 2 & +50.0 & {[}" in of_one
     grid = (tmp_path / "fct_transfer.md").read_text(encoding="utf-8")
     assert "| source task | source language | parity/de | parity/en |" in grid
     assert "| parity | de | +66.7 | +33.3 |" in grid

@@ -154,6 +154,15 @@ GAINS_ABOVE = rate_of(
     "donors' effects above the placebo's by their interval", "roles", "gain_over_placebo_low > 0", ALPHA,
     "rpt_roles.gain_over_placebo_low", where="role = 'donor'", unknown=True,
 )  # fmt: skip
+BEST_DONOR, BEST_DONOR_SHRUNK = (
+    Judge(
+        f"the best donor's effect{words}, less its truth: mean, pp", reach, "roles",
+        f"select study, avg(donor_effect{column}_pp - true_effect_pp) from roles"
+        " where role = 'donor' and donor_rank = 1 group by study",
+        kind="mean", needs=(f"rpt_roles.donor_effect{column}_pp",),
+    )
+    for words, column, reach in (("", "", Reach()), (", shrunk", "_shrunk", Reach(-0.5, 0.5)))
+)  # fmt: skip
 NO_HUB = studies_with("studies with a hub", "roles", "is_hub", 0.1, where="role = 'donor'")
 NO_BRITTLE = studies_with("studies with a brittle target", "roles", "is_brittle", 0.15, where="role = 'recipient'")
 
@@ -261,6 +270,15 @@ def share_beside_planted(component: str) -> Judge:
 MODELS_AT_HAND_COVERED = covers(
     "gain of the models at hand: coverage", "advice", "ci", "mean_over_models_pp", where="true"
 )
+SOURCE_EFFECTS_COVERED = covers(
+    "what a source does to a target, models at hand, own cell too: coverage", "source_effects", "ci", "true_pp",
+    "rpt_source_effects.ci_low", where="true",
+)  # fmt: skip
+SOURCE_EFFECTS_WRONG = rate_of(
+    "verdicts harm and gain of that without harm or gain", "source_effects",
+    "case verdict when 'harm' then true_pp >= -1 when 'gain' then true_pp <= 0 end", Reach(high=0.05),
+    "rpt_source_effects.verdict", where="verdict in ('harm', 'gain')",
+)  # fmt: skip
 NEW_MODEL_COVERED = covers(
     "gain of one more model: coverage", "advice", "new_model", "new_model_pp", "rpt_advice.new_model_low",
     where="true", reach=Reach(0.91, 0.99),

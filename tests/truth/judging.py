@@ -95,6 +95,23 @@ VIEWS = {
         left join marts.rpt_variance as v on s.study = v.study and v.regime = 'transfer'
         """,
     ),
+    "source_effects": (
+        "rpt_source_effects",
+        """
+        with truth as (
+            select
+                study, source_task, source_language, target_task, target_language,
+                any_value(mean_over_models_pp) as true_pp
+            from planted.cells group by all
+        )
+        select m.*, truth.true_pp, s.world, s.planted
+        from truth
+        inner join planted.studies as s using (study)
+        inner join marts.rpt_source_effects as m using (
+            study, source_task, source_language, target_task, target_language
+        )
+        """,
+    ),
     "advice": (
         "rpt_advice",
         """

@@ -310,11 +310,14 @@ def _worlds() -> tuple[World, ...]:
     roles = (
         World(
             "equal donors", "8 equal donors that give 4 pp, receptivity of SD 8 pp: 3 models, 200 items, 2 and 2"
-            " seeds", receptive(0, paper), (ask.NO_HUB, ask.RECEPTIVITY_IS_NO_DONATION, *estimates, ask.REGIMES_COVER),
+            " seeds", receptive(0, paper), (
+                ask.NO_HUB, ask.RECEPTIVITY_IS_NO_DONATION, *estimates, ask.REGIMES_COVER, ask.BEST_DONOR,
+                ask.BEST_DONOR_SHRUNK,
+            ),
         ),
         World(
             "one donor", "the same with one donor 6 pp ahead of others that give nothing", receptive(6, paper),
-            (ask.the_planted_alone("is_hub", "donor"), *estimates),
+            (ask.the_planted_alone("is_hub", "donor"), *estimates, ask.BEST_DONOR, ask.BEST_DONOR_SHRUNK),
         ),
         World(
             "equal donors, unlike", "1 model, 3 seeds and 1, luck about 3 pp that differs between sources, baselines .3"
@@ -368,7 +371,10 @@ def _worlds() -> tuple[World, ...]:
         World(
             f"{n} models seen", f"models of a population: {n} seen, {items} items, 2 seeds; one more is asked for",
             population_of_models(n, items),
-            (ask.NEW_MODEL_COVERED, ask.NEW_MODEL_WIDTH, ask.MODELS_AT_HAND_COVERED, ask.NEW_MODEL_COVERED_BY_CI),
+            (
+                ask.NEW_MODEL_COVERED, ask.NEW_MODEL_WIDTH, ask.MODELS_AT_HAND_COVERED, ask.NEW_MODEL_COVERED_BY_CI,
+                ask.SOURCE_EFFECTS_COVERED, ask.SOURCE_EFFECTS_WRONG,
+            ),
         )
         for n, items in ((3, 200), (9, 100))
     )  # fmt: skip

@@ -16,128 +16,50 @@ population as (
 candidates as (
     select
         *,
-        greatest(items_pp2 - shared_pp2 + runs_pp2, 1e-6) as own_pp2,
-        count(*) over (partition by {{ target }}) as k,
-        bool_and(items_pp2 is not null) over (partition by {{ target }}) as has_errors
+        greatest(items_pp2 - shared_pp2 + runs_pp2, 1e-6) as own_pp2
     from advice_means
-    where regime != 'MT-ML'
 ),
 
--- Variance of the sources' effects by moments (DerSimonian and Laird 1986).
-spread as (
-    select
-        {{ target }},
-        sum(mean_pp / own_pp2) / sum(1 / own_pp2) as centre,
-        (
-            sum(pow(mean_pp, 2) / own_pp2) - pow(sum(mean_pp / own_pp2), 2) / sum(1 / own_pp2) - (count(*) - 1)
-        ) / nullif(sum(1 / own_pp2) - sum(1 / pow(own_pp2, 2)) / sum(1 / own_pp2), 0) as between_sources_pp2
-    from candidates
-    where has_errors
-    group by {{ target }}
+drawn_together as (
+    {{ empirical_bayes('candidates', target, 'mean_pp', 'own_pp2') }}
 ),
 
-joined as (
-    select
-        candidates.*,
-        greatest(0, coalesce(spread.between_sources_pp2, 0)) as between_sources_pp2,
-        sum(candidates.mean_pp / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0))))
-            over (
-                partition by
-                    candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
-                    candidates.held_out, candidates.target_task, candidates.target_language
-            )
-        / sum(1 / (candidates.own_pp2 + greatest(0, coalesce(spread.between_sources_pp2, 0)))) over (
-            partition by
-                candidates.study, candidates.variant, candidates.prompt_pool, candidates.held_out_kind,
-                candidates.held_out, candidates.target_task, candidates.target_language
-        ) as centre
-    from candidates
-    left join spread
-        on candidates.study = spread.study
-        and candidates.variant = spread.variant
-        and candidates.prompt_pool is not distinct from spread.prompt_pool
-        and candidates.held_out_kind = spread.held_out_kind
-        and candidates.held_out is not distinct from spread.held_out
-        and candidates.target_task = spread.target_task
-        and candidates.target_language = spread.target_language
-),
-
--- Empirical Bayes (Morris 1983): no shrinking below four sources, or where errors are not known.
 shrunk as (
     select
-        *,
-        case
-            when has_errors and k > 3 then (k - 3) / (k - 1) * own_pp2 / (own_pp2 + between_sources_pp2) else 0
-        end as shrinkage,
-        case when shrinkage = 0 then mean_pp else centre + (1 - shrinkage) * (mean_pp - centre) end
-            as expected_gain_pp,
+        * exclude (shrunk),
+        shrunk as expected_gain_pp,
         shared_pp2
         + own_pp2 * (1 - (k - 1) / k * shrinkage)
         + case when k > 3 then 2 / (k - 3) * pow(shrinkage * (mean_pp - centre), 2) else 0 end as posterior_pp2
-    from joined
-),
-
--- What an adapter does to every target that was asked, its own cell too.
-{%- set source = fold ~ ", source_task, source_language" %}
-
-asked as (
-    select
-        {{ source }},
-        list({
-            'target_task': target_task,
-            'target_language': target_language,
-            'mean_pp': mean_pp,
-            'n_harms': n_harms,
-            'n_models': n_models
-        } order by mean_pp, target_task, target_language) as targets
-    from advice_means
-    group by {{ source }}
-),
-
-with_harms as (
-    select
-        shrunk.*,
-        list_filter( -- noqa: PRS
-            asked.targets,
-            lambda other: other.target_task != shrunk.target_task -- noqa: RF01
-            or other.target_language != shrunk.target_language -- noqa: RF01
-        ) as other_targets
-    from shrunk
-    inner join asked
-        on shrunk.study = asked.study
-        and shrunk.variant = asked.variant
-        and shrunk.prompt_pool is not distinct from asked.prompt_pool
-        and shrunk.held_out_kind = asked.held_out_kind
-        and shrunk.held_out is not distinct from asked.held_out
-        and shrunk.source_task = asked.source_task
-        and shrunk.source_language = asked.source_language
+    from drawn_together
 ),
 
 -- One more model of the population: how models differ beyond the cells' errors, moderated over cells, in that model and
 -- in the mean; and the error of the mean.
 predicted as (
     select
-        with_harms.*,
+        shrunk.*,
         {{ moderated_variance(
-            'with_harms.between_models_pp2', '(with_harms.n_models - 1)', 'population.prior_variance',
+            'shrunk.between_models_pp2', '(shrunk.n_models - 1)', 'population.prior_variance',
             'population.prior_degrees'
         ) }} as moderated_pp2,
         least(
-            coalesce(with_harms.n_models - 1 + population.prior_degrees, population.most_degrees),
+            coalesce(shrunk.n_models - 1 + population.prior_degrees, population.most_degrees),
             population.most_degrees
         ) as model_degrees,
         case
             when moderated_pp2 is not null
                 then
-                    greatest(0, moderated_pp2 - coalesce(with_harms.cell_error_pp2, 0)) * (1 + 1 / with_harms.n_models)
-                    + coalesce(with_harms.items_pp2 + with_harms.runs_pp2, 0)
+                    greatest(0, moderated_pp2 - coalesce(shrunk.cell_error_pp2, 0)) * (1 + 1 / shrunk.n_models)
+                    + coalesce(shrunk.items_pp2 + shrunk.runs_pp2, 0)
         end as new_model_pp2
-    from with_harms
+    from shrunk
     left join population
-        on with_harms.study = population.study
-        and with_harms.variant = population.variant
-        and with_harms.prompt_pool is not distinct from population.prompt_pool
-        and with_harms.held_out_kind = 'none'
+        on shrunk.study = population.study
+        and shrunk.variant = population.variant
+        and shrunk.prompt_pool is not distinct from population.prompt_pool
+        and shrunk.held_out_kind = population.held_out_kind
+        and shrunk.held_out is not distinct from population.held_out
 ),
 
 -- Ranks see nine decimals: equal means may differ in their last bit, by the order in which they were added up.
@@ -165,11 +87,6 @@ final as (
         end as new_model_half_width,
         expected_gain_pp - new_model_half_width as new_model_low,
         expected_gain_pp + new_model_half_width as new_model_high,
-        case when len(other_targets) > 0 then least(0, other_targets[1].mean_pp) end as worst_harm_pp,
-        case when other_targets[1].mean_pp < 0 then other_targets[1].target_task end as worst_harm_task,
-        case when other_targets[1].mean_pp < 0 then other_targets[1].target_language end as worst_harm_language,
-        list_sum(list_transform(other_targets, lambda other: other.n_harms)) -- noqa: PRS
-        / list_sum(list_transform(other_targets, lambda other: other.n_models)) as p_harm,
         rank() over (
             partition by {{ target }}
             order by round(expected_gain_pp, 9) desc

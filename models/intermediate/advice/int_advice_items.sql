@@ -10,17 +10,18 @@ cell_items as (
     select * from {{ ref('int_cell_items') }}
 ),
 
-computed_cells as (
-    select * from {{ ref('int_computed_cells') }}
+transfer_cells as (
+    select * from {{ ref('int_transfer_cells') }}
 ),
 
 cells as (
     select
         role_grid.* exclude (delta_pp), -- noqa: RF02
-        computed_cells.n_items * computed_cells.n_seeds as n_answers
+        transfer_cells.n_items * transfer_cells.n_seeds as n_answers,
+        1e4 * transfer_cells.from_items as items_pp2
     from role_grid
-    inner join computed_cells on role_grid.cell_number = computed_cells.cell_number
-    where role_grid.scope = 'all' and role_grid.is_in_complete_grid and role_grid.regime != 'MT-ML'
+    inner join transfer_cells on role_grid.cell_number = transfer_cells.cell_number
+    where role_grid.scope = 'all' and role_grid.delta_pp is not null
 ),
 
 numbered as (
@@ -28,6 +29,7 @@ numbered as (
         cell_number,
         n_answers,
         count(*) over (partition by {{ pair }}) as n_models,
+        avg(items_pp2) over (partition by {{ pair }}) as cell_items_pp2,
         cast(dense_rank() over (order by {{ pair }}) as integer) as pair_number,
         {{ pair }}
     from cells
@@ -59,14 +61,16 @@ variances as (
 pairs as (
     select distinct
         pair_number,
+        n_models,
+        cell_items_pp2,
         {{ pair }}
     from numbered
 ),
 
 final as (
     select
-        pairs.* exclude (pair_number), -- noqa: RF02
-        variances.items_pp2
+        pairs.* exclude (pair_number, n_models, cell_items_pp2), -- noqa: RF02
+        variances.items_pp2 / nullif(pairs.cell_items_pp2 / pairs.n_models, 0) as inflation
     from variances
     inner join pairs on variances.pair_number = pairs.pair_number
 )

@@ -1,9 +1,10 @@
 {{ config(materialized='table') }}
 
-{%- set pool = "study, variant, prompt_pool" %}
+{%- set pool = "study, variant, prompt_pool, held_out_kind, held_out" %}
 
-with role_grid as (
-    select * from {{ ref('int_role_grid') }}
+with cells as (
+    select * from {{ ref('int_advice_cells') }}
+    where is_in_complete_grid and regime != 'MT-ML' and held_out_kind in ('none', 'model')
 ),
 
 -- Models' differences from the mean over models, cell by cell.
@@ -15,8 +16,7 @@ deviations as (
         delta_pp - avg(delta_pp) over (
             partition by {{ pool }}, source_task, source_language, target_task, target_language
         ) as deviation
-    from role_grid
-    where scope = 'all' and is_in_complete_grid and regime != 'MT-ML'
+    from cells
 ),
 
 variances as (
@@ -75,6 +75,8 @@ products as (
         one.study,
         one.variant,
         one.prompt_pool,
+        one.held_out_kind,
+        one.held_out,
         sum(list_inner_product(one.deviations, other.deviations)) filter (where one.model = other.model) as trace,
         sum(pow(list_inner_product(one.deviations, other.deviations), 2)) as squares
     from by_model as one
@@ -82,6 +84,8 @@ products as (
         on one.study = other.study
         and one.variant = other.variant
         and one.prompt_pool is not distinct from other.prompt_pool
+        and one.held_out_kind = other.held_out_kind
+        and one.held_out is not distinct from other.held_out
     group by all
 ),
 
@@ -98,6 +102,8 @@ traced as (
         on moments.study = products.study
         and moments.variant = products.variant
         and moments.prompt_pool is not distinct from products.prompt_pool
+        and moments.held_out_kind = products.held_out_kind
+        and moments.held_out is not distinct from products.held_out
 ),
 
 final as (

@@ -54,10 +54,7 @@ imported_with_errors as (
         delta_pp - half_width as ci_low,
         delta_pp + half_width as ci_high,
         {{ two_sided_p('imported.t', 'imported.degrees_of_freedom') }} as p_value,
-        case
-            when t_of_harm < 0 then {{ two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom') }} / 2
-            else 1 - {{ two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom') }} / 2
-        end as harm_p_value
+        {{ harm_p(two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom'), 't_of_harm') }} as harm_p_value
     from imported
 ),
 
@@ -90,37 +87,21 @@ judged as (
         and cells.prompt is not distinct from prompt_pools.prompt
 ),
 
--- Benjamini and Hochberg: p times the family's tests over those at most as large, and no more than any larger p's.
--- Trained cells are a family of their own, and so are placebos.
-{%- set family = "study, control, coalesce(regime = 'MT-ML', false)" %}
-
-with_family as (
+with_null as (
     select
         *,
+        coalesce(regime = 'MT-ML', false) as is_trained_cell,
         -- Flips of the items' signs, by twos; and the runs' luck, which knows no steps of two.
         -case when from_runs > 0 then least_harm + 0.5 else least_harm_total + 1 end
-        / nullif(sqrt(sum_squared_difference + pow(n_items * n_seeds, 2) * coalesce(from_runs, 0)), 0) as z_of_harm,
-        count(p_value) over (partition by {{ family }}) as n_tests,
-        count(p_value) over (partition by {{ family }} order by p_value) as n_as_small,
-        count(harm_p_value) over (partition by {{ family }}) as n_harm_tests,
-        count(harm_p_value) over (partition by {{ family }} order by harm_p_value) as n_harms_as_small
+        / nullif(sqrt(sum_squared_difference + pow(n_items * n_seeds, 2) * coalesce(from_runs, 0)), 0) as z_of_harm
     from judged
 ),
 
+-- Trained cells are a family of their own, and so are placebos.
 adjusted as (
-    select
-        *,
-        case
-            when p_value is not null
-                then min(p_value * n_tests / n_as_small) over (partition by {{ family }} order by p_value desc)
-        end as q_value,
-        case
-            when harm_p_value is not null
-                then min(harm_p_value * n_harm_tests / n_harms_as_small) over (
-                    partition by {{ family }} order by harm_p_value desc
-                )
-        end as q_harm
-    from with_family
+    {{ false_discovery_rates(
+        'with_null', 'study, control, is_trained_cell', {'p_value': 'q_value', 'harm_p_value': 'q_harm'}
+    ) }}
 ),
 
 final as (
@@ -157,15 +138,8 @@ final as (
         adjusted.q_harm,
         adjusted.is_positive,
         adjusted.is_harm,
-        case
-            when adjusted.ci_low is null then null
-            when
-                adjusted.ci_low >= -adjusted.harm_threshold_pp and adjusted.ci_high <= adjusted.harm_threshold_pp
-                then 'none'
-            when adjusted.ci_high < -adjusted.harm_threshold_pp and adjusted.q_harm <= 0.05 then 'harm'
-            when adjusted.ci_low > 0 and adjusted.q_value <= 0.05 then 'gain'
-            else 'undecided'
-        end as verdict,
+        adjusted.harm_threshold_pp,
+        {{ verdict('adjusted') }} as verdict,
         case
             when adjusted.sum_squared_difference is null then null
             when adjusted.z_of_harm is null then cast(adjusted.is_harm as integer)
@@ -175,6 +149,7 @@ final as (
         adjusted.gain_pct,
         adjusted.loss_pct,
         adjusted.from_items,
+        adjusted.from_items_widened,
         adjusted.from_runs
     from adjusted
 )

@@ -6,10 +6,12 @@ with mean_squares as (
 
 luck_cells as (
     select * from {{ ref('int_luck_cells') }}
+    where outcome = 'accuracy'
 ),
 
 run_luck as (
     select * from {{ ref('int_run_luck') }}
+    where outcome = 'accuracy'
 ),
 
 studies as (
@@ -98,6 +100,7 @@ final as (
         end as p_value,
         case when tested.t_of_harm < 0 then tested.p_of_distance else 1 - tested.p_of_distance end as harm_p_value,
         with_variance.from_items,
+        with_variance.from_items_widened,
         with_variance.from_runs
     from with_variance
     inner join sign_tests

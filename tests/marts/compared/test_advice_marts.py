@@ -128,6 +128,107 @@ def test_advice(warehouse: Path, deltas: np.ndarray, own_cells: dict[Key, list[f
             assert row["n_models"] == n_models
 
 
+def test_source_effects(warehouse: Path) -> None:
+    """Means over models, their errors from the items themselves, and verdicts by SciPy's Benjamini and Hochberg."""
+    items: dict[tuple[Key, Key], dict[str, np.ndarray]] = defaultdict(dict)
+    luck: dict[tuple[Key, Key], list[tuple[float, float]]] = defaultdict(list)
+    for row in query(
+        warehouse,
+        "select cells.*, list(items.n_correct / items.n_seeds - items.baseline_correct order by items.parallel_number)"
+        " as d from intermediate.int_cell_items as items"
+        " join intermediate.int_transfer_cells as cells on items.cell_number = cells.cell_number"
+        " where cells.study = 'grid' and cells.control is null group by all",
+    ):
+        pair = (row["source_task"], row["source_language"]), (row["target_task"], row["target_language"])
+        items[pair][row["model"]] = np.array(row["d"])
+        luck[pair].append((1e4 * row["from_runs"], row["degrees_of_freedom"]))
+    rows = {
+        ((row["source_task"], row["source_language"]), (row["target_task"], row["target_language"])): row
+        for row in query(warehouse, "select * from marts.rpt_source_effects where study = 'grid'")
+    }
+    assert rows.keys() == items.keys() and len(rows) == len(SOURCES) * len(TARGETS)
+    p_values: dict[tuple[Key, Key], tuple[float, float]] = {}
+    for pair, by_model in items.items():
+        d, n, m = np.array(list(by_model.values())), N_ITEMS, len(by_model)
+        mean = 100 * d.mean()
+        # As if half an item were won, half an item lost and one unchanged.
+        widened = ((d**2).sum(axis=1) + 1 - d.sum(axis=1) ** 2 / (n + 2)) / ((n + 2) * (n + 1))
+        together = d.mean(axis=0).var(ddof=1) / (d.var(axis=1, ddof=1).mean() / m)
+        runs, degrees = np.array(luck[pair]).T
+        error = np.sqrt(1e4 * together * widened.mean() / m + runs.mean() / m)
+        row = rows[pair]
+        assert row["mean_pp"] == pytest.approx(mean)
+        assert row["ci_high"] - mean == pytest.approx(stats.t.ppf(0.975, degrees.sum()) * error, rel=1e-4)
+        assert row["n_harms"] == np.sum(100 * d.mean(axis=1) <= -5.0 + 1e-9)
+        assert row["n_models"] == m
+        p_values[pair] = (
+            2 * stats.t.sf(abs(mean) / error, degrees.sum()), stats.t.cdf((mean + 5.0) / error, degrees.sum())
+        )  # fmt: skip
+    for is_own in (True, False):
+        family = [pair for pair in rows if (pair[0] == pair[1]) == is_own]
+        q_values, q_harms = stats.false_discovery_control([p_values[pair] for pair in family], axis=0).T
+        for pair, q_value, q_harm in zip(family, q_values, q_harms, strict=True):
+            row = rows[pair]
+            assert (row["q_value"], row["q_harm"]) == pytest.approx((q_value, q_harm), rel=1e-3, abs=1e-6)
+            low, high = row["ci_low"], row["ci_high"]
+            assert row["verdict"] == (
+                "none" if low >= -5 and high <= 5
+                else "harm" if high < -5 and q_harm <= 0.05
+                else "gain" if low > 0 and q_value <= 0.05
+                else "undecided"
+            )  # fmt: skip
+    assert len({row["verdict"] for row in rows.values()}) >= 3
+
+
+def test_a_model_left_out_is_advised_by_the_others(warehouse: Path, deltas: np.ndarray) -> None:
+    """The gain of five models, shrunk as that of six; and what the sixth shows beside it."""
+    rows = query(
+        warehouse, "select * from marts.rpt_source_effects_held_out where study = 'grid' and regime != 'MT-ML'"
+    )
+    assert len(rows) == len(FAMILIES) * (len(SOURCES) * len(TARGETS) - len(SOURCES))
+    advised = {
+        tuple(row[key] for key in ("held_out", "source_task", "source_language", "target_task", "target_language")): row
+        for row in query(warehouse, "select * from intermediate.int_advice where held_out_kind = 'model'")
+    }
+    for row in rows:
+        s, e = (SOURCES.index((row["source_task"], row["source_language"])),
+                TARGETS.index((row["target_task"], row["target_language"])))  # fmt: skip
+        out = list(FAMILIES).index(row["model"])
+        assert row["measured_pp"] == pytest.approx(deltas[out, s, e])
+        assert row["mean_pp"] == pytest.approx(np.delete(deltas[:, s, e], out).mean())
+        same = advised[row["model"], *SOURCES[s], *TARGETS[e]]
+        assert (row["expected_gain_pp"], row["gain_low"], row["new_model_high"]) == (
+            same["expected_gain_pp"], same["ci_low"], same["new_model_high"]
+        )  # fmt: skip
+        assert row["n_advising"] == row["n_models"] == len(FAMILIES) - 1
+    # The population of models is told anew without the one left out.
+    kept = np.delete(deltas, 0, axis=0)
+    between = moderated_variances(kept.var(axis=0, ddof=1)[~np.isnan(kept[0])], len(kept) - 1)
+    (population,) = query(
+        warehouse,
+        "select * from intermediate.int_advice_population where study = 'grid' and held_out = "
+        f"'{next(iter(FAMILIES))}'",
+    )
+    assert (population["prior_degrees"] or np.inf) == pytest.approx(between.prior_degrees, rel=1e-4)
+    if np.isinf(between.prior_degrees):
+        assert population["prior_variance"] == pytest.approx(between.variance[0], rel=1e-4)
+
+
+def test_what_a_source_costs_is_its_rows_summed(warehouse: Path) -> None:
+    effects = query(warehouse, "select * from marts.rpt_source_effects where study = 'grid'")
+    for row in query(warehouse, "select * from marts.rpt_source_risks where study = 'grid'"):
+        own = [one for one in effects if all(one[key] == row[key] for key in ("source_task", "source_language"))]
+        n = sum(one["n_models"] for one in own)
+        assert row["n_cells"] == n
+        for share, counted in (("harm_pct", "n_harms"), ("null_harm_pct", "n_null_harms"),
+                               ("verdict_harm_pct", "n_harm_verdicts")):  # fmt: skip
+            assert row[share] == pytest.approx(100 * sum(one[counted] for one in own) / n)
+        assert row["mean_pp"] == pytest.approx(np.mean([one["mean_pp"] for one in own if one["regime"] != "MT-ML"]))
+        worst = min(own, key=lambda one: one["mean_pp"])
+        assert (row["worst_task"], row["worst_language"]) == (worst["target_task"], worst["target_language"])
+        assert (row["worst_low"], row["worst_shrunk_pp"]) == (worst["ci_low"], worst["expected_gain_pp"])
+
+
 def _degrees_of_all(x: np.ndarray) -> float:
     """Degrees of freedom of deviations [models, cells] from their means, unbiased under normality."""
     d = len(x) - 1

@@ -9,36 +9,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexMacroNode, LatexSpecialsNode, LatexWalker
 
+from report.layouts import LAYOUTS
+from report.listings import EveryColumn, Listing
 from report.paper import latex, markdown
-from report.paper.columns import as_printed, heading
 from report.paper.latex import LONGEST
-from report.paper.layouts import LAYOUTS, EveryColumn
-from report.paper.paper_table import PaperTable
+from report.tables import ABSENT, Table, as_printed, heading
 
+MARTS = Path(__file__).parents[3] / "models" / "marts"
 HOSTILE = r"a_b & 50% of $x^2$ ~ #1 {y} \input{z} <c> |d| [e] *f* `g` \\"
-cells = st.one_of(st.none(), st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12))
+cells = st.one_of(st.just(ABSENT), st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12))
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> PaperTable:
+def tables(draw: st.DrawFn) -> Table:
     n = draw(st.integers(1, 4))
     row = st.tuples(*[cells] * n)
     head = tuple(
         draw(st.tuples(*[st.text("ab_&%[", min_size=1, max_size=3)] * n)) for _ in range(draw(st.integers(1, 2)))
     )
     body = tuple(draw(st.lists(row, min_size=1, max_size=4)))
-    return PaperTable(draw(st.text("caption_%&{}", max_size=20)), head, (False,) + (True,) * (n - 1), body)
+    return Table(draw(st.text("caption_%&{}", max_size=20)), head, (False,) + (True,) * (n - 1), body)
 
 
-def seen(text: str | None) -> str:
+def seen(text: str) -> str:
     """What a reader sees of a cell: spaces at its ends and in a row are one or none."""
-    return "–" if text is None else " ".join(text.split())
+    return " ".join(text.split())
 
 
 # ---- LaTeX, read by pylatexenc ----
@@ -88,8 +90,8 @@ def plain(nodes: list[Any]) -> str:
 
 @settings(deadline=None, max_examples=60)
 @given(tables())
-@example(PaperTable(HOSTILE, ((HOSTILE,),), (False,), ((HOSTILE,), ("[2pt]",), ("*",), ("--",), (None,))))
-def test_latex_says_what_the_table_says(table: PaperTable) -> None:
+@example(Table(HOSTILE, ((HOSTILE,),), (False,), ((HOSTILE,), ("[2pt]",), ("*",), ("--",), (ABSENT,))))
+def test_latex_says_what_the_table_says(table: Table) -> None:
     text = latex.document([table], "x", "told")
     rows = [row for row in latex_rows(text) if row]
     assert [[seen(cell) for cell in row] for row in table.body] == rows[len(table.head) :]
@@ -112,11 +114,11 @@ needs_latex = pytest.mark.skipif(
 @needs_latex
 def test_latex_compiles(tmp_path: Path) -> None:
     printable = "".join(map(chr, range(32, 127)))
-    every = PaperTable(printable, ((printable, "−1.0"),), (False, True), ((printable, "[−1.0, +2.3]"), ("[x]", None)))
-    spans = PaperTable(
-        "two heads", (("", "a", "a", "b"), ("", "c", "d", "e")), (False, True, True, True), (("r", "1", "2", None),)
+    every = Table(printable, ((printable, "−1.0"),), (False, True), ((printable, "[−1.0, +2.3]"), ("[x]", ABSENT)))
+    spans = Table(
+        "two heads", (("", "a", "a", "b"), ("", "c", "d", "e")), (False, True, True, True), (("r", "1", "2", ABSENT),)
     )
-    long = PaperTable("long", (("n",),), (True,), tuple((str(n),) for n in range(2 * LONGEST)))
+    long = Table("long", (("n",),), (True,), tuple((str(n),) for n in range(2 * LONGEST)))
     (tmp_path / "tables.tex").write_text(latex.document([every, spans, long], "x", printable), encoding="utf-8")
     paper = r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}\input{tables}\end{document}"
     (tmp_path / "paper.tex").write_text(paper)
@@ -142,8 +144,8 @@ def markdown_rows(text: str) -> list[list[str]]:
 
 @settings(deadline=None, max_examples=60)
 @given(tables())
-@example(PaperTable(HOSTILE, ((HOSTILE,),), (False,), ((HOSTILE,), ("&copy; ![x](y) <b>",), (None,))))
-def test_markdown_says_what_the_table_says(table: PaperTable) -> None:
+@example(Table(HOSTILE, ((HOSTILE,),), (False,), ((HOSTILE,), ("&copy; ![x](y) <b>",), (ABSENT,))))
+def test_markdown_says_what_the_table_says(table: Table) -> None:
     head, *body = markdown_rows(markdown.document([table], "told"))
     assert body == [[seen(cell) for cell in row] for row in table.body]
     assert len(head) == len(table.head[-1])
@@ -155,7 +157,9 @@ def test_markdown_says_what_the_table_says(table: PaperTable) -> None:
 def test_methods_stand_in_rows_and_sizes_in_columns_as_in_acl_2019() -> None:
     keys = {"variant": "default", "vectors": "ft", "retrieval": "csls"}
     rows = [
-        keys | {"method": method, "scope": scope, "dictionary_size": size, "mean_map": value, "n_failures": failures}
+        keys
+        | {"method": method, "scope": scope, "dictionary_size": size, "mean_map": value}
+        | {"n_failures": failures, "n_pairs": 5}
         for method, scope, size, value, failures in (
             ("proc", "all", 1000, 0.3, 1), ("proc", "all", 5000, 0.4, 0), ("proc", "common", 1000, 0.5, 0),
             ("proc", "common", 5000, 0.6, 0), ("vecmap", "all", 0, 0.1234, 2), ("vecmap", "common", 0, None, 0),
@@ -165,12 +169,12 @@ def test_methods_stand_in_rows_and_sizes_in_columns_as_in_acl_2019() -> None:
     [table] = LAYOUTS["rpt_bli_methods"].tables(rows, {})
     assert table.head == (
         ("", "all pairs", "all pairs", "all pairs", "common pairs", "common pairs", "common pairs"),
-        ("method", "no dictionary", "1,000", "5,000", "no dictionary", "1,000", "5,000"),
+        ("method", "1,000", "5,000", "no dictionary", "1,000", "5,000", "no dictionary"),
     )
-    assert table.body == (
-        ("icp", "– (3)", None, None, None, None, None),
-        ("proc", None, "0.300 (1)", "0.400", None, "0.500", "0.600"),
-        ("vecmap", "0.123 (2)", None, None, None, None, None),
+    assert table.body == (  # the best first
+        ("proc", "0.300 (1)", "0.400", "–", "0.500", "0.600", "–"),
+        ("vecmap", "–", "–", "0.123 (2)", "–", "–", "–"),
+        ("icp", "–", "–", "– (3)", "–", "–", "–"),
     )
     assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}" in latex.document([table], "x", "")
 
@@ -186,7 +190,7 @@ def test_cells_make_a_grid_for_each_model_and_control() -> None:
     rows = [cell("de", "de", 3.14), cell("de", "en", -0.04), cell("en", "de", None), cell("en", "en", -2.0)]
     placebo = [cell("de", "en", 0.5, control="placebo")]
     tuned, control = LAYOUTS["fct_transfer"].tables([*rows, *placebo], {})
-    assert tuned.body == (("t", "de", "+3.1", "0.0"), ("t", "en", None, "−2.0"))
+    assert tuned.body == (("t", "de", "+3.1", "0.0"), ("t", "en", "–", "−2.0"))
     assert control.body == (("t", "de", "+0.5"),)
     assert "Control none." in tuned.caption and "Control placebo." in control.caption
 
@@ -212,9 +216,9 @@ def test_downstream_scores_stand_by_method_and_pair_a_table_a_task() -> None:
         )
     ]  # fmt: skip
     documents, retrieval = LAYOUTS["fct_downstream"].tables(rows, {})
-    assert documents.head == (("", "en", "en"), ("method", "de", "fi"))
-    assert documents.body == (("cca", None, "0.250"), ("proc", "0.500", None))
-    assert retrieval.body == (("proc", "0.125"),)
+    assert documents.head == (("", "", "en", "en"), ("method", "dictionary size", "de", "fi"))
+    assert documents.body == (("cca", "100", "–", "0.250"), ("proc", "100", "0.500", "–"))
+    assert retrieval.body == (("proc", "100", "0.125"),)
     assert documents.caption.endswith("Task cldc.") and retrieval.caption.endswith("Task clir.")
 
 
@@ -242,9 +246,29 @@ def test_other_marts_show_all_columns_but_the_ones_that_say_nothing() -> None:
     ],
 )  # fmt: skip
 def test_values_are_rounded_as_their_unit_asks(column: str, value: object, printed: str | None) -> None:
-    assert as_printed(column, {"delta_pp": "DOUBLE"}, value) == printed
+    assert as_printed(column, value, of_pp=True) == printed
 
 
 def test_bounds_of_what_is_no_percentage_point_are_shares() -> None:
-    assert as_printed("ci_low", {"difference": "DOUBLE"}, -0.0312) == "−0.031"
+    assert as_printed("ci_low", -0.0312) == "−0.031"
     assert re.fullmatch(r"delta \(pp\)", heading("delta_pp"))
+
+
+@pytest.mark.parametrize("mart", LAYOUTS)
+def test_a_layout_shows_columns_that_its_mart_has(mart: str) -> None:
+    """The page and the paper would both stop at one that is not there."""
+    (described,) = yaml.safe_load((MARTS / f"{mart}.yml").read_text())["models"]
+    columns = {column["name"] for column in described["columns"]}
+    assert set(LAYOUTS[mart].reads) <= columns
+    named = set(re.findall(r"\b[a-z]+_[a-z_]+\b", re.sub(r"'.*?'|list_position", "", LAYOUTS[mart].order)))
+    assert named <= columns
+
+
+def test_a_half_of_a_listing_begins_with_what_its_rows_are() -> None:
+    layout = LAYOUTS["rpt_regimes"]
+    assert isinstance(layout, Listing)
+    row = dict.fromkeys(layout.reads) | {"regime": "MT-CL", "n_cells": 3, "mean_pp": 1.0}
+    first, second = layout.halves("a", "b", [row])
+    assert first.body[0][:4] == ("MT-CL: same task, other language", "3", "+1.0", "no items")
+    assert second.body[0][0] == first.body[0][0]
+    assert [*first.head[0], *second.head[0][1:]] == list(layout.table("c", [row]).head[0])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from compute.errors import UserError
 from compute.store.warehouse import Warehouse
@@ -39,22 +38,45 @@ def cells() -> Iterable[Cell]:
                 yield "s", "default", model, source, target, None, "p@1", "x", delta
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    path = tmp_path / "warehouse.duckdb"
+OTHERS: list[Cell] = [
+    ("s", "default", "a@1", "qa/de", "qa/fr", "placebo", "p@1", "x", 99.0),  # no evidence
+    ("other", "default", "a@1", "qa/de", "qa/fr", None, "p@1", "x", 99.0),  # another study
+    ("s", "default", "d@1", "qa/de", "qa/fr", None, "p@1", "x", 99.0),  # a model that lacks the other cells
+]
+
+
+def effects(cells: Iterable[Cell], left_out: str | None = None) -> Iterator[list[Any]]:
+    """What dbt derives from cells: here gains are drawn to nine tenths, and intervals have a stated width."""
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    for study, _, model, source, target, control, _, _, delta in cells:
+        if control is None and delta is not None and not isnan(delta):
+            found.setdefault((study, source, target), {})[model] = delta
+    for (study, source, target), by_model in found.items():
+        asked = [delta for model, delta in by_model.items() if model != left_out]
+        of_grid = [delta for model, delta in by_model.items() if model in MODELS and model != left_out]
+        if not asked:
+            continue
+        mean, n = sum(asked) / len(asked), len(of_grid)
+        gain = 0.9 * sum(of_grid) / n if n and source != target else None
+        bounds = [gain - 1, gain + 1] if gain is not None else [None, None]
+        bounds += [gain - 7, gain + 7] if gain is not None and n > 1 else [None, None]
+        yield [
+            study, "default", "p@1", *source.split("/"), *target.split("/"), len(asked), mean, mean - 1, mean + 1,
+            sum(delta <= -1 for delta in asked), len(asked) / 4, sum(delta <= -2.5 for delta in asked),
+            n if gain is not None else None, gain, *bounds, left_out, by_model.get(left_out or ""),
+        ]  # fmt: skip
+
+
+def written(path: Path, cells: Sequence[Cell]) -> Warehouse:
+    """A warehouse with the marts that are asked."""
     with duckdb.connect(str(path)) as connection:
-        connection.execute("create schema marts")
+        connection.execute("create schema marts; create schema raw")
         connection.execute(
             "create table cells"
             " (study varchar, variant varchar, model varchar, source varchar, target varchar, control varchar,"
             " prompt varchar, metric varchar, delta_pp double)"
         )
-        extra: list[Cell] = [
-            ("s", "default", "a@1", "qa/de", "qa/fr", "placebo", "p@1", "x", 99.0),  # no evidence
-            ("other", "default", "a@1", "qa/de", "qa/fr", None, "p@1", "x", 99.0),  # another study
-            ("s", "default", "d@1", "qa/de", "qa/fr", None, "p@1", "x", 99.0),  # a model that lacks the other cells
-        ]
-        connection.executemany("insert into cells values (?, ?, ?, ?, ?, ?, ?, ?, ?)", [*cells(), *extra])
+        connection.executemany("insert into cells values (?, ?, ?, ?, ?, ?, ?, ?, ?)", cells)
         connection.execute(
             "create table marts.fct_transfer as select * exclude (source, target),"
             " split_part(source, '/', 1) as source_task, split_part(source, '/', 2) as source_language,"
@@ -62,27 +84,35 @@ def warehouse(tmp_path: Path) -> Warehouse:
             " delta_pp <= -1 as is_harm, delta_pp - 1 as ci_low, delta_pp + 1 as ci_high,"
             " if(delta_pp <= -2.5, 'harm', 'undecided') as verdict from cells"
         )
-        connection.execute(
-            "create table marts.rpt_advice as select study, variant, 'p@1' as prompt, source_task,"
-            " source_language, target_task, target_language, 0.9 * avg(delta_pp) as expected_gain_pp,"
-            " 0.9 * avg(delta_pp) - 1 as ci_low, 0.9 * avg(delta_pp) + 1 as ci_high,"
-            " 0.9 * avg(delta_pp) - 7 as new_model_low, 0.9 * avg(delta_pp) + 7 as new_model_high,"
-            " count(*) as n_models,"
-            " rank() over (partition by study, target_task, target_language order by avg(delta_pp) desc) as rank"
-            " from marts.fct_transfer"
-            " where control is null and model != 'd@1'"
-            " and (source_task, source_language) != (target_task, target_language)"
-            " group by study, variant, source_task, source_language, target_task, target_language"
-        )
-        connection.execute(
-            "create table marts.rpt_advice_eval as select 's' as study, 'default' as variant, 'p@1' as prompt,"
-            " unnest(['random', 'advice']) as recommender, 'model' as held_out_kind, 'a@1' as held_out, 1 as k,"
-            " unnest([2.5, 0.5]) as regret, 0.9 as ndcg"
-        )
         connection.execute("drop table cells")
-        connection.execute("create schema raw")
+        for mart, models in (("rpt_source_effects", [None]), ("rpt_source_effects_held_out", [*MODELS, "d@1"])):
+            connection.execute(
+                f"create table marts.{mart} (study varchar, variant varchar, prompt varchar, source_task varchar,"
+                " source_language varchar, target_task varchar, target_language varchar, n_models bigint,"
+                " mean_pp double, ci_low double, ci_high double, n_harms bigint, n_null_harms double,"
+                " n_harm_verdicts bigint, n_advising bigint, expected_gain_pp double, gain_low double,"
+                " gain_high double, new_model_low double, new_model_high double, model varchar, measured_pp double)"
+            )
+            for row in (row for model in models for row in effects(cells, model)):
+                connection.execute(f"insert into marts.{mart} values ({', '.join('?' * len(row))})", row)
+        connection.execute(
+            "create table marts.rpt_advice_worth as select 's' as study, 'default' as variant, 'p@1' as prompt,"
+            " unnest(['random', 'advice']) as recommender, 'model' as held_out_kind, 1 as k,"
+            " unnest([2.5, 0.5]) as regret"
+        )
         connection.execute("create table raw.studies as select 's' as study, '{\"harm_threshold_pp\": 2.0}' as config")
     return Warehouse(path)
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return written(tmp_path / "warehouse.duckdb", [*cells(), *OTHERS])
+
+
+def changed(warehouse: Warehouse, change: Callable[[Cell], float | None]) -> Warehouse:
+    """The same with other changes."""
+    warehouse.path.unlink()
+    return written(warehouse.path, [(*cell[:8], change(cell)) for cell in [*cells(), *OTHERS]])  # type: ignore[misc]
 
 
 def by_source(found: Iterable[Advice]) -> dict[str, Advice]:
@@ -103,52 +133,54 @@ def test_one_target_is_the_mart_with_both_its_intervals(warehouse: Warehouse) ->
 
 
 def test_a_trained_cell_that_loses_is_harm_and_never_gain(warehouse: Warehouse) -> None:
-    with duckdb.connect(str(warehouse.path)) as connection:
-        connection.execute(
-            "update marts.fct_transfer set delta_pp = -18.75, is_harm = true"
-            " where source_task = target_task and source_language = target_language"
-        )
+    changed(warehouse, lambda cell: -18.75 if cell[3] == cell[4] else cell[-1])
     for targets in (["qa/fr"], ["qa/fr", "sum/fr"]):
         best = by_source(advice(warehouse, "s", targets))["qa/de"]
         assert (best.worst_harm_pp, best.worst_target, best.loss) == (-18.75, "qa/de", "-18.75 on qa/de (own cell)")
         assert not best.within(5)
     # Among the targets it is no gain, and still a loss.
     best = by_source(advice(warehouse, "s", ["qa/de", "sum/fr"]))["qa/de"]
-    assert (best.expected_gain_pp, best.least_wanted_pp, best.least_wanted_target) == (-2.0, -18.75, "qa/de")
+    assert (best.expected_gain_pp, best.n_targets) == (pytest.approx(-1.8), 1)
+    assert (best.least_wanted_pp, best.least_wanted_target) == (-18.75, "qa/de")
     assert not best.within(5)
+    assert "; gain on 1 of 2 targets" in advise(warehouse, "s", ["qa/de", "sum/fr"]).text
 
 
-def test_harm_counts_where_the_complete_grid_lacks_the_target(warehouse: Warehouse) -> None:
-    with duckdb.connect(str(warehouse.path)) as connection:
-        connection.execute(
-            "insert into marts.fct_transfer by name select * replace ('fi' as target_language, -30.0 as delta_pp)"
-            " from marts.fct_transfer where study = 's' and model = 'a@1' and source_language = 'en'"
-            " and source_task = 'qa' and target_task = 'sum'"
-        )
+def test_harm_counts_where_there_is_no_advice(warehouse: Warehouse) -> None:
+    warehouse.path.unlink()
+    written(warehouse.path, [*cells(), ("s", "default", "d@1", "qa/en", "sum/fi", None, "p@1", "x", -30.0)])
     found = by_source(advice(warehouse, "s", ["qa/fr"]))
     assert found["qa/en"].loss == "-30.00 on sum/fi"
 
 
 def test_several_targets_are_one_goal(warehouse: Warehouse) -> None:
     found = by_source(advice(warehouse, "s", ["qa/fr", "sum/fr", "qa/fr"]))
-    gains = [(-5.0 + 4) / 2, 2.0, 3.0]
-    assert found["sum/en"].expected_gain_pp == pytest.approx(sum(gains) / 3)
-    # A prediction for one more model: Student's t, s * sqrt(1 + 1/M).
-    low, high = stats.t.interval(0.95, 2, sum(gains) / 3, np.std(gains, ddof=1) * np.sqrt(1 + 1 / 3))
-    assert (found["sum/en"].new_model_low, found["sum/en"].new_model_high) == pytest.approx((low, high))
-    assert found["sum/en"].ci_low is None
+    # The mean of two targets' gains, and of their bounds.
+    gain = 0.9 * (-1 + 4) / 2
+    assert found["sum/en"].expected_gain_pp == pytest.approx(gain)
+    assert (found["sum/en"].ci_low, found["sum/en"].ci_high) == pytest.approx((gain - 1, gain + 1))
+    assert (found["sum/en"].new_model_low, found["sum/en"].new_model_high) == pytest.approx((gain - 7, gain + 7))
     # Whatever gains is no harm.
     assert (found["sum/en"].worst_target, found["sum/en"].worst_harm_pp) == (None, 0.0)
     assert found["sum/en"].loss == "none lost"
     assert found["sum/en"].wanted_loss == "-1.00 on qa/fr"
     # A source among the targets is judged on the others.
-    assert by_source(advice(warehouse, "s", ["qa/de", "sum/fr"]))["qa/de"].expected_gain_pp == -2.0
+    assert by_source(advice(warehouse, "s", ["qa/de", "sum/fr"]))["qa/de"].expected_gain_pp == pytest.approx(-1.8)
+
+
+def test_an_interval_that_a_target_lacks_is_not_the_mean_of_the_others(warehouse: Warehouse) -> None:
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("update marts.rpt_source_effects set gain_low = null where target_task = 'sum'")
+    found = by_source(advice(warehouse, "s", ["qa/fr", "sum/fr"]))
+    assert found["sum/en"].ci_low is None and found["sum/en"].ci_high is not None
+    assert by_source(advice(warehouse, "s", ["qa/fr"]))["sum/en"].ci_low is not None
 
 
 @pytest.mark.parametrize("name", ["c", "c@2"])
 def test_a_model_to_be_tuned_is_not_asked(warehouse: Warehouse, name: str) -> None:
     found = by_source(advice(warehouse, "s", ["qa/fr"], model=name))
-    assert (found["qa/de"].expected_gain_pp, found["qa/de"].measured_gain_pp, found["qa/de"].n_models) == (3.0, 6.0, 2)
+    assert found["qa/de"].expected_gain_pp == pytest.approx(2.7)
+    assert (found["qa/de"].measured_gain_pp, found["qa/de"].n_models) == (6.0, 2)
     assert found["sum/en"].worst_harm_pp == 0.0
     assert found["qa/de"].worst_target == "sum/fr"  # the own cell loses on the model left out only
 
@@ -156,20 +188,39 @@ def test_a_model_to_be_tuned_is_not_asked(warehouse: Warehouse, name: str) -> No
 def test_the_limit_of_harm(warehouse: Warehouse) -> None:
     told = advise(warehouse, "s", ["qa/fr"], max_harm=1.0)
     table, _, rest = told.text.partition("left out")
+    assert " P(harm)  by noise  shown" in table
     assert [line.split()[1] for line in table.splitlines()[4:]] == ["qa/en", "sum/en"]
     assert rest.startswith(": 1 source ") and "qa/de +3.60 pp; largest loss elsewhere: -2.00 on" in rest
     assert "this advice 0.50, a random source 2.50" in rest
     assert told.is_within
+    assert "within 1 pp: on so many of all targets" in rest and "does not show that there is none" in rest
     free = advise(warehouse, "s", ["qa/fr"])
     assert free.is_within and "left out:" not in free.text
     none = advise(warehouse, "s", ["qa/de"], max_harm=0.0)
     assert "no source keeps within that limit" in none.text and not none.is_within
 
 
-def test_no_number_is_no_loss(warehouse: Warehouse) -> None:
+def test_no_harm_shown_is_not_shown_to_do_no_harm(warehouse: Warehouse) -> None:
+    """Intervals here are 1 pp either way: a mean change of 1 above 0 rules out a loss, one of 0 does not."""
+    found = by_source(advice(warehouse, "s", ["qa/fr"], max_harm=0.5))
+    # qa/en: 1.0 on qa/de, 2.0 on qa/fr, -1/6 on sum/fr.
+    assert (found["qa/en"].within(0.5), found["qa/en"].n_shown_within, found["qa/en"].n_asked) == (True, 2, 3)
+    assert "shown on 2 of 3" in advise(warehouse, "s", ["qa/fr"], max_harm=0.5).text
+    assert by_source(advice(warehouse, "s", ["qa/fr"], max_harm=2.0))["qa/en"].n_shown_within == 3
     with duckdb.connect(str(warehouse.path)) as connection:
-        connection.execute("update marts.fct_transfer set delta_pp = 'nan' where target_task = 'sum' and model = 'b@1'")
-        connection.execute("update marts.fct_transfer set delta_pp = null where target_task = 'sum' and model = 'a@1'")
+        connection.execute("update marts.rpt_source_effects set ci_low = null where target_task = 'sum'")
+    assert "not known" in advise(warehouse, "s", ["qa/fr"], max_harm=0.5).text
+
+
+def test_harms_stand_beside_noise_and_what_is_shown(warehouse: Warehouse) -> None:
+    found = by_source(advice(warehouse, "s", ["qa/fr"]))["qa/de"]
+    # Elsewhere: 9, 9, -24 on its own cell and -3, -2, -1 on sum/fr.
+    assert (found.p_harm, found.p_null_harm, found.p_shown_harm) == pytest.approx((4 / 6, 1 / 4, 2 / 6))
+
+
+def test_no_number_is_no_loss(warehouse: Warehouse) -> None:
+    values = {"a@1": None, "b@1": float("nan")}
+    changed(warehouse, lambda cell: values.get(cell[2], cell[-1]) if cell[4].startswith("sum") else cell[-1])
     assert by_source(advice(warehouse, "s", ["qa/fr"]))["sum/en"].loss == "none lost"
     assert "nan" not in advise(warehouse, "s", ["qa/fr"]).text + harms(warehouse, "s").text
 
@@ -246,8 +297,8 @@ def test_a_warehouse_that_is_not_built(tmp_path: Path) -> None:
 
 
 def test_one_model_alone_has_no_interval_of_a_new_one(warehouse: Warehouse) -> None:
-    with duckdb.connect(str(warehouse.path)) as connection:
-        connection.execute("delete from marts.fct_transfer where model != 'a@1'")
+    warehouse.path.unlink()
+    written(warehouse.path, [cell for cell in cells() if cell[2] == "a@1"])
     (best, *_) = advice(warehouse, "s", ["qa/fr", "sum/fr"])
     assert (best.n_models, best.new_model_low, best.new_model_high) == (1, None, None)
     assert "one model tells nothing" in advise(warehouse, "s", ["qa/fr", "sum/fr"]).text
