@@ -2,6 +2,10 @@ with job_counts as (
     select * from {{ ref('int_job_counts') }}
 ),
 
+job_probabilities as (
+    select * from {{ ref('int_job_probabilities') }}
+),
+
 scoring_jobs as (
     select * from {{ ref('int_scoring_jobs') }}
 ),
@@ -18,16 +22,32 @@ studies as (
     select * from {{ ref('stg_studies') }}
 ),
 
-computed as (
+metrics as (
     select
-        scoring_jobs.*,
-        job_counts.metric,
-        job_counts.n_correct / job_counts.n_items as score,
-        job_counts.n_items,
+        job_number,
+        metric,
+        n_correct / n_items as score,
+        n_items,
         'pp' as delta_unit,
         true as higher_is_better
     from job_counts
-    inner join scoring_jobs on job_counts.job_number = scoring_jobs.job_number
+    union all by name
+    select
+        job_number,
+        unnest(['gold_probability', 'brier']) as metric,
+        unnest([sum_probability / n_items, brier]) as score,
+        n_items,
+        unnest(['pp', 'brier']) as delta_unit,
+        unnest([true, false]) as higher_is_better
+    from job_probabilities
+),
+
+computed as (
+    select
+        scoring_jobs.*,
+        metrics.* exclude (job_number) -- noqa: RF02
+    from metrics
+    inner join scoring_jobs on metrics.job_number = scoring_jobs.job_number
 ),
 
 -- What came with its items is counted from them.

@@ -14,14 +14,17 @@ transfer_cells as (
 
 luck_cells as (
     select * from {{ ref('int_luck_cells') }}
+    where outcome = 'accuracy'
 ),
 
 run_luck as (
     select * from {{ ref('int_run_luck') }}
+    where outcome = 'accuracy'
 ),
 
 luck_sharing as (
     select * from {{ ref('int_luck_sharing') }}
+    where outcome = 'accuracy'
 ),
 
 sampling_covariance as (

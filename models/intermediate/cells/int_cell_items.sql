@@ -26,7 +26,8 @@ judged as (
     select
         transfer_jobs.cell_number,
         item_correctness.item_id,
-        {{ correct_in_metric('transfer_jobs.metric', 'item_correctness') }} as is_correct
+        {{ correct_in_metric('transfer_jobs.metric', 'item_correctness') }} as is_correct,
+        cast(item_correctness.gold_probability as double) as gold_probability
     from item_correctness
     inner join transfer_jobs on item_correctness.job_number = transfer_jobs.job_number
 ),
@@ -36,7 +37,9 @@ tuned as (
         cell_number,
         item_id,
         count(*) as n_seeds,
-        count_if(is_correct) as n_correct
+        count_if(is_correct) as n_correct,
+        case when count(gold_probability) = count(*) then sum(gold_probability) end as sum_probability,
+        sum(gold_probability * gold_probability) as sum_squared_probability
     from judged
     where is_correct is not null
     group by cell_number, item_id
@@ -60,7 +63,8 @@ baselines as (
         baseline_jobs.job_number,
         item_correctness.item_id,
         parallel_items.parallel_number,
-        {{ correct_in_metric('baseline_jobs.metric', 'item_correctness') }} as is_correct
+        {{ correct_in_metric('baseline_jobs.metric', 'item_correctness') }} as is_correct,
+        cast(item_correctness.gold_probability as double) as gold_probability
     from item_correctness
     inner join baseline_jobs on item_correctness.job_number = baseline_jobs.job_number
     inner join parallel_items
@@ -79,7 +83,10 @@ final as (
         baselines.parallel_number,
         cast(tuned.n_seeds as smallint) as n_seeds,
         cast(tuned.n_correct as smallint) as n_correct,
-        cast(baselines.is_correct as tinyint) as baseline_correct
+        cast(baselines.is_correct as tinyint) as baseline_correct,
+        tuned.sum_probability,
+        tuned.sum_squared_probability,
+        baselines.gold_probability as baseline_probability
     from tuned
     inner join cells on tuned.cell_number = cells.cell_number and tuned.n_seeds = cells.n_seeds
     left join baselines

@@ -20,6 +20,10 @@ item_correctness as (
     select * from {{ ref('int_item_correctness') }}
 ),
 
+job_probabilities as (
+    select * from {{ ref('int_job_probabilities') }}
+),
+
 seeds as (
     select
         transfer_jobs.cell_number,
@@ -29,12 +33,17 @@ seeds as (
         job_counts.n_correct,
         job_counts.n_items = computed_cells.n_items as has_common_items_only,
         computed_cells.n_items,
-        computed_cells.n_baseline_correct
+        computed_cells.n_baseline_correct,
+        case
+            when least(job_probabilities.n_items, job_probabilities.n_scored) = job_counts.n_items
+                then job_probabilities.sum_probability
+        end as sum_probability
     from transfer_jobs
     inner join computed_cells on transfer_jobs.cell_number = computed_cells.cell_number
     inner join job_counts
         on transfer_jobs.job_number = job_counts.job_number
         and transfer_jobs.metric = job_counts.metric
+    left join job_probabilities on transfer_jobs.job_number = job_probabilities.job_number
     where computed_cells.n_items > 0
 ),
 
@@ -43,7 +52,11 @@ recounted as (
     select
         seeds.cell_number,
         seeds.job_number,
-        count_if({{ correct_in_metric('seeds.metric', 'item_correctness') }}) as n_correct
+        count_if({{ correct_in_metric('seeds.metric', 'item_correctness') }}) as n_correct,
+        case
+            when count(item_correctness.gold_probability) = count(*)
+                then sum(cast(item_correctness.gold_probability as double))
+        end as sum_probability
     from seeds
     inner join item_correctness on seeds.job_number = item_correctness.job_number
     inner join cell_items
@@ -60,7 +73,9 @@ final as (
         seeds.seed,
         seeds.n_items,
         case when seeds.has_common_items_only then seeds.n_correct else recounted.n_correct end as n_correct,
-        seeds.n_baseline_correct
+        seeds.n_baseline_correct,
+        case when seeds.has_common_items_only then seeds.sum_probability else recounted.sum_probability end
+            as sum_probability
     from seeds
     left join recounted
         on seeds.cell_number = recounted.cell_number

@@ -90,7 +90,6 @@ judged as (
         and cells.prompt is not distinct from prompt_pools.prompt
 ),
 
--- Benjamini and Hochberg: p times the family's tests over those at most as large, and no more than any larger p's.
 -- Trained cells are a family of their own, and so are placebos.
 {%- set family = "study, control, coalesce(regime = 'MT-ML', false)" %}
 
@@ -100,26 +99,16 @@ with_family as (
         -- Flips of the items' signs, by twos; and the runs' luck, which knows no steps of two.
         -case when from_runs > 0 then least_harm + 0.5 else least_harm_total + 1 end
         / nullif(sqrt(sum_squared_difference + pow(n_items * n_seeds, 2) * coalesce(from_runs, 0)), 0) as z_of_harm,
-        count(p_value) over (partition by {{ family }}) as n_tests,
-        count(p_value) over (partition by {{ family }} order by p_value) as n_as_small,
-        count(harm_p_value) over (partition by {{ family }}) as n_harm_tests,
-        count(harm_p_value) over (partition by {{ family }} order by harm_p_value) as n_harms_as_small
+        {{ tests_over_rank('p_value', family) }} as p_over_rank,
+        {{ tests_over_rank('harm_p_value', family) }} as harm_p_over_rank
     from judged
 ),
 
 adjusted as (
     select
         *,
-        case
-            when p_value is not null
-                then min(p_value * n_tests / n_as_small) over (partition by {{ family }} order by p_value desc)
-        end as q_value,
-        case
-            when harm_p_value is not null
-                then min(harm_p_value * n_harm_tests / n_harms_as_small) over (
-                    partition by {{ family }} order by harm_p_value desc
-                )
-        end as q_harm
+        {{ adjusted_p('p_value', 'p_over_rank', family) }} as q_value,
+        {{ adjusted_p('harm_p_value', 'harm_p_over_rank', family) }} as q_harm
     from with_family
 ),
 
@@ -157,15 +146,9 @@ final as (
         adjusted.q_harm,
         adjusted.is_positive,
         adjusted.is_harm,
-        case
-            when adjusted.ci_low is null then null
-            when
-                adjusted.ci_low >= -adjusted.harm_threshold_pp and adjusted.ci_high <= adjusted.harm_threshold_pp
-                then 'none'
-            when adjusted.ci_high < -adjusted.harm_threshold_pp and adjusted.q_harm <= 0.05 then 'harm'
-            when adjusted.ci_low > 0 and adjusted.q_value <= 0.05 then 'gain'
-            else 'undecided'
-        end as verdict,
+        {{ verdict(
+            'adjusted.ci_low', 'adjusted.ci_high', 'adjusted.q_value', 'adjusted.q_harm', 'adjusted.harm_threshold_pp'
+        ) }} as verdict,
         case
             when adjusted.sum_squared_difference is null then null
             when adjusted.z_of_harm is null then cast(adjusted.is_harm as integer)

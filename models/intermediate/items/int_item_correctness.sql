@@ -8,12 +8,26 @@ scoring_jobs as (
     select * from {{ ref('int_scoring_jobs') }}
 ),
 
+tasks as (
+    select * from {{ ref('stg_tasks') }}
+),
+
+metrics as (
+    select
+        scoring_jobs.job_key,
+        scoring_jobs.job_number,
+        coalesce(tasks.primary_metric, 'acc') as metric
+    from scoring_jobs
+    left join tasks on scoring_jobs.target_task = tasks.task
+),
+
 numbered as (
     select
         item_scores.*,
-        scoring_jobs.job_number
+        metrics.job_number,
+        metrics.metric
     from item_scores
-    inner join scoring_jobs on item_scores.job_key = scoring_jobs.job_key
+    inner join metrics on item_scores.job_key = metrics.job_key
 ),
 
 -- Log-probability per character and per byte, in double precision as lm-evaluation-harness divides. An empty choice
@@ -23,6 +37,7 @@ normalised as (
     select
         job_number,
         item_id,
+        metric,
         gold + 1 as gold_position,
         correct,
         logprobs,
@@ -35,6 +50,30 @@ normalised as (
     from numbered
 ),
 
+-- The scores that the task's primary metric compares.
+compared as (
+    select
+        *,
+        case metric
+            when 'acc' then logprobs
+            when 'acc_norm' then logprobs_per_char
+            when 'acc_bytes' then logprobs_per_byte
+        end as scores,
+        case
+            when isfinite(list_max(scores)) then list_max(scores)
+            else list_max(list_filter(scores, lambda score: isfinite(score)))
+        end as highest
+    from normalised
+),
+
+weighed as (
+    select
+        *,
+        case when highest is not null then {{ choice_weights('scores', 'highest') }} end as weights,
+        list_sum(weights) as sum_weights
+    from compared
+),
+
 final as (
     select
         job_number,
@@ -42,8 +81,13 @@ final as (
         {{ picks_gold('logprobs', 'gold_position') }} as acc,
         {{ picks_gold('logprobs_per_char', 'gold_position') }} as acc_norm,
         {{ picks_gold('logprobs_per_byte', 'gold_position') }} as acc_bytes,
-        correct as exact_match
-    from normalised
+        correct as exact_match,
+        cast(weights[gold_position] / sum_weights as float) as gold_probability,
+        cast(
+            list_inner_product(weights, weights) / pow(sum_weights, 2) - 2 * weights[gold_position] / sum_weights + 1
+            as float
+        ) as brier
+    from weighed
 )
 
 select * from final

@@ -75,6 +75,7 @@ numbered as (
         target_language,
         prompt,
         item_id,
+        parallel_id,
         cast(dense_rank() over (
             partition by study, target_task
             order by parallel_id, lone_language, lone_item

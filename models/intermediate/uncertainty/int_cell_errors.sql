@@ -6,10 +6,12 @@ with mean_squares as (
 
 luck_cells as (
     select * from {{ ref('int_luck_cells') }}
+    where outcome = 'accuracy'
 ),
 
 run_luck as (
     select * from {{ ref('int_run_luck') }}
+    where outcome = 'accuracy'
 ),
 
 studies as (

@@ -4,6 +4,10 @@ with mean_squares as (
     select * from {{ ref('int_cell_mean_squares') }}
 ),
 
+probability_mean_squares as (
+    select * from {{ ref('int_probability_mean_squares') }}
+),
+
 computed_cells as (
     select * from {{ ref('int_computed_cells') }}
 ),
@@ -12,8 +16,29 @@ prompt_pools as (
     select * from {{ ref('int_prompt_pools') }}
 ),
 
+both_outcomes as (
+    select
+        'accuracy' as outcome,
+        cell_number,
+        n_seeds,
+        between_seeds,
+        seed_noise,
+        luck_scale
+    from mean_squares
+    union all by name
+    select
+        'probability' as outcome,
+        cell_number,
+        n_seeds,
+        between_seeds,
+        seed_noise,
+        luck_scale
+    from probability_mean_squares
+),
+
 cells as (
     select
+        both_outcomes.outcome,
         computed_cells.study,
         computed_cells.variant,
         prompt_pools.prompt_pool,
@@ -28,13 +53,13 @@ cells as (
             and computed_cells.source_language = computed_cells.target_language,
             false
         ) as is_trained_cell,
-        mean_squares.cell_number,
-        mean_squares.n_seeds,
-        mean_squares.between_seeds,
-        mean_squares.seed_noise,
-        mean_squares.luck_scale
-    from mean_squares
-    inner join computed_cells on mean_squares.cell_number = computed_cells.cell_number
+        both_outcomes.cell_number,
+        both_outcomes.n_seeds,
+        both_outcomes.between_seeds,
+        both_outcomes.seed_noise,
+        both_outcomes.luck_scale
+    from both_outcomes
+    inner join computed_cells on both_outcomes.cell_number = computed_cells.cell_number
     inner join prompt_pools
         on computed_cells.study = prompt_pools.study
         and computed_cells.variant = prompt_pools.variant
@@ -45,6 +70,7 @@ cells as (
 -- differ at all.
 rough as (
     select
+        outcome,
         study,
         is_trained_cell,
         sum((n_seeds - 1) * luck_scale) as sum_scale,
@@ -54,7 +80,7 @@ rough as (
         ) as rough_luck
     from cells
     where seed_noise is not null
-    group by study, is_trained_cell
+    group by outcome, study, is_trained_cell
 ),
 
 final as (
@@ -66,7 +92,8 @@ final as (
         cells.between_seeds / nullif(expected_variance, 0) as relative_variance
     from cells
     left join rough
-        on cells.study = rough.study
+        on cells.outcome = rough.outcome
+        and cells.study = rough.study
         and cells.is_trained_cell = rough.is_trained_cell
 )
 

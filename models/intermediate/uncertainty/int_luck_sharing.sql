@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 
-{%- set adapter = "study, variant, prompt_pool, model, source_task, source_language, control" %}
+{%- set adapter = "outcome, study, variant, prompt_pool, model, source_task, source_language, control" %}
 
 with luck_cells as (
     select * from {{ ref('int_luck_cells') }}
@@ -14,18 +14,26 @@ computed_cells as (
     select * from {{ ref('int_computed_cells') }}
 ),
 
+probability_mean_squares as (
+    select * from {{ ref('int_probability_mean_squares') }}
+),
+
 -- One seed's difference from its cell's mean: in units of what is expected of it, and as it tells most of luck.
 deviations as (
     select
         luck_cells.* exclude (between_seeds), -- noqa: RF02
         cell_seeds.seed,
-        (cell_seeds.n_correct / cell_seeds.n_items - computed_cells.score) as deviation,
+        case luck_cells.outcome
+            when 'accuracy' then cell_seeds.n_correct / cell_seeds.n_items - computed_cells.score
+            when 'probability' then cell_seeds.sum_probability / cell_seeds.n_items - probability_mean_squares.score
+        end as deviation,
         deviation / sqrt(luck_cells.expected_variance) as standardized,
         deviation * sqrt(luck_cells.luck_scale) / luck_cells.expected_variance as weighted,
         luck_cells.luck_scale / luck_cells.expected_variance as information
     from luck_cells
     inner join cell_seeds on luck_cells.cell_number = cell_seeds.cell_number
     inner join computed_cells on luck_cells.cell_number = computed_cells.cell_number
+    left join probability_mean_squares on luck_cells.cell_number = probability_mean_squares.cell_number
     where luck_cells.n_seeds > 1 and luck_cells.expected_variance > 0 and not luck_cells.is_trained_cell
 ),
 
@@ -50,6 +58,7 @@ summed as (
 
 by_study as (
     select
+        outcome,
         study,
         sum(products) filter (where agreement = 'all') as products,
         sum(squares) filter (where agreement = 'all') as squares,
@@ -60,16 +69,17 @@ by_study as (
     {{- "," if not loop.last }}
     {%- endfor %}
     from summed
-    group by study
+    group by outcome, study
 ),
 
 study_luck as (
     select
+        outcome,
         study,
         any_value(rough_luck) as rough_luck
     from luck_cells
     where not is_trained_cell
-    group by study
+    group by outcome, study
 ),
 
 with_luck as (
@@ -77,7 +87,7 @@ with_luck as (
         by_study.*,
         study_luck.rough_luck
     from by_study
-    inner join study_luck on by_study.study = study_luck.study
+    inner join study_luck on by_study.outcome = study_luck.outcome and by_study.study = study_luck.study
 ),
 
 -- Of two targets of one adapter: that agree in the task, in the language, in neither.
@@ -93,6 +103,7 @@ agreeing as (
 
 final as (
     select
+        outcome,
         study,
         degrees_of_freedom,
         greatest(0, least(1, coalesce(products / nullif(squares, 0), 0))) as correlation, -- noqa: RF04

@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 
-{%- set source = "study, variant, source_task, source_language, is_trained_cell" %}
+{%- set source = "outcome, study, variant, source_task, source_language, is_trained_cell" %}
 
 with luck_cells as (
     select * from {{ ref('int_luck_cells') }}
@@ -16,12 +16,13 @@ sources as (
 
 rough as (
     select
+        outcome,
         study,
         is_trained_cell,
         any_value(rough_luck) as rough_luck,
         sum((n_seeds - 1) * pow(luck_part, 2)) / nullif(sum((n_seeds - 1) * luck_part), 0) as study_luck_part
     from luck_cells
-    group by study, is_trained_cell
+    group by outcome, study, is_trained_cell
 ),
 
 -- Cells count as far as luck, and not the items' noise, makes their seeds differ.
@@ -41,6 +42,7 @@ by_adapter as (
 
 by_source as (
     select
+        by_adapter.outcome,
         by_adapter.study,
         by_adapter.variant,
         by_adapter.source_task,
@@ -55,7 +57,7 @@ by_source as (
             * (by_adapter.squared_sum_part - by_adapter.sum_squared_part)
         ), 0) as degrees
     from by_adapter
-    left join luck_sharing on by_adapter.study = luck_sharing.study
+    left join luck_sharing on by_adapter.outcome = luck_sharing.outcome and by_adapter.study = luck_sharing.study
     group by all
     having sum(by_adapter.sum_part) > 0
 ),
@@ -63,12 +65,13 @@ by_source as (
 with_median as (
     select
         *,
-        median(relative_variance) over (partition by study, is_trained_cell) as median_variance
+        median(relative_variance) over (partition by outcome, study, is_trained_cell) as median_variance
     from by_source
 ),
 
 logarithms as (
     select
+        outcome,
         study,
         is_trained_cell,
         degrees,
@@ -80,6 +83,7 @@ logarithms as (
 
 moments as (
     select
+        outcome,
         study,
         is_trained_cell,
         sum(degrees) as sum_degrees,
@@ -87,7 +91,7 @@ moments as (
         avg(log_variance) as mean_log,
         var_samp(log_variance) - avg(log_variance_error) as excess
     from logarithms
-    group by study, is_trained_cell
+    group by outcome, study, is_trained_cell
 ),
 
 -- Sources that differ no more than chance makes them have one variance, their mean: infinite degrees of freedom.
@@ -100,7 +104,8 @@ priors as (
         {{ prior_variance('excess', 'mean_log', 'mean_variance', 'prior_degrees') }} as prior_variance
     from moments
     inner join rough
-        on moments.study = rough.study
+        on moments.outcome = rough.outcome
+        and moments.study = rough.study
         and moments.is_trained_cell = rough.is_trained_cell
 ),
 
@@ -118,10 +123,12 @@ with_prior as (
         ) }} as prior_degrees
     from sources
     inner join priors
-        on sources.study = priors.study
+        on sources.outcome = priors.outcome
+        and sources.study = priors.study
         and sources.is_trained_cell = priors.is_trained_cell
     left join by_source
-        on sources.study = by_source.study
+        on sources.outcome = by_source.outcome
+        and sources.study = by_source.study
         and sources.variant = by_source.variant
         and sources.source_task = by_source.source_task
         and sources.source_language = by_source.source_language

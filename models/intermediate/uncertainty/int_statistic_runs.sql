@@ -1,95 +1,24 @@
 {{ config(materialized='table') }}
 
-{%- set adapter = "statistic_number, study, variant, model, source_task, source_language, control" %}
-
 with statistic_cells as (
     select * from {{ ref('int_statistic_cells') }}
 ),
 
 luck_cells as (
     select * from {{ ref('int_luck_cells') }}
+    where outcome = 'accuracy'
 ),
 
 run_luck as (
     select * from {{ ref('int_run_luck') }}
+    where outcome = 'accuracy'
 ),
 
 luck_sharing as (
     select * from {{ ref('int_luck_sharing') }}
+    where outcome = 'accuracy'
 ),
 
-pulled as (
-    select
-        statistic_cells.statistic_number,
-        luck_cells.study,
-        luck_cells.variant,
-        luck_cells.model,
-        luck_cells.source_task,
-        luck_cells.source_language,
-        luck_cells.control,
-        luck_cells.is_trained_cell,
-        luck_cells.target_task,
-        luck_cells.target_language,
-        statistic_cells.weight * sqrt(luck_cells.luck_scale / luck_cells.n_seeds) as pull
-    from statistic_cells
-    inner join luck_cells on statistic_cells.cell_number = luck_cells.cell_number
-),
+{{ statistic_runs() }}
 
-summed as (
-    select
-        {{ adapter }},
-        is_trained_cell,
-        grouping(target_task, target_language) as is_over,
-        pow(sum(pull), 2) as square_of_sum,
-        sum(pow(pull, 2)) as sum_of_squares
-    from pulled
-    group by grouping sets (
-        ({{ adapter }}, is_trained_cell),
-        ({{ adapter }}, is_trained_cell, target_task),
-        ({{ adapter }}, is_trained_cell, target_language)
-    )
-),
-
--- What an adapter's targets share is one draw for all of them, for those of a task, for those of a language.
-by_source as (
-    select
-        summed.statistic_number,
-        summed.study,
-        summed.variant,
-        summed.source_task,
-        summed.source_language,
-        summed.is_trained_cell,
-        sum(
-            case summed.is_over
-                when 3 then coalesce(luck_sharing.of_all, 0)
-                when 1 then coalesce(luck_sharing.of_task, 0)
-                when 2 then coalesce(luck_sharing.of_language, 0)
-            end * (summed.square_of_sum - summed.sum_of_squares)
-        ) as shared_multiple,
-        sum(summed.sum_of_squares) filter (where summed.is_over = 3) as own_multiple,
-        any_value(luck_sharing.degrees_of_freedom) as shared_degrees
-    from summed
-    left join luck_sharing on summed.study = luck_sharing.study
-    group by all
-),
-
--- Each source's luck is told from all of its targets; what they share of it, from the study's adapters, one by one.
-final as (
-    select
-        by_source.statistic_number,
-        sum((by_source.own_multiple + by_source.shared_multiple) * run_luck.luck_variance) as variance,
-        sum(pow(by_source.own_multiple * run_luck.luck_and_noise, 2) / run_luck.degrees_of_freedom)
-        + coalesce(
-            pow(sum(by_source.shared_multiple * run_luck.luck_variance), 2) / any_value(by_source.shared_degrees), 0
-        ) as variance_of_variance
-    from by_source
-    inner join run_luck
-        on by_source.study = run_luck.study
-        and by_source.variant = run_luck.variant
-        and by_source.source_task = run_luck.source_task
-        and by_source.source_language = run_luck.source_language
-        and by_source.is_trained_cell = run_luck.is_trained_cell
-    group by by_source.statistic_number
-)
-
-select * from final
+select * from statistic_runs

@@ -1,0 +1,19 @@
+{{ config(materialized='table') }}
+
+with item_correctness as (
+    select * from {{ ref('int_item_correctness') }}
+),
+
+final as (
+    select
+        job_number,
+        count(gold_probability) as n_items,
+        count(*) as n_scored,
+        sum(cast(gold_probability as double)) as sum_probability,
+        avg(cast(brier as double)) as brier
+    from item_correctness
+    group by job_number
+    having count(gold_probability) > 0
+)
+
+select * from final
