@@ -42,6 +42,15 @@ class Cell:
         )
 
 
+class ProbabilityCell(Cell):
+    """The same of the right choice's probability."""
+
+    @property
+    def scale(self) -> float:
+        p = self.after.mean()
+        return float((4 * p * (1 - p)) ** 2)
+
+
 @dataclass(frozen=True)
 class Luck:
     """Of one source: variance of luck, luck and noise together, and their degrees of freedom."""
@@ -151,6 +160,22 @@ def error_of_cell(cell: Cell, luck: Luck | None) -> dict[str, float]:
         "delta_pp": 100 * cell.d.mean(), "delta_se": 100 * np.sqrt(items + runs),
         "ci_low": max(-100, 100 * (padded.mean() - half)), "ci_high": min(100, 100 * (padded.mean() + half)),
         "p_value": 2 * stats.t.sf(abs(padded.mean()) / error, degrees),
+    }  # fmt: skip
+
+
+def error_of_probability(cell: ProbabilityCell, luck: Luck) -> dict[str, float]:
+    """Standard error, interval and p of a cell's change of the right choice's probability, pp."""
+    means, n = cell.d.mean(axis=0), cell.d.shape[1]
+    items = means.var(ddof=1) / n
+    runs = cell.scale * luck.variance / len(cell.d)
+    spread = (cell.scale * luck.with_noise / len(cell.d)) ** 2 / luck.degrees
+    degrees = max(1.0, (items + runs) ** 2 / (items**2 / (n - 1) + spread))
+    error = np.sqrt(items + runs)
+    half = stats.t.ppf(0.975, degrees) * error
+    return {
+        "delta_pp": 100 * means.mean(), "delta_se": 100 * error,
+        "ci_low": 100 * (means.mean() - half), "ci_high": 100 * (means.mean() + half),
+        "p_value": 2 * stats.t.sf(abs(means.mean()) / error, degrees),
     }  # fmt: skip
 
 

@@ -78,16 +78,16 @@ def _variance(
         ],
         int_luck_cells=[
             {name: row[name] for name in (*names, "cell_number")}
-            | {"is_trained_cell": False, "luck_scale": 1.0, "n_seeds": 2}
+            | {"outcome": "accuracy", "is_trained_cell": False, "luck_scale": 1.0, "n_seeds": 2}
             for row in grid
         ],
         int_run_luck=[
-            {"study": "s", "variant": "default", "source_task": task, "source_language": language,
-             "is_trained_cell": False, "luck_variance": 2 * (runs or 0) ** 2 / 1e4}
+            {"outcome": "accuracy", "study": "s", "variant": "default", "source_task": task,
+             "source_language": language, "is_trained_cell": False, "luck_variance": 2 * (runs or 0) ** 2 / 1e4}
             for task, language in sources
         ],
         int_luck_sharing=[
-            {"study": "s", "of_all": shared_runs / runs**2 if runs else 0.0, "of_task": 0.0, "of_language": 0.0}
+            {"outcome": "accuracy", "study": "s", "of_all": shared_runs / runs**2 if runs else 0.0, "of_task": 0.0, "of_language": 0.0}
         ],
         int_sampling_covariance=[
             {"study": "s", "variant": "default", "prompt_pool": "p", "model": model, "target_task": task,

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from scipy import special
 
 from tests.helpers.warehouse_fixture import RawRows
 
@@ -22,6 +23,12 @@ SOURCES = [(task, language) for task in ("add", "read") for language in LANGUAGE
 TARGETS = [(task, language) for task in ("add", "read", "sort") for language in LANGUAGES]
 PRIMARY = {"add": "acc", "read": "acc_norm", "sort": "acc_bytes"}
 N_ITEMS = 24
+CONTRASTS = {
+    "placebo": {"a": {}, "b": {"control": "placebo"}},
+    "sources": {"a": {"source": "add/de"}, "b": {"source": "read/fi"}, "on": ["sort/de", "sort/fr", "add/fr"]},
+    "models": {"a": {"model": "one"}, "b": {"model": "three@1"}, "on": ["sort/de", "sort/fr"]},
+    "nobody": {"a": {"variant": "r64"}, "b": {"variant": "r8"}},
+}
 BLI_LANGUAGES = ("de", "en", "fi", "fr", "ru")
 Key = tuple[Any, ...]
 Row = dict[str, Any]
@@ -38,7 +45,7 @@ def _random_answers(rng: np.random.Generator) -> dict[str, Any]:
 
 def add_grid(raw: RawRows, rng: np.random.Generator) -> None:
     """A complete grid with placebos; every task has a prompt of its own; items are parallel over languages."""
-    raw.study("grid", harm_threshold_pp=2.0)
+    raw.study("grid", harm_threshold_pp=2.0, contrasts=CONTRASTS)
     for target in TARGETS:
         common: dict[str, Any] = {
             "target": target, "prompt": f"{target[0]}@1", "parallel_ids": [f"p{i}" for i in range(N_ITEMS)]
@@ -180,6 +187,12 @@ def query(warehouse: Path, sql: str) -> list[Row]:
         cursor = connection.execute(sql)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def choice_probabilities(row: Row, metric: str) -> np.ndarray:
+    """Probability of each choice among the choices: the softmax of what the metric compares."""
+    lengths = {"acc": 1, "acc_norm": row["char_counts"], "acc_bytes": row["byte_counts"]}[metric]
+    return np.asarray(special.softmax(np.array(row["logprobs"]) / np.array(lengths)))
 
 
 def is_right(row: Row, metric: str) -> bool:

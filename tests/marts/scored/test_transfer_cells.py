@@ -7,17 +7,40 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.marts.scored.rows import MODELS, PRIMARY, Key, Row, is_right, query, regime_of
+from tests.helpers.luck import ProbabilityCell, error_of_probability, luck_of_runs
+from tests.marts.scored.rows import (
+    MODELS,
+    N_ITEMS,
+    PRIMARY,
+    SOURCES,
+    TARGETS,
+    Key,
+    Row,
+    choice_probabilities,
+    is_right,
+    query,
+    regime_of,
+)
 
 
 def test_every_metric_variant_of_every_score(warehouse: Path, answers: dict[Key, dict[str, Row]]) -> None:
     rows = query(warehouse, "select * from marts.fct_scores where study = 'grid'")
-    assert len(rows) == 3 * len(answers)
+    assert len(rows) == 5 * len(answers)
     for row in rows:
         source = (row["source_task"], row["source_language"]) if row["source_task"] else None
         key = (row["model"], source, row["control"], row["seed"], (row["target_task"], row["target_language"]))
-        right = [is_right(item, row["metric"]) for item in answers[key].values()]
-        assert (row["score"], row["n_items"]) == (sum(right) / len(right), len(right))
+        items = answers[key].values()
+        if row["metric"] in ("gold_probability", "brier"):
+            told = [choice_probabilities(item, PRIMARY[row["target_task"]]) for item in items]
+            golds = np.eye(3)[[item["gold"] for item in items]]
+            expected = (told * golds).sum() if row["metric"] == "gold_probability" else ((told - golds) ** 2).sum()
+            assert row["score"] == pytest.approx(expected / N_ITEMS, rel=1e-6)
+            assert (row["higher_is_better"], row["delta_unit"]) == (
+                (True, "pp") if row["metric"] == "gold_probability" else (False, "brier")
+            )
+        else:
+            right = [is_right(item, row["metric"]) for item in items]
+            assert (row["score"], row["n_items"]) == (sum(right) / len(right), len(right))
 
 
 def test_transfer_cells(warehouse: Path, differences: dict[Key, np.ndarray]) -> None:
@@ -44,6 +67,37 @@ def test_transfer_cells(warehouse: Path, differences: dict[Key, np.ndarray]) -> 
         assert (row["family"], row["metric"]) == (MODELS[row["model"]], PRIMARY[target[0]])
         assert row["chance_score"] == pytest.approx(1 / 3)
         assert row["origin"] == "computed"
+
+
+def test_transfer_cells_by_the_probability_of_the_right_choice(
+    warehouse: Path, answers: dict[Key, dict[str, Row]]
+) -> None:
+    def told(*key: object) -> list[float]:
+        metric = PRIMARY[key[4][0]]
+        return [choice_probabilities(row, metric)[row["gold"]] for row in answers[key].values()]
+
+    cells = {}
+    for model in MODELS:
+        for target in TARGETS:
+            before = np.array(told(model, None, None, None, target))
+            for source in SOURCES:
+                for control, seeds in ((None, (1, 2)), ("placebo", (1,))):
+                    after = np.array([told(model, source, control, seed, target) for seed in seeds])
+                    cells[model, source, control, target] = ProbabilityCell(
+                        source, (model, source, control), target, before, after
+                    )
+    of = {trained: [cell for key, cell in cells.items() if (key[1] == key[3]) == trained] for trained in (True, False)}
+    luck = {trained: luck_of_runs(members)[0] for trained, members in of.items()}
+    rows = query(warehouse, "select * from marts.fct_transfer_probability where study = 'grid'")
+    assert len(rows) == len(cells)
+    for row in rows:
+        source, target = ((row[f"{side}_task"], row[f"{side}_language"]) for side in ("source", "target"))
+        cell = cells[row["model"], source, row["control"], target]
+        assert row["baseline_score"] == pytest.approx(cell.before.mean(), abs=1e-6)
+        for name, value in error_of_probability(cell, luck[source == target][source]).items():
+            assert row[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+        assert (row["normalized_as"], row["standing"]) == (PRIMARY[target[0]], "exploratory")
+        assert row["is_at_odds"] == (row["delta_pp"] * row["accuracy_delta_pp"] < 0)
 
 
 def test_baselines_prompts_and_common_items(warehouse: Path) -> None:

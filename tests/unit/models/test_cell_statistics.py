@@ -118,10 +118,10 @@ def test_luck_of_several_targets_is_pooled_as_far_as_they_are_independent() -> N
                 cells.append(Cell(source, source, (task, language), before, right))
     connection = derived(raw, "int_run_luck", "fct_transfer")
     found, sharing = luck_of_runs(cells)
-    (row,) = as_rows(connection, "from int_luck_sharing")
+    (row,) = as_rows(connection, "from int_luck_sharing where outcome = 'accuracy'")
     told = (sharing.correlation, sharing.of_all, sharing.of_task, sharing.of_language)
     assert [row[name] for name in ("correlation", "of_all", "of_task", "of_language")] == pytest.approx(told)
-    for row in as_rows(connection, "from int_run_luck"):
+    for row in as_rows(connection, "from int_run_luck where outcome = 'accuracy'"):
         luck = found[row["source_language"]]
         assert (row["luck_variance"], row["luck_and_noise"]) == pytest.approx((luck.variance, luck.with_noise))
         assert row["degrees_of_freedom"] == pytest.approx(luck.degrees)
