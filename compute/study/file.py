@@ -76,6 +76,7 @@ def _references(study: Study) -> Iterator[Reference]:
                 partial(entry.check_pairs, study.embeddings.language_pairs),
             )
     yield from _prompt_maps(study)
+    yield from _contrasts(study)
     for name in study.tasks:
         yield ("tasks", name), partial(_check_own_name, name)
     for number, model in enumerate(study.models):
@@ -124,6 +125,45 @@ def _prompt_maps(study: Study) -> Iterator[Reference]:
     for place, prompts, tasks in chosen:
         for task in prompts if isinstance(prompts, dict) else ():
             yield (*place, task), partial(_check_used, task, tasks, place[-1])
+
+
+def _contrasts(study: Study) -> Iterator[Reference]:
+    """What contrasts name: variants, models, sources and targets of this study."""
+    sources, targets = (
+        [f"{task}/{language}" for task, language in grid.cells] if grid is not None else []
+        for grid in (study.sources, study.targets)
+    )
+    known = {
+        "variant": ["default", *study.variants],
+        "model": [model.name for model in study.models],
+        "source": sources,
+    }
+    for name, contrast in study.contrasts.items():
+        for label, arm in (("a", contrast.a), ("b", contrast.b)):
+            place = ("contrasts", name, label)
+            for key, names in known.items():
+                if (chosen := getattr(arm, key)) is not None:
+                    yield (*place, key), partial(_check_known, f"{key} of this study", chosen, names)
+            if arm.control == "placebo":
+                yield (*place, "control"), partial(_check_placebo, study)
+            if arm.prompt is not None:
+                yield (*place, "prompt"), _refuse_prompt
+        for position, target in enumerate(contrast.targets):
+            yield ("contrasts", name, "targets", position), partial(_check_known, "target", target, targets)
+
+
+def _check_known(kind: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise UnknownName(kind, name, known)
+
+
+def _check_placebo(study: Study) -> None:
+    if not study.placebo.seeds:
+        raise ValueError("this study has no placebo; give `placebo:` its `seeds`")
+
+
+def _refuse_prompt() -> None:
+    raise ValueError("a study file evaluates each target with one prompt; prompts are compared in imports")
 
 
 def _check_own_name(name: str) -> None:

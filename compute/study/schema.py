@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compute.language_models.settings import Architecture, Lora, Pretraining
 from compute.names import UnknownName
+from compute.study.contrasts import Contrast
 from compute.study.embeddings import BliMap, Embeddings
 from compute.tasks import Split, Task, open_task
 from compute.tasks.folder import FolderTaskSettings
@@ -149,6 +150,9 @@ class Study(Section):
         description="label -> LoRA settings that differ from `lora`, and `train_prompt` if that one differs",
     )
     harm_threshold_pp: float = Field(1.0, ge=0, le=100, description="a loss of at least this much is a harm")
+    contrasts: dict[Name, Contrast] = Field(
+        default_factory=dict, description="label -> two arms to set against each other on the same items"
+    )
     embeddings: Embeddings | None = None
     compare_with: Name | None = Field(
         None, description="the study whose embeddings stand beside this one's transfer; left out: this one's own"

@@ -23,6 +23,7 @@ cells as (
         transfer_cells.control,
         transfer_cells.prompt,
         transfer_cells.regime,
+        coalesce(transfer_cells.regime = 'MT-ML', false) as is_trained_cell,
         transfer_cells.metric,
         transfer_cells.n_seeds,
         transfer_cells.delta_pp as accuracy_delta_pp,
@@ -40,20 +41,8 @@ cells as (
 ),
 
 -- The families of fct_transfer.
-{%- set family = "study, control, coalesce(regime = 'MT-ML', false)" %}
-
-with_family as (
-    select
-        *,
-        {{ tests_over_rank('p_value', family) }} as p_over_rank
-    from cells
-),
-
 adjusted as (
-    select
-        *,
-        {{ adjusted_p('p_value', 'p_over_rank', family) }} as q_value
-    from with_family
+    {{ false_discovery_rates('cells', 'study, control, is_trained_cell', {'p_value': 'q_value'}) }}
 ),
 
 final as (

@@ -71,40 +71,21 @@ standardised as (
     left join contrast_errors on compared.statistic_number = contrast_errors.statistic_number
 ),
 
-with_p as (
-    select
-        *,
-        {{ two_sided_p('standardised.t', 'standardised.degrees_of_freedom') }} as p_value,
-        {{ two_sided_p('standardised.t_of_harm', 'standardised.degrees_of_freedom') }} / 2 as p_of_distance
-    from standardised
-),
-
 tested as (
     select
         *,
-        case when t_of_harm < 0 then p_of_distance else 1 - p_of_distance end as harm_p_value
-    from with_p
+        difference_pp - half_width as ci_low,
+        difference_pp + half_width as ci_high,
+        {{ two_sided_p('standardised.t', 'standardised.degrees_of_freedom') }} as p_value,
+        {{ harm_p(two_sided_p('standardised.t_of_harm', 'standardised.degrees_of_freedom'), 't_of_harm') }} as p_harm
+    from standardised
 ),
 
 -- The targets of a contrast are a family; all of them together are another question.
-{%- set family = "study, contrast, is_all_targets" %}
-
-with_family as (
-    select
-        *,
-        {{ tests_over_rank('p_value', family) }} as p_over_rank,
-        {{ tests_over_rank('harm_p_value', family) }} as harm_p_over_rank
-    from tested
-),
-
 adjusted as (
-    select
-        *,
-        {{ adjusted_p('p_value', 'p_over_rank', family) }} as q_value,
-        {{ adjusted_p('harm_p_value', 'harm_p_over_rank', family) }} as q_harm,
-        difference_pp - half_width as ci_low,
-        difference_pp + half_width as ci_high
-    from with_family
+    {{ false_discovery_rates(
+        'tested', 'study, contrast, is_all_targets', {'p_value': 'q_value', 'p_harm': 'q_harm'}
+    ) }}
 ),
 
 final as (
@@ -134,11 +115,9 @@ final as (
         adjusted.ci_high,
         adjusted.p_value,
         adjusted.q_value,
-        adjusted.harm_p_value as p_harm,
+        adjusted.p_harm,
         adjusted.q_harm,
-        {{ verdict(
-            'adjusted.ci_low', 'adjusted.ci_high', 'adjusted.q_value', 'adjusted.q_harm', 'adjusted.harm_threshold_pp'
-        ) }} as verdict,
+        {{ verdict('adjusted') }} as verdict,
         adjusted.error_of
     from adjusted
     inner join labels on adjusted.study = labels.study and adjusted.contrast = labels.contrast

@@ -113,22 +113,10 @@ with_p as (
 ),
 
 -- The items of a study under one variant and prompt are a family, losses and gains apart.
-{%- set family = "study, variant, prompt_pool" %}
-
-with_family as (
-    select
-        *,
-        {{ tests_over_rank('p_lost', family) }} as p_lost_over_rank,
-        {{ tests_over_rank('p_gained', family) }} as p_gained_over_rank
-    from with_p
-),
-
 adjusted as (
-    select
-        *,
-        {{ adjusted_p('p_lost', 'p_lost_over_rank', family) }} as q_lost,
-        {{ adjusted_p('p_gained', 'p_gained_over_rank', family) }} as q_gained
-    from with_family
+    {{ false_discovery_rates(
+        'with_p', 'study, variant, prompt_pool', {'p_lost': 'q_lost', 'p_gained': 'q_gained'}
+    ) }}
 ),
 
 -- What an item is called: by its parallel id, or, where it has no translations, by itself.

@@ -33,7 +33,7 @@ final as (
         entry ->> '$.{{ arm }}.source' as {{ arm }}_source,
         entry ->> '$.{{ arm }}.prompt' as {{ arm }}_prompt,
         {%- endfor %}
-        coalesce(cast(entry -> '$.on' as varchar[]), []) as targets
+        coalesce(cast(entry -> '$.targets' as varchar[]), []) as targets
     from entries
 )
 

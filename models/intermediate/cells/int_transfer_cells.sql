@@ -54,10 +54,7 @@ imported_with_errors as (
         delta_pp - half_width as ci_low,
         delta_pp + half_width as ci_high,
         {{ two_sided_p('imported.t', 'imported.degrees_of_freedom') }} as p_value,
-        case
-            when t_of_harm < 0 then {{ two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom') }} / 2
-            else 1 - {{ two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom') }} / 2
-        end as harm_p_value
+        {{ harm_p(two_sided_p('imported.t_of_harm', 'imported.degrees_of_freedom'), 't_of_harm') }} as harm_p_value
     from imported
 ),
 
@@ -90,26 +87,21 @@ judged as (
         and cells.prompt is not distinct from prompt_pools.prompt
 ),
 
--- Trained cells are a family of their own, and so are placebos.
-{%- set family = "study, control, coalesce(regime = 'MT-ML', false)" %}
-
-with_family as (
+with_null as (
     select
         *,
+        coalesce(regime = 'MT-ML', false) as is_trained_cell,
         -- Flips of the items' signs, by twos; and the runs' luck, which knows no steps of two.
         -case when from_runs > 0 then least_harm + 0.5 else least_harm_total + 1 end
-        / nullif(sqrt(sum_squared_difference + pow(n_items * n_seeds, 2) * coalesce(from_runs, 0)), 0) as z_of_harm,
-        {{ tests_over_rank('p_value', family) }} as p_over_rank,
-        {{ tests_over_rank('harm_p_value', family) }} as harm_p_over_rank
+        / nullif(sqrt(sum_squared_difference + pow(n_items * n_seeds, 2) * coalesce(from_runs, 0)), 0) as z_of_harm
     from judged
 ),
 
+-- Trained cells are a family of their own, and so are placebos.
 adjusted as (
-    select
-        *,
-        {{ adjusted_p('p_value', 'p_over_rank', family) }} as q_value,
-        {{ adjusted_p('harm_p_value', 'harm_p_over_rank', family) }} as q_harm
-    from with_family
+    {{ false_discovery_rates(
+        'with_null', 'study, control, is_trained_cell', {'p_value': 'q_value', 'harm_p_value': 'q_harm'}
+    ) }}
 ),
 
 final as (
@@ -146,9 +138,8 @@ final as (
         adjusted.q_harm,
         adjusted.is_positive,
         adjusted.is_harm,
-        {{ verdict(
-            'adjusted.ci_low', 'adjusted.ci_high', 'adjusted.q_value', 'adjusted.q_harm', 'adjusted.harm_threshold_pp'
-        ) }} as verdict,
+        adjusted.harm_threshold_pp,
+        {{ verdict('adjusted') }} as verdict,
         case
             when adjusted.sum_squared_difference is null then null
             when adjusted.z_of_harm is null then cast(adjusted.is_harm as integer)

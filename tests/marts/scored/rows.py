@@ -25,8 +25,8 @@ PRIMARY = {"add": "acc", "read": "acc_norm", "sort": "acc_bytes"}
 N_ITEMS = 24
 CONTRASTS = {
     "placebo": {"a": {}, "b": {"control": "placebo"}},
-    "sources": {"a": {"source": "add/de"}, "b": {"source": "read/fi"}, "on": ["sort/de", "sort/fr", "add/fr"]},
-    "models": {"a": {"model": "one"}, "b": {"model": "three@1"}, "on": ["sort/de", "sort/fr"]},
+    "sources": {"a": {"source": "add/de"}, "b": {"source": "read/fi"}, "targets": ["sort/de", "sort/fr", "add/fr"]},
+    "models": {"a": {"model": "one"}, "b": {"model": "three@1"}, "targets": ["sort/de", "sort/fr"]},
     "nobody": {"a": {"variant": "r64"}, "b": {"variant": "r8"}},
 }
 BLI_LANGUAGES = ("de", "en", "fi", "fr", "ru")

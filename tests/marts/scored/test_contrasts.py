@@ -11,6 +11,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from compute.errors import UserError
+from compute.store.warehouse import Warehouse
+from compute.verbs.comparison import compare, contrast_rows
 from tests.helpers.luck import Cell
 from tests.marts.scored.rows import CONTRASTS, MODELS, N_ITEMS, SOURCES, TARGETS, Key, Row, query
 
@@ -40,7 +43,7 @@ def test_contrasts(warehouse: Path, cells: dict[Key, Cell], half_width: Callable
         "placebo": len(TARGETS) + len(SOURCES) + 1, "sources": 4, "models": 3,
     }  # fmt: skip
     for contrast, found in by_contrast.items():
-        asked = [tuple(name.split("/")) for name in CONTRASTS[contrast].get("on", ())] or TARGETS
+        asked = [tuple(name.split("/")) for name in CONTRASTS[contrast].get("targets", ())] or TARGETS
         for row in found:
             target = (row["target_task"], row["target_language"])
             targets = asked if target == (None, None) else [target]
@@ -119,3 +122,60 @@ def test_items_without_translations_are_named_by_themselves(warehouse: Path) -> 
     rows = query(warehouse, "select * from marts.rpt_items where study = 'holes' and variant = 'default'")
     assert rows and all(row["parallel_id"] is None and row["target_language"] and row["item_id"] for row in rows)
     assert {row["n_languages"] for row in rows} == {1}
+
+
+@pytest.mark.parametrize(
+    ("contrast", "arms"),
+    [
+        ("placebo", ("tuned", "control=placebo")),
+        ("sources", ("add/de", "source=read/fi")),
+        ("models", ("one", "three@1,tuned")),
+    ],
+)
+def test_what_is_asked_is_what_is_declared(contrast: str, arms: tuple[str, str], warehouse: Path) -> None:
+    targets = CONTRASTS[contrast].get("targets", [])
+    rows, threshold = contrast_rows(Warehouse(warehouse, 1, print), "grid", *arms, targets)
+    asked = {
+        (row.is_all, row.target): (row.difference_pp, row.ci_low, row.ci_high, row.q_value, row.verdict) for row in rows
+    }
+    declared = query(
+        warehouse,
+        f"""
+        select target_task is null, difference_pp, ci_low, ci_high, q_value, verdict,
+            coalesce(target_task || '/' || target_language, 'all targets')
+            || case when is_trained_cell then ' (own cell)' else '' end as name
+        from marts.rpt_contrasts where study = 'grid' and contrast = '{contrast}'
+        """,
+    )
+    found = {}
+    for row in declared:
+        is_all, *numbers, name = row.values()
+        found[is_all, name] = pytest.approx(tuple(numbers))
+    assert (asked, threshold) == (found, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("arms", "targets", "message"),
+    [
+        (("add/dx", "read/fi"), [], "unknown arm 'add/dx'; did you mean 'add/de'"),
+        (("modle=one", "two"), [], "unknown arm 'modle=one'"),
+        (("model=oen", "two"), [], "unknown model 'oen'; did you mean 'one'"),
+        (("one", "one@1"), [], "the arms are the same"),
+        (("add/de", "placebo"), [], "source is said of arm a alone"),
+        (("tuned,placebo", "one"), [], "'tuned,placebo' says its control twice"),
+        (("tuned", "placebo"), ["sort/dee"], "unknown target 'sort/dee'; did you mean 'sort/de'"),
+    ],
+)
+def test_mistakes_are_one_line(arms: tuple[str, str], targets: list[str], message: str, warehouse: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        compare(Warehouse(warehouse, 1, print), "grid", *arms, targets)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_prompts_are_compared_where_an_import_has_several(warehouse: Path) -> None:
+    """Item by item: 7 of 10 answers against 2, of one base model; errors are of these runs, tuned with one seed each."""
+    told = compare(Warehouse(warehouse, 1, print), "holes", "p", "q@1", ["read/en"])
+    assert "prompt p@1 less prompt q@1" in told and "  read/en   +50.00" in told.replace("    ", "  ")
+    assert "intervals are of these runs" in told
+    with pytest.raises(UserError, match="no cell of one has its like"):
+        compare(Warehouse(warehouse, 1, print), "holes", "p", "q", ["read/it"])

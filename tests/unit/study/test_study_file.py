@@ -98,6 +98,19 @@ MISTAKES = {
     "PEFT's name for a key": (("{epochs: 1}", "{r: 4}"), 12, "lora.r", "unknown key 'r'; here it is called 'rank'"),
     "truth for a number": (("{epochs: 1}", "{epochs: true}"), 12, "lora.epochs", "expected a number, found True"),
     "truth for a seed": (("seeds: [1]\nplacebo", "seeds: [0, true]\nplacebo"), 10, "seeds[1]", "found True"),
+    "contrast of nothing": (("study: tiny", "study: tiny\ncontrasts: {c: {a: {variant: default}}}"), 3, "contrasts.c",
+                            "the arms are the same"),
+    "contrast of an unknown variant": (("study: tiny", "study: tiny\nvariants: {r64: {rank: 64}}\n"
+                                        "contrasts: {c: {a: {variant: r46}}}"), 4, "contrasts.c.a.variant",
+                                       "did you mean 'r64'?"),
+    "contrast of an unknown source": (("study: tiny", "study: tiny\ncontrasts: {c: {a: {source: parity/fr}, "
+                                       "b: {source: parity/en}}}"), 3, "contrasts.c.a.source", "did you mean"),
+    "contrast with a source in one arm": (("study: tiny", "study: tiny\ncontrasts: {c: {a: {source: parity/en}}}"), 3,
+                                          "contrasts.c", "source is said of arm a alone"),
+    "contrast on an unknown target": (("study: tiny", "study: tiny\ncontrasts: {c: {b: {control: placebo}, "
+                                       "targets: [pairty/en]}}"), 3, "contrasts.c.targets[0]", "'parity/en'?"),
+    "contrast by prompt": (("study: tiny", "study: tiny\ncontrasts: {c: {a: {prompt: x}, b: {prompt: y}}}"), 3,
+                           "contrasts.c.a.prompt", "one prompt"),
     "infinite rate": (("{epochs: 1}", "{learning_rate: .inf}"), 12, "lora.learning_rate", "finite"),
     "seed without bounds": (("seeds: [1]\nplacebo", "seeds: [99999999999]\nplacebo"), 10, "seeds[0]", "less"),
     "nothing to adapt": (("{epochs: 1}", "{target_modules: []}"), 12, "lora.target_modules", "empty"),
