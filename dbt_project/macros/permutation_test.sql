@@ -1,8 +1,8 @@
 {#-
     CTEs of a permutation test of rank correlation, two-sided: whole units are permuted, not single points.
 
-    Reads two CTEs. `series`: series_number, n_units, n_columns and three lists in step, one entry a point: is_known (1.0
-    or 0.0), x and y (ranks; 0.0 where unknown). `positions`: n_units, n_columns, replicate and the list `positions`,
+    Reads two CTEs. `series`: series_number, n_units, n_columns and four lists in step, one entry a point: x and y (ranks
+    or values; 0.0 where unknown), x_is_known and y_is_known (1.0 or 0.0). `positions`: n_units, n_columns, replicate and the list `positions`,
     which says for each point where the replicate takes its x from.
 
     Writes `permutation_test`: series_number, p_value = (1 + replicates at least as far from 0) / (1 + replicates). Where
@@ -24,10 +24,10 @@ permuted_series as (
     select
         series_number,
         replicate,
-        is_known,
         y,
+        y_is_known,
         list_transform(positions, lambda position: x[position]) as x, -- noqa: PRS
-        list_transform(positions, lambda position: is_known[position]) as x_is_known
+        list_transform(positions, lambda position: x_is_known[position]) as x_is_known
     from replicated_series
 ),
 
@@ -35,10 +35,10 @@ sums_of_products as (
     select
         series_number,
         replicate,
-        list_inner_product(x_is_known, is_known) as n,
-        list_inner_product(x, is_known) as x,
+        list_inner_product(x_is_known, y_is_known) as n,
+        list_inner_product(x, y_is_known) as x,
         list_inner_product(x_is_known, y) as y,
-        list_inner_product(list_transform(x, lambda value: value * value), is_known) as xx,
+        list_inner_product(list_transform(x, lambda value: value * value), y_is_known) as xx,
         list_inner_product(x_is_known, list_transform(y, lambda value: value * value)) as yy,
         list_inner_product(x, y) as xy
     from permuted_series
@@ -83,4 +83,47 @@ permutation_test as (
     from range({{ n_permutations + 1 }}) as replicate (i)
     cross join range(1, {{ n }} + 1) as unit (i)
     group by replicate.i
+{%- endmacro %}
+
+{#-
+    CTEs of the permutations of languages, for the CTE `series` of permutation_test, whose points are all ordered pairs of
+    a series' languages: a language takes its whole row and its whole column along, as in Mantel's test. Writes `positions`.
+-#}
+{% macro language_permutations(n_permutations) -%}
+sizes as (
+    select distinct n_units from series
+),
+
+permutations as (
+    {{ digest_permutations('(select max(n_units) from series)', n_permutations) }}
+),
+
+permutations_of_size as (
+    select
+        sizes.n_units,
+        permutations.replicate,
+        permutations.units
+    from permutations
+    cross join sizes
+),
+
+kept as (
+    select
+        n_units,
+        replicate,
+        list_filter(units, lambda unit: unit <= n_units) as units -- noqa: PRS
+    from permutations_of_size
+),
+
+-- Mantel: a language takes its whole row and its whole column along.
+positions as (
+    select
+        n_units,
+        n_units as n_columns,
+        replicate,
+        flatten(list_transform(
+            units, lambda row_of: list_transform(units, lambda column_of: (row_of - 1) * n_units + column_of)
+        )) as positions
+    from kept
+),
 {%- endmacro %}

@@ -83,7 +83,8 @@ series as (
         series_number,
         n_methods as n_units,
         n_pairs as n_columns,
-        list(cast(is_known as double) order by method_number, pair_number) as is_known,
+        list(cast(is_known as double) order by method_number, pair_number) as x_is_known,
+        x_is_known as y_is_known,
         list(map_rank order by method_number, pair_number) as x,
         list(score_rank order by method_number, pair_number) as y
     from filled

@@ -4,6 +4,10 @@ with pair_parts as (
     select * from {{ ref('int_pair_parts') }}
 ),
 
+regressions as (
+    select * from {{ ref('int_pair_regressions') }}
+),
+
 {%- set subject = "study, origin, embedding_study, variant, prompt_pool, embedding_variant, vector_set, measure" %}
 
 numbered as (
@@ -88,49 +92,15 @@ series as (
         series_number,
         n_languages as n_units,
         n_languages as n_columns,
-        list(cast(is_known as double) order by language_number, other_number) as is_known,
+        list(cast(is_known as double) order by language_number, other_number) as x_is_known,
+        x_is_known as y_is_known,
         list(measure_rank order by language_number, other_number) as x,
         list(transfer_rank order by language_number, other_number) as y
     from filled
     group by all
 ),
 
-sizes as (
-    select distinct n_units from series
-),
-
-permutations as (
-    {{ digest_permutations('(select max(n_units) from series)', n_permutations) }}
-),
-
-permutations_of_size as (
-    select
-        sizes.n_units,
-        permutations.replicate,
-        permutations.units
-    from permutations
-    cross join sizes
-),
-
-kept as (
-    select
-        n_units,
-        replicate,
-        list_filter(units, lambda unit: unit <= n_units) as units -- noqa: PRS
-    from permutations_of_size
-),
-
--- Mantel: a language takes its whole row and its whole column along.
-positions as (
-    select
-        n_units,
-        n_units as n_columns,
-        replicate,
-        flatten(list_transform(
-            units, lambda row_of: list_transform(units, lambda column_of: (row_of - 1) * n_units + column_of)
-        )) as positions
-    from kept
-),
+{{ language_permutations(n_permutations) }}
 
 {{ permutation_test(n_permutations) }}
 
@@ -142,19 +112,19 @@ parts as (
     left join permutation_test on correlated.series_number = permutation_test.series_number
 ),
 
-final as (
+both_parts as (
     select
         symmetric_part.study,
         symmetric_part.origin,
         symmetric_part.embedding_study,
         symmetric_part.variant,
-        symmetric_part.prompt_pool as prompt,
+        symmetric_part.prompt_pool,
         symmetric_part.embedding_variant,
-        symmetric_part.vector_set as vectors,
+        symmetric_part.vector_set,
         symmetric_part.measure,
         symmetric_part.spearman,
         symmetric_part.p_value,
-        cast(symmetric_part.n_languages as bigint) as n_languages,
+        symmetric_part.n_languages,
         antisymmetric_part.spearman as antisymmetric_spearman,
         antisymmetric_part.p_value as antisymmetric_p_value,
         antisymmetric_part.transfer_variance
@@ -170,6 +140,41 @@ final as (
         and symmetric_part.measure = antisymmetric_part.measure
         and antisymmetric_part.part = 'antisymmetric'
     where symmetric_part.part = 'symmetric'
+),
+
+-- Where no two languages are each other's source and target, the regression is all there is.
+final as (
+    select
+        coalesce(both_parts.study, regressions.study) as study,
+        coalesce(both_parts.origin, regressions.origin) as origin,
+        coalesce(both_parts.embedding_study, regressions.embedding_study) as embedding_study,
+        coalesce(both_parts.variant, regressions.variant) as variant,
+        coalesce(both_parts.prompt_pool, regressions.prompt_pool) as prompt,
+        coalesce(both_parts.embedding_variant, regressions.embedding_variant) as embedding_variant,
+        coalesce(both_parts.vector_set, regressions.vector_set) as vectors,
+        coalesce(both_parts.measure, regressions.measure) as measure,
+        both_parts.spearman,
+        both_parts.p_value,
+        cast(coalesce(both_parts.n_languages, 0) as bigint) as n_languages,
+        both_parts.antisymmetric_spearman,
+        both_parts.antisymmetric_p_value,
+        both_parts.antisymmetric_share,
+        regressions.slope_pp as regression_slope_pp,
+        regressions.correlation as regression_correlation,
+        regressions.p_value as regression_p_value,
+        regressions.n_sources as regression_n_sources,
+        regressions.n_targets as regression_n_targets,
+        regressions.n_languages as regression_n_languages,
+        regressions.n_pairs as regression_n_pairs
+    from both_parts
+    full outer join regressions
+        on both_parts.study = regressions.study
+        and both_parts.embedding_study = regressions.embedding_study
+        and both_parts.variant = regressions.variant
+        and both_parts.prompt_pool is not distinct from regressions.prompt_pool
+        and both_parts.embedding_variant is not distinct from regressions.embedding_variant
+        and both_parts.vector_set is not distinct from regressions.vector_set
+        and both_parts.measure = regressions.measure
 )
 
 select * from final

@@ -169,7 +169,8 @@ class RawRows:
 
 def insert_answers(connection: duckdb.DuckDBPyConnection, jobs: Path, answered: Path) -> None:
     """Adds right and wrong answers to `raw.item_scores`, by the million: Parquet files of (job, job_key) and of (job,
-    item, correct); a job's keys are those of its configuration, an item's id is i<item>."""
+    item, correct, probability); a job's keys are those of its configuration, an item's id is i<item>. Where there is a
+    probability, it is that of the right one of two choices; else NaN."""
     connection.execute(
         f"""
         create temp table keyed as
@@ -183,8 +184,18 @@ def insert_answers(connection: duckdb.DuckDBPyConnection, jobs: Path, answered: 
         """
     )
     connection.execute(
-        "insert into raw.item_scores by name select keyed.* exclude (job), 'i' || item as item_id, correct"
-        f" from '{answered}' inner join keyed using (job)"
+        f"""
+        insert into raw.item_scores by name
+        select
+            keyed.* exclude (job), 'i' || item as item_id, case when isnan(probability) then correct end as correct,
+            case when not isnan(probability) then 0 end as gold,
+            case when not isnan(probability) then [
+                ln(greatest(cast(probability as double), 1e-30)), ln(greatest(1 - cast(probability as double), 1e-30))
+            ] end as logprobs,
+            case when not isnan(probability) then [1, 1] end as token_counts, token_counts as char_counts,
+            token_counts as byte_counts
+        from '{answered}' inner join keyed using (job)
+        """
     )
 
 

@@ -85,14 +85,16 @@ NO_VERDICT = studies_with(
 )  # fmt: skip
 
 
-def false_share(name: str, found: str, is_false: str, most: float, *needs: str) -> Judge:
+def false_share(
+    name: str, found: str, is_false: str, most: float, *needs: str, view: str = "cells", where: str = TUNED
+) -> Judge:
     """The expected share of false ones among what is found in a study (0 where nothing is)."""
-    counted = f"count_if({TUNED} and coalesce({found}, true)"
+    counted = f"count_if({where} and coalesce({found}, true)"
     return Judge(
         name,
         Reach(high=most),
-        "cells",
-        f"select study, coalesce({counted} and {is_false}) / nullif({counted}), 0), 0), 1 from cells group by study",
+        view,
+        f"select study, coalesce({counted} and {is_false}) / nullif({counted}), 0), 0), 1 from {view} group by study",
         needs=needs,
     )
 
@@ -122,9 +124,78 @@ NOTHING_SAID_OF_TUNING = studies_with(
 )  # fmt: skip
 THIS_RUN_COVERED = covers("cells: coverage of this run's difference", "cells", "ci", "true_of_runs_pp", where=TUNED)
 
+# Cells at exactly minus the threshold: each is called harm in at most 2.5 % of the studies, any in 5 %.
+NO_HARM_AT_THE_THRESHOLD = (
+    rate_of(
+        "cells at the threshold with the verdict harm", "cells", "verdict = 'harm'", ALPHA, "fct_transfer.verdict",
+        where=TUNED, unknown=True,
+    ),
+    studies_with(
+        "studies with a verdict of harm", "cells", "verdict = 'harm'", 0.05, "fct_transfer.verdict", where=TUNED
+    ),
+)  # fmt: skip
+STATED_POWER = Reach(0.77, 0.83)
+POWER_AS_STATED = rate_of(
+    "power at q ≤ .05, where 80 % is stated", "cells", "q_value <= 0.05", STATED_POWER,
+    where=f"{TUNED} and true_pp != 0",
+)  # fmt: skip
+
+# --- the right choice's probability ----------------------------------------------------------------------------------
+PROBABILITIES_COVER = covers("cells: coverage", "probability_cells", "ci", "true_pp", where=TUNED)
+NO_PROBABILITY_FOUND = studies_with(
+    "studies with a cell of q ≤ .05", "probability_cells", "q_value <= 0.05", 0.15, where=TUNED
+)
+FALSE_PROBABILITIES = false_share(
+    "false discovery rate at q ≤ .05", "q_value <= 0.05", "true_pp = 0", 0.06, view="probability_cells"
+)
+POWER_OF_PROBABILITIES = rate_of(
+    "power at q ≤ .05", "probability_cells", "q_value <= 0.05", Reach(low=0.45), where=f"{TUNED} and true_pp != 0"
+)
+POWER_OF_ACCURACY = rate_of(
+    "power of right answers in the same cells", "cells", "q_value <= 0.05", Reach(), where=f"{TUNED} and true_pp != 0"
+)
+
+# --- contrasts -------------------------------------------------------------------------------------------------------
+ONE_TARGET = "target_task is not null"
+CONTRASTS_COVER = tuple(
+    covers(f"{name}: coverage", "contrasts", "ci", "true_pp", where=where)
+    for name, where in (
+        ("tuned less placebo, a target", f"contrast = 'placebo' and {ONE_TARGET}"),
+        ("source less source, a target", f"contrast = 'sources' and {ONE_TARGET}"),
+        ("all targets", "target_task is null"),
+    )
+)
+NO_CONTRAST = studies_with(
+    "studies with a contrast of q ≤ .05", "contrasts", "q_value <= 0.05", 0.15, where=ONE_TARGET
+)  # fmt: skip
+NO_CONTRAST_VERDICT = studies_with(
+    "studies with a verdict of gain or harm", "contrasts", "verdict in ('gain', 'harm')", 0.15, where=ONE_TARGET
+)
+FALSE_CONTRASTS = false_share(
+    "false discovery rate at q ≤ .05, tuned less placebo", "q_value <= 0.05", "true_pp = 0", 0.06, view="contrasts",
+    where=f"contrast = 'placebo' and {ONE_TARGET}",
+)  # fmt: skip
+POWER_OF_CONTRASTS = rate_of(
+    "power at q ≤ .05, tuned less placebo", "contrasts", "q_value <= 0.05", Reach(low=0.8),
+    where=f"contrast = 'placebo' and {ONE_TARGET} and true_pp != 0",
+)  # fmt: skip
+
+# --- items -----------------------------------------------------------------------------------------------------------
+BROKEN_ITEMS_FOUND = rate_of(
+    "items that nearly all adapters lose, found", "items", "is_lost_by_most", Reach(low=0.9), where="is_broken"
+)
+NO_OTHER_ITEM_LOST = studies_with(
+    "studies in which another item is", "items", "is_lost_by_most", 0.05, where="not is_broken"
+)
+NO_ITEM_GAINED = studies_with("studies with an item that most gain", "items", "is_gained_by_most", 0.05)
+
 # --- regimes and roles ---------------------------------------------------------------------------------------------
 TRANSFER = "regime != 'MT-ML'"
 REGIMES_COVER = covers("regimes: coverage", "regimes", "ci", "true_pp", where=TRANSFER)
+REGIME_POWER_AS_STATED = rate_of(
+    "power of the interval over all transfer cells, where 80 % is stated", "regimes", "ci_low > 0", STATED_POWER,
+    where="regime = 'transfer'",
+)  # fmt: skip
 REGIMES_ABOVE = rate_of(
     "regimes above 0 by their interval", "regimes", "ci_low > 0", ALPHA, where=TRANSFER, unknown=True
 )

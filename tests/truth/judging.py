@@ -25,6 +25,38 @@ VIEWS = {
         inner join planted.studies as s using (study)
         """,
     ),
+    "probability_cells": (
+        "fct_transfer_probability",
+        """
+        select t.*, p.true_pp, p.is_own, s.world
+        from marts.fct_transfer_probability as t
+        inner join planted.cells as p using (
+            study, model, source_task, source_language, target_task, target_language
+        )
+        inner join planted.studies as s using (study)
+        """,
+    ),
+    "contrasts": (
+        "rpt_contrasts",
+        """
+        select p.*, c.* exclude (study, contrast, target_task, target_language), s.world
+        from planted.contrasts as p
+        inner join planted.studies as s using (study)
+        left join marts.rpt_contrasts as c
+            on p.study = c.study and p.contrast = c.contrast and not c.is_trained_cell
+            and p.target_task is not distinct from c.target_task
+            and p.target_language is not distinct from c.target_language
+        """,
+    ),
+    "items": (
+        "rpt_items",
+        """
+        select p.*, i.* exclude (study, target_task, parallel_id), s.world
+        from planted.items as p
+        inner join planted.studies as s using (study)
+        left join marts.rpt_items as i using (study, target_task, parallel_id)
+        """,
+    ),
     "roles": (
         "rpt_roles",
         """

@@ -7,16 +7,18 @@ share. All parts are normal, so that the shift that makes the expected differenc
 
     Delta = Phi((z + shift) / sqrt(1 + luck^2 + noise^2)) - p,    z = Phi^-1(p)
 
-over the population of items (abilities of unit variance) and of runs; p is the base model's accuracy.
+over the population of items (abilities of unit variance) and of runs; p is the base model's accuracy. Where answers are
+probabilities of the right choice, Phi(ability / SOFTNESS), the same holds with SOFTNESS^2 added under both roots.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from tests.helpers.warehouse_fixture import Cell
 
@@ -29,6 +31,7 @@ ABILITY_OF_ITEM, ABILITY_OF_LANGUAGE, ABILITY_OF_MODEL = 0.4, 0.2, 0.3
 """Parts of the ability's variance: an item's difficulty for everyone, in its language, for the model in any language;
 the rest is the model's own in that language."""
 HEIGHT = float(stats.norm.pdf(0))
+SOFTNESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,12 @@ class Plant:
     """Whether the study plans them, so that jobs are missing; else the model's plan leaves them out."""
     new_model: np.ndarray | None = None
     """Expected differences of one more model of the population, [source, target]."""
+    of_probability: bool = False
+    """Whether accuracies and differences are of the right choice's probability, and the answers too."""
+    broken: int | None = None
+    """Items of the first task that the base models have right and nearly all adapters lose; None: nobody asks."""
+    contrasts: dict[str, Any] = field(default_factory=dict)
+    """What the study's file says of contrasts."""
     facts: dict[str, float | str] = field(default_factory=dict)
     """What else a judge asks: `planted`, the one donor or target; `planted_pp2`, the variance of what was planted."""
 
@@ -91,7 +100,11 @@ def luck_of_ability(plant: Plant) -> np.ndarray:
     """Standard deviation of a run's luck on the scale of abilities, [source]: `luck_pp` at an accuracy of one half,
     where the slope of Phi(x / sqrt(1 + luck^2 + noise^2)) is its height over the root (solved for luck)."""
     wanted = np.broadcast_to(np.asarray(plant.luck_pp, dtype=float), (len(plant.design.sources),)) / 100 / HEIGHT
-    return np.asarray(wanted * np.sqrt((1 + NOISE**2) / (1 - wanted**2)))
+    return np.asarray(wanted * np.sqrt((_softness(plant) + 1 + NOISE**2) / (1 - wanted**2)))
+
+
+def _softness(plant: Plant) -> float:
+    return SOFTNESS**2 if plant.of_probability else 0.0
 
 
 def luck_in_pp(plant: Plant) -> np.ndarray:
@@ -108,7 +121,7 @@ class Run:
     control: str | None
     seed: int
     right: np.ndarray
-    """Right answers, [model, source, target, item]."""
+    """Right answers, or probabilities of the right choice, [model, source, target, item]."""
     expected: np.ndarray
     """Expected difference of this very run over items, percentage points, [model, source, target]."""
 
@@ -118,7 +131,7 @@ def _normals(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def baseline_and_runs(plant: Plant, rng: np.random.Generator) -> tuple[np.ndarray, list[Run]]:
-    """Right answers of the base models, [model, target, item], and the runs."""
+    """Answers of the base models, [model, target, item], and the runs."""
     design = plant.design
     models, sources, targets = design.shape
     items = design.n_items
@@ -131,10 +144,11 @@ def baseline_and_runs(plant: Plant, rng: np.random.Generator) -> tuple[np.ndarra
         + np.sqrt(ABILITY_OF_MODEL) * _normals(rng, models, len(tasks), items)[:, of_task]
         + np.sqrt(own) * _normals(rng, models, targets, items)
     )
-    z = stats.norm.ppf(plant.accuracy)
+    softness = _softness(plant)
+    z = np.sqrt(1 + softness) * stats.norm.ppf(plant.accuracy)
     ability = ability + z[:, :, None].astype(np.float32)
     luck = luck_of_ability(plant)[None, :, None]
-    spread = np.sqrt(1 + luck**2 + NOISE**2)
+    spread = np.sqrt(softness + 1 + luck**2 + NOISE**2)
     runs: list[Run] = []
     nothing = np.zeros(design.shape)
     for control, seeds, deltas in (
@@ -159,10 +173,21 @@ def baseline_and_runs(plant: Plant, rng: np.random.Generator) -> tuple[np.ndarra
             run = np.sqrt(LUCK_SHARED) * rng.standard_normal((models, sources, 1))
             run = luck * (run + np.sqrt(1 - LUCK_SHARED) * rng.standard_normal((models, sources, targets)))
             moved = shift + run
-            expected = 100 * (stats.norm.cdf((z[:, None] + moved) / np.sqrt(1 + NOISE**2)) - plant.accuracy[:, None])
-            right = ability[:, None] + moved[..., None].astype(np.float32) + np.float32(NOISE) * noise > 0
+            seen = np.sqrt(softness + 1 + NOISE**2)
+            expected = 100 * (stats.norm.cdf((z[:, None] + moved) / seen) - plant.accuracy[:, None])
+            right = _answers(plant, ability[:, None] + moved[..., None].astype(np.float32) + np.float32(NOISE) * noise)
+            if plant.broken and control is None:
+                of_first = np.array(of_task) == 0
+                right[:, :, of_first, : plant.broken] = rng.random((models, sources, of_first.sum(), plant.broken)) < 0.1
             runs.append(Run(control, seed, right, expected))
-    return ability > 0, runs
+    base = _answers(plant, ability)
+    if plant.broken:
+        base[:, np.array(of_task) == 0, : plant.broken] = True
+    return base, runs
+
+
+def _answers(plant: Plant, ability: np.ndarray) -> np.ndarray:
+    return np.asarray(special.ndtr(ability / SOFTNESS) if plant.of_probability else ability > 0)
 
 
 def landed(plant: Plant) -> Iterator[tuple[int, int, int]]:

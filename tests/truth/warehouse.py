@@ -27,6 +27,24 @@ EFFECTS = {
 """Columns of planted.effects."""
 
 
+CHOICE_TASKS = ("odds", "even")
+"""Tasks whose answers are probabilities of the right one of two choices."""
+
+ITEMS = {**dict.fromkeys(("study", "target_task", "parallel_id"), pl.String), "is_broken": pl.Boolean}
+CONTRASTS = {
+    **dict.fromkeys(("study", "contrast", "target_task", "target_language"), pl.String), "true_pp": pl.Float64
+}  # fmt: skip
+"""Columns of planted.items and planted.contrasts."""
+
+
+def _right(answers: np.ndarray) -> np.ndarray:
+    return answers > 0.5 if answers.dtype != bool else answers
+
+
+def _probability(answers: np.ndarray) -> np.ndarray:
+    return np.full(len(answers), np.nan, np.float32) if answers.dtype == bool else answers.astype(np.float32)
+
+
 def model_name(number: int) -> str:
     return f"m{number}@1"
 
@@ -44,13 +62,14 @@ class ManyStudies:
         self._right: list[np.ndarray] = []
         self._items: dict[Cell, int] = {}
 
-    def study(self, study: str) -> None:
-        """Add a study; its jobs follow."""
-        self.raw.study(study)
+    def study(self, study: str, **config: Any) -> None:
+        """Add a study, with what its file says; its jobs follow."""
+        self.raw.study(study, **config)
         self.raw.job(study, "items")
 
     def score(self, study: str, right: np.ndarray, *, model: str, target: Cell, **run: Any) -> None:
-        """Add a scoring job's answers, [item] of booleans; `run`: source, seed and control of a tuned model."""
+        """Add a scoring job's answers, [item] of booleans or of the right choice's probabilities; `run`: source, seed
+        and control of a tuned model."""
         self._items[target] = max(len(right), self._items.get(target, 0))
         # Studies share the models, so that the variant keeps their jobs apart.
         self._keys.append(self.raw.scores(study, model=model, variant=study, target=target, **run))
@@ -69,7 +88,8 @@ class ManyStudies:
                 {
                     "job": np.repeat(np.arange(len(self._keys), dtype=np.int32), self._sizes),
                     "item": np.concatenate([np.arange(size, dtype=np.int16) for size in self._sizes]),
-                    "correct": np.concatenate(self._right),
+                    "correct": np.concatenate([_right(answers) for answers in self._right]),
+                    "probability": np.concatenate([_probability(answers) for answers in self._right]),
                 }
             ),
         }
@@ -84,7 +104,10 @@ class ManyStudies:
     def write(self, path: Path) -> None:
         """Write the warehouse to `path`, which must not exist."""
         for task in sorted({task for task, _ in self._items}):
-            self.raw.task(task, kind="generation", primary_metric="exact_match", chance=0.0)
+            if task in CHOICE_TASKS:
+                self.raw.task(task)
+            else:
+                self.raw.task(task, kind="generation", primary_metric="exact_match", chance=0.0)
         for number in sorted({row["config"]["model"] for row in self.raw.rows["jobs"] if "model" in row["config"]}):
             self.raw.model(number, family=number.split("@")[0])
         (items_job,) = {row["job_key"] for row in self.raw.rows["jobs"] if row["plugin"] == "items"}
@@ -117,18 +140,22 @@ class PlantedWarehouse(ManyStudies):
         self._studies: list[dict[str, object]] = []
         self._cells: list[pl.DataFrame] = []
         self._effects: list[dict[str, object]] = []
+        self._items_planted: list[dict[str, object]] = []
+        self._contrasts: list[dict[str, object]] = []
 
     def frames(self) -> dict[str, pl.DataFrame]:
         return super().frames() | {
             "studies": pl.DataFrame(self._studies),
             "cells": pl.concat(self._cells),
             "effects": pl.DataFrame(self._effects, schema=EFFECTS),
+            "items": pl.DataFrame(self._items_planted, schema=ITEMS),
+            "contrasts": pl.DataFrame(self._contrasts, schema=CONTRASTS),
         }
 
     def add(self, study: str, world: str, plant: Plant, rng: np.random.Generator) -> None:
         """Draw a study's answers and keep them."""
         design = plant.design
-        self.study(study)
+        self.study(study, **({"contrasts": plant.contrasts} if plant.contrasts else {}))
         base, runs = baseline_and_runs(plant, rng)
         scored = set(landed(plant))
         for m in range(design.n_models):
@@ -149,6 +176,8 @@ class PlantedWarehouse(ManyStudies):
                             self.lack(study, model=model, target=target, **keys)
         self._add_truth(study, world, plant, base, [run for run in runs if run.control is None])
         self._effects.extend(_effects(study, plant))
+        self._items_planted.extend(_items(study, plant))
+        self._contrasts.extend(_contrasts(study, plant))
 
     def _add_truth(self, study: str, world: str, plant: Plant, base: np.ndarray, runs: list[Run]) -> None:
         design = plant.design
@@ -221,6 +250,41 @@ def _effects(study: str, plant: Plant) -> Iterator[dict[str, object]]:
                 "study": study, "axis": "language", "role": role, "entity": language,
                 "true_raw_pp": mean, "true_effect_pp": effect, "true_gain_pp": effect - of_placebo,
             }  # fmt: skip
+
+
+def _items(study: str, plant: Plant) -> Iterator[dict[str, object]]:
+    if plant.broken is None:
+        return
+    tasks = sorted({task for task, _ in plant.design.targets})
+    for task in tasks:
+        for i in range(plant.design.n_items):
+            yield {
+                "study": study, "target_task": task, "parallel_id": f"{task}{i}",
+                "is_broken": task == tasks[0] and i < plant.broken,
+            }  # fmt: skip
+
+
+def _contrasts(study: str, plant: Plant) -> Iterator[dict[str, object]]:
+    """What is true of arms, by target and (NULL) over all targets: mean over pairs without trained cells."""
+    design = plant.design
+    tuned = plant.tuned
+    placebo = np.zeros(design.shape) if plant.placebo is None else plant.placebo
+    own = np.array([[source == target for target in design.targets] for source in design.sources])
+    names = ["/".join(source) for source in design.sources]
+    for name, contrast in plant.contrasts.items():
+        arms = []
+        for arm in (contrast["a"], contrast["b"]):
+            cells = np.where(own, np.nan, placebo if arm.get("control") == "placebo" else tuned)
+            arms.append(cells[:, [names.index(arm["source"])]] if "source" in arm else cells)
+        differences = arms[0] - arms[1]
+        for t, (task, language) in enumerate(design.targets):
+            if not np.isnan(differences[:, :, t]).all():
+                yield {
+                    "study": study, "contrast": name, "target_task": task, "target_language": language,
+                    "true_pp": float(np.nanmean(differences[:, :, t])),
+                }  # fmt: skip
+        yield {"study": study, "contrast": name, "target_task": None, "target_language": None,
+               "true_pp": float(np.nanmean(differences))}  # fmt: skip
 
 
 def dbt_run(path: Path, marts: Sequence[str], folder: Path) -> None:

@@ -16,8 +16,8 @@ isometry as (
     select * from {{ ref('stg_isometry') }}
 ),
 
-language_distances as (
-    select * from {{ ref('stg_language_distances') }}
+study_distances as (
+    select * from {{ ref('int_study_distances') }}
 ),
 
 transfer_cells as (
@@ -207,48 +207,18 @@ pairs as (
     from measured
 ),
 
-distances_of_study as (
-    select
-        studies.study,
-        language_distances.source_language,
-        language_distances.target_language,
-        language_distances.measure,
-        avg(language_distances.value) as value
-    from language_distances
-    inner join study_jobs on language_distances.job_key = study_jobs.job_key
-    inner join studies on study_jobs.study = studies.study or study_jobs.study = studies.embedding_study
-    group by all
-),
-
-distances_both_ways as (
-    select * from distances_of_study
-    union all
-    select
-        distances_of_study.study,
-        distances_of_study.target_language as source_language,
-        distances_of_study.source_language as target_language,
-        distances_of_study.measure,
-        distances_of_study.value
-    from distances_of_study
-    anti join distances_of_study as reverse
-        on distances_of_study.study = reverse.study
-        and distances_of_study.measure = reverse.measure
-        and distances_of_study.source_language = reverse.target_language
-        and distances_of_study.target_language = reverse.source_language
-),
-
 final as (
     select * from measured
     union all
     select
         pairs.*,
-        distances_both_ways.measure,
-        distances_both_ways.value
+        study_distances.measure,
+        study_distances.value
     from pairs
-    inner join distances_both_ways
-        on pairs.study = distances_both_ways.study
-        and pairs.source_language = distances_both_ways.source_language
-        and pairs.target_language = distances_both_ways.target_language
+    inner join study_distances
+        on pairs.study = study_distances.study
+        and pairs.source_language = study_distances.source_language
+        and pairs.target_language = study_distances.target_language
 )
 
 select * from final -- noqa: AM04

@@ -65,6 +65,20 @@ def test_the_study_says_which_lexicon_induction_stands_for_a_pair(warehouse: Pat
             assert row["bli_map"] == pytest.approx(expected)
 
 
+def _correlations(evaluate: Evaluate, parts: list[Row]) -> list[Row]:
+    """rpt_pair_correlations of int_pair_parts alone; a regression of another study has a row of its own."""
+    of_another = {
+        "study": "another", "origin": "computed", "embedding_study": "another", "variant": "v", "prompt_pool": "p",
+        "embedding_variant": "v", "vector_set": "w", "measure": "d", "slope_pp": 2.0, "correlation": 0.5, "p_value": 0.1,
+        "n_sources": 2, "n_targets": 5, "n_languages": 6, "n_pairs": 10,
+    }  # fmt: skip
+    rows = evaluate("rpt_pair_correlations", int_pair_parts=parts, int_pair_regressions=[of_another])
+    found = [row for row in rows if row["study"] != "another"]
+    (other,) = (row for row in rows if row["study"] == "another")
+    assert (other["regression_slope_pp"], other["n_languages"], other["spearman"]) == (2.0, 0, None)
+    return found
+
+
 def _pair_parts(study: str, x: np.ndarray, y: np.ndarray) -> Iterator[Row]:
     """int_pair_parts of two symmetric matrices; NaN is not known."""
     for i, j in itertools.permutations(range(len(x)), 2):
@@ -86,7 +100,7 @@ def test_mantel_holds_its_level_where_pairs_share_languages(evaluate: Evaluate) 
         upper = np.triu_indices(7, 1)
         plain.append(stats.spearmanr(x[upper], y[upper]).pvalue)
         rows += _pair_parts(f"s{s:03}", x, y)
-    p = np.array([row["p_value"] for row in evaluate("rpt_pair_correlations", int_pair_parts=rows)])
+    p = np.array([row["p_value"] for row in _correlations(evaluate, rows)])
     assert len(p) == 100
     assert np.mean(np.array(plain) <= 0.05) > 0.2
     assert np.mean(p <= 0.05) <= 0.05 + 3.5 * np.sqrt(0.05 / 100)
@@ -100,15 +114,13 @@ def test_names_of_languages_do_not_matter(evaluate: Evaluate, seed: int) -> None
     x, y = (z + z.T for z in rng.normal(size=(2, 8, 8)))
     x[0, 1] = x[1, 0] = np.nan  # and one pair may be missing
     order = rng.permutation(8)
-    (one,) = evaluate("rpt_pair_correlations", int_pair_parts=list(_pair_parts("s", x, y)))
-    (other,) = evaluate(
-        "rpt_pair_correlations", int_pair_parts=list(_pair_parts("s", x[np.ix_(order, order)], y[np.ix_(order, order)]))
-    )
+    (one,) = _correlations(evaluate, list(_pair_parts("s", x, y)))
+    (other,) = _correlations(evaluate, list(_pair_parts("s", x[np.ix_(order, order)], y[np.ix_(order, order)])))
     known = ~np.isnan(x) & ~np.eye(8, dtype=bool)
     assert one["spearman"] == pytest.approx(other["spearman"])
     assert one["spearman"] == pytest.approx(stats.spearmanr(x[known], y[known]).statistic)
     assert one["p_value"] == pytest.approx(other["p_value"], abs=0.04)
-    (turned,) = evaluate("rpt_pair_correlations", int_pair_parts=list(_pair_parts("s", -x, y)))
+    (turned,) = _correlations(evaluate, list(_pair_parts("s", -x, y)))
     assert (turned["spearman"], turned["p_value"]) == (pytest.approx(-one["spearman"]), one["p_value"])
-    (same,) = evaluate("rpt_pair_correlations", int_pair_parts=list(_pair_parts("s", x, np.exp(x))))
+    (same,) = _correlations(evaluate, list(_pair_parts("s", x, np.exp(x))))
     assert (same["spearman"], same["p_value"] < 0.002) == (pytest.approx(1), True)
