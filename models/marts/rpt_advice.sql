@@ -4,18 +4,21 @@ with effects as (
     select * from {{ ref('rpt_source_effects') }}
 ),
 
+{%- set counts = ("n_harms", "n_null_harms", "n_harm_verdicts") %}
+
 asked as (
     select
         {{ source }},
         list({
             'target_task': target_task,
             'target_language': target_language,
-            'mean_pp': mean_pp,
-            'n_harms': n_harms,
-            'n_null_harms': n_null_harms,
-            'n_harm_verdicts': n_harm_verdicts,
-            'n_models': n_models
-        } order by mean_pp, target_task, target_language) as targets
+            'mean_pp': mean_pp
+        } order by mean_pp, target_task, target_language)[:2] as lowest,
+        {%- for counted in counts %}
+        sum({{ counted }}) as {{ counted }},
+        count(*) - count({{ counted }}) as n_without_{{ counted }},
+        {%- endfor %}
+        sum(n_models) as n_cells
     from effects
     group by {{ source }}
 ),
@@ -24,12 +27,18 @@ asked as (
 advised as (
     select
         effects.*,
+        nullif(asked.n_cells - effects.n_models, 0) as n_other_cells,
+        {%- for counted in counts %}
+        case
+            when asked.n_without_{{ counted }} = if(effects.{{ counted }} is null, 1, 0)
+                then (asked.{{ counted }} - coalesce(effects.{{ counted }}, 0)) / n_other_cells
+        end as share_of_{{ counted }},
+        {%- endfor %}
         list_filter( -- noqa: PRS
-            asked.targets,
+            asked.lowest,
             lambda other: other.target_task != effects.target_task -- noqa: RF01
             or other.target_language != effects.target_language -- noqa: RF01
-        ) as other_targets,
-        list_sum(list_transform(other_targets, lambda other: other.n_models)) as n_other_cells -- noqa: RF01
+        )[1] as worst
     from effects
     inner join asked
         on effects.study = asked.study
@@ -56,19 +65,12 @@ final as (
         gain_high as ci_high,
         new_model_low,
         new_model_high,
-        case when len(other_targets) > 0 then least(0, other_targets[1].mean_pp) end as worst_harm_pp,
-        case when other_targets[1].mean_pp < 0 then other_targets[1].target_task end as worst_harm_task,
-        case when other_targets[1].mean_pp < 0 then other_targets[1].target_language end as worst_harm_language,
-        list_sum(list_transform(other_targets, lambda other: other.n_harms)) -- noqa: PRS
-        / n_other_cells as p_harm,
-        case
-            when list_bool_and(list_transform(other_targets, lambda other: other.n_null_harms is not null))
-                then list_sum(list_transform(other_targets, lambda other: other.n_null_harms)) / n_other_cells
-        end as p_null_harm,
-        case
-            when list_bool_and(list_transform(other_targets, lambda other: other.n_harm_verdicts is not null))
-                then list_sum(list_transform(other_targets, lambda other: other.n_harm_verdicts)) / n_other_cells
-        end as p_shown_harm,
+        case when worst is not null then least(0, worst.mean_pp) end as worst_harm_pp,
+        case when worst.mean_pp < 0 then worst.target_task end as worst_harm_task,
+        case when worst.mean_pp < 0 then worst.target_language end as worst_harm_language,
+        share_of_n_harms as p_harm,
+        share_of_n_null_harms as p_null_harm,
+        share_of_n_harm_verdicts as p_shown_harm,
         rank,
         n_advising as n_models
     from advised
