@@ -78,6 +78,13 @@ def lost(row: Row, value: str, side: str) -> str | None:
     return f"{printed.signed(row[value])} on {task}/{language}{own}"
 
 
+def _target(row: Row) -> str:
+    if row["target_task"] is None:
+        return "all targets"
+    own = " (own cell)" if row["is_trained_cell"] else ""
+    return f"{row['target_task']}/{row['target_language']}{own}"
+
+
 def _loss(value: str, side: str, words: str) -> Column:
     reads = (value, f"{side}_task", f"{side}_language", "source_task", "source_language")
     return Column(words, reads, lambda row: lost(row, value, side))
@@ -356,6 +363,52 @@ LISTINGS: Mapping[str, Listing] = {
         ),
         order=f"{_BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime), "
         "kendall_tau_b desc, source_task, source_language",
+    ),
+    "rpt_contrasts": Listing(
+        "Contrasts of two arms on the same items",
+        apart=("contrast",),
+        columns=(
+            Column("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False),
+            text("variant"),
+            text("prompt"),
+            number("n_pairs", "pairs of cells"),
+            number("a_delta_pp", "first arm"),
+            number("b_delta_pp", "second arm"),
+            number("difference_pp", "difference"),
+            interval("ci_low", "ci_high", GRID, NO_ERRORS),
+            number("q_value", "q"),
+            text("verdict", "verdict", NO_ERRORS),
+        ),
+        order="contrast, variant != 'default', variant, prompt, is_trained_cell, target_task nulls first, "
+        "target_language",
+        also=("arm_a", "arm_b", "error_of"),
+    ),
+    "rpt_probability": Listing(
+        "Cells that stand out by accuracy and by the right choice's probability",
+        apart=("variant",),
+        columns=(
+            text("regime"),
+            number("n_cells", "cells"),
+            number("n_by_accuracy", "stand out by accuracy"),
+            number("n_by_probability", "by probability"),
+            number("n_gain_less_probable", "gain accuracy, lose probability"),
+            number("n_loss_more_probable", "lose accuracy, gain probability"),
+        ),
+        order=f"variant != 'default', variant, list_position({_listed(REGIMES)}, regime)",
+    ),
+    "fct_transfer_probability": Listing(
+        "Change of the right choice's probability (exploratory)",
+        apart=("variant", "control"),
+        columns=(
+            text("model"),
+            pair("source", "tuned on"),
+            pair("target", "target"),
+            number("accuracy_delta_pp", "accuracy"),
+            number("delta_pp", "probability"),
+            interval("ci_low", "ci_high", GRID, NO_ERRORS),
+            number("q_value", "q"),
+        ),
+        order=f"variant != 'default', variant, control nulls first, model, {_CELL}, prompt",
     ),
     "rpt_baselines": Listing(
         "Where base models stand before tuning",

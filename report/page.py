@@ -11,7 +11,14 @@ from altair.utils.schemapi import debug_mode
 from markupsafe import Markup, escape
 
 from compute.errors import UserError
-from report import embedding_sections, method_sections, record_sections, transfer_sections, verdict_sections
+from report import (
+    contrast_sections,
+    embedding_sections,
+    method_sections,
+    record_sections,
+    transfer_sections,
+    verdict_sections,
+)
 from report.ask import Answer, Asker, open_study
 from report.parts import ABSENT_HALVES, Answers, Section, Study
 from report.summary import summarise
@@ -21,6 +28,7 @@ _HERE = Path(__file__).parent
 
 QUESTIONS = (
     "study",
+    "items",
     "bli_cells",
     "bli_pairs",
     "bli_flaws",
@@ -38,6 +46,9 @@ MARTS = {
     "cells": ("fct_transfer", "control is null"),
     "effects": ("rpt_source_effects", ""),
     "baselines": ("rpt_baselines", ""),
+    "contrasts": ("rpt_contrasts", ""),
+    "probability": ("rpt_probability", ""),
+    "at_odds": ("fct_transfer_probability", "control is null and is_at_odds"),
     "roles": ("rpt_roles", "scope = 'all'"),
     "risks": ("rpt_source_risks", ""),
     "advice": ("rpt_advice", "rank <= 3"),
@@ -61,11 +72,14 @@ MARTS = {
 SECTIONS = (
     transfer_sections.regimes,
     transfer_sections.heatmaps,
+    contrast_sections.contrasts,
     transfer_sections.roles,
     verdict_sections.risk,
     verdict_sections.advice,
     transfer_sections.asymmetry,
     verdict_sections.agreement,
+    contrast_sections.probability,
+    contrast_sections.items,
     method_sections.methods,
     embedding_sections.bli,
     method_sections.downstream,

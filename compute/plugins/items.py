@@ -94,6 +94,7 @@ class Items(Plugin):
                         "split": split,
                         "gold": item.gold,
                         "choices": list(item.choices),
+                        "context": item.context if split == "test" else None,
                         "prompt": job.config.prompt,
                     }
                 )

@@ -168,6 +168,7 @@ TABLES: dict[str, Table] = {
                 Column("split", "varchar", "'train', 'dev' or 'test'"),
                 Column("gold", "integer", "0-based index of the right choice"),
                 Column("choices", "varchar[]", "the choices as scored"),
+                Column("context", "varchar", "of a test item what stands before the choices; NULL in older landings"),
                 _PROMPT,
                 JOB_KEY,
             ),

@@ -12,6 +12,7 @@ EVIL_TASK = "</svg><b>task"
 TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS = "transfer only", "words only", "nothing", "several ways"
 EVERYTHING, IMPORTED = "everything", "imported"
 STUDIES = (EVIL, TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS, EVERYTHING, IMPORTED)
+CONTRASTS = {"parity or read": {"a": {"source": "parity/de"}, "b": {"source": "read/de"}}}
 MODELS_IN_FILE = {"models": [{"name": "m"}], "sources": {"tasks": ["t"]}}
 
 
@@ -94,7 +95,7 @@ def reported_rows() -> RawRows:
     raw.study(EMBEDDINGS_ONLY, embeddings={"languages": []}, bli_map={"dictionary_size": 100, "retrieval": "cosine"})
     raw.study(NOTHING_LANDED, embeddings={"languages": []}, **MODELS_IN_FILE)
     raw.study(SEVERAL_WAYS, **MODELS_IN_FILE)
-    raw.study(EVERYTHING, embeddings={"languages": []}, **MODELS_IN_FILE)
+    raw.study(EVERYTHING, embeddings={"languages": []}, contrasts=CONTRASTS, **MODELS_IN_FILE)
     raw.study(IMPORTED, origin="lm-eval")
     for task in ("parity", EVIL_TASK):
         raw.task(task)

@@ -34,11 +34,14 @@ SECTION_IDS = (
     "summary",
     "regimes",
     "cells",
+    "contrasts",
     "roles",
     "risk",
     "advice",
     "asymmetry",
     "agreement",
+    "probability",
+    "items",
     "methods",
     "bli",
     "downstream",
@@ -49,7 +52,9 @@ SECTION_IDS = (
     "definitions",
     "provenance",
 )
-TUNING = {"regimes", "cells", "roles", "risk", "advice", "asymmetry", "agreement", "link"}
+TUNING = {
+    "regimes", "cells", "roles", "risk", "advice", "asymmetry", "contrasts", "agreement", "probability", "items", "link"
+}  # fmt: skip
 WORDS = {"methods", "bli", "downstream", "link"}
 LEFT_OUT = {EMBEDDINGS_ONLY: TUNING, TRANSFER_ONLY: WORDS, SEVERAL_WAYS: WORDS, IMPORTED: WORDS}
 """Sections of a half that a study has not."""
@@ -340,6 +345,44 @@ def test_where_bases_stand_is_said_where_cells_are_read(pages: dict[str, Page], 
     )
     assert (constant, tuned) == (0, 108)
     assert "nearly always the same answer" not in pages[EVERYTHING].text["cells"]
+
+
+def test_contrasts_say_who_is_better_on_all_targets(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    difference, low, high, verdict = _one(
+        reported,
+        "select difference_pp, ci_low, ci_high, verdict from marts.rpt_contrasts"
+        " where study = ? and target_task is null and not is_trained_cell",
+        EVERYTHING,
+    )
+    assert "source parity/de against source read/de." in page.text["contrasts"]
+    head, line, *_ = page.table_rows["contrasts"]
+    told = dict(zip(head, line, strict=True))
+    assert told["target"] == "all targets" and told["verdict"] == verdict
+    assert told["difference (pp)"] == signed(difference)  # type: ignore[arg-type]
+    assert told["95 % interval of this grid"] == printed.interval(low, high)  # type: ignore[arg-type]
+    assert "declares no contrasts" in pages[TRANSFER_ONLY].text["contrasts"]
+
+
+def test_cells_at_odds_with_the_finer_outcome_are_listed(pages: dict[str, Page], reported: Path) -> None:
+    less, more = _one(
+        reported,
+        "select sum(n_gain_less_probable), sum(n_loss_more_probable) from marts.rpt_probability where study = ?",
+        EVERYTHING,
+    )
+    text = pages[EVERYTHING].text["probability"]
+    assert "Exploratory" in text
+    assert f"{less} gain accuracy while the right choice becomes less probable, {more} the other way around." in text
+    listed = [line for line in pages[EVERYTHING].table_rows["probability"] if line[0].startswith(("a@", "b@", "c@"))]
+    assert len(listed) == less + more  # type: ignore[operator]
+
+
+def test_items_that_most_adapters_lose_stand_with_their_text(pages: dict[str, Page], reported: Path) -> None:
+    (shown,) = _one(reported, "select count(*) from marts.rpt_items where study = ? and is_lost_by_most", TRANSFER_ONLY)
+    page = pages[TRANSFER_ONLY]
+    assert ("None is shown to be so" in page.text["items"]) == (shown == 0)
+    losing = next(line for line in page.table_rows["items"] if line[0] == "read")
+    assert losing[1].startswith("p") and losing[2].endswith("→ 0 (en)")
 
 
 def test_each_regime_has_its_own_bars(pages: dict[str, Page], reported: Path) -> None:

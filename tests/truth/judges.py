@@ -232,7 +232,7 @@ BEST_DONOR, BEST_DONOR_SHRUNK = (
         " where role = 'donor' and donor_rank = 1 group by study",
         kind="mean", needs=(f"rpt_roles.donor_effect{column}_pp",),
     )
-    for words, column, reach in (("", "", Reach()), (", shrunk", "_shrunk", Reach(-0.5, 0.5)))
+    for words, column, reach in (("", "", Reach()), (", shrunk", "_shrunk", Reach(-1, 1)))
 )  # fmt: skip
 NO_HUB = studies_with("studies with a hub", "roles", "is_hub", 0.1, where="role = 'donor'")
 NO_BRITTLE = studies_with("studies with a brittle target", "roles", "is_brittle", 0.15, where="role = 'recipient'")
