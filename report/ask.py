@@ -24,7 +24,7 @@ REQUIRED = ("staging.stg_studies", "marts.fct_scores", *(f"marts.{mart}" for mar
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows, and the very SQL that gave them: it can be pasted into `make sql`."""
+    """Rows, and the very SQL that gave them: it can be pasted into `transfer sql`."""
 
     sql: str
     columns: tuple[str, ...]
@@ -82,11 +82,11 @@ def open_study(warehouse: Path, study: str, wait: float = 60.0) -> Iterator[Aske
         UserError: no warehouse, one that is locked or damaged, marts that are not built, or no such study.
     """
     if not warehouse.exists():
-        raise UserError(f"{warehouse}: no such warehouse; run `make compute` and `transfer build` first")
+        raise UserError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
     with Warehouse(warehouse, wait, _say).connect(read_only=True) as connection:
         present = _tables(connection)
         if "raw.studies" not in present:
-            raise UserError(f"{warehouse}: nothing has been loaded; run `make compute` and `transfer build` first")
+            raise UserError(f"{warehouse}: nothing has been loaded; run `transfer compute` and `transfer build` first")
         known = [row[0] for row in connection.execute("select study from raw.studies order by study").fetchall()]
         if study not in known:
             raise UserError(f"{warehouse}: {UnknownName('study', study, known)}")
