@@ -65,7 +65,8 @@ class Asker:
             cursor = self._connection.execute(sql)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             what = str(error).strip().partition("\n")[0]
-            raise UserError(f"the marts are not of this version of the report ({what}); run `transfer build`") from None
+            told = f"the marts are of another version than the report ({what}); run `transfer build`"
+            raise UserError(told) from None
         columns = tuple(column[0] for column in cursor.description or ())
         return Answer(sql, columns, tuple(dict(zip(columns, row, strict=True)) for row in cursor.fetchall()))
 

@@ -20,6 +20,10 @@ DARK = 0.7
 """Beyond this share of the scale a cell is dark enough for light print."""
 PALE = 0.3
 """Opacity of what is undecided."""
+MOST_COLUMNS = 150
+"""A grid of more columns is drawn by task."""
+MOST_RANKED, MOST_PAIRED = 60, 80
+"""So many entities of a ranking, and languages of a matrix, are drawn."""
 LABELLED_POINTS = 40
 """Up to so many points of a scatter plot carry their name."""
 PLOT_WIDTH, ROW_HEIGHT, TICKS = 340, 24, 8

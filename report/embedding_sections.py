@@ -34,11 +34,14 @@ def bli(answers: Answers, study: Study) -> Section:
             if len(rows) >= 2 * ENDS
             else ()
         )
-        drawing = charts.pair_matrix(rows, "MAP by source and target language")
+        panels: tuple[Panel, ...] = ()
+        if len({row["target_language"] for row in rows}) <= charts.MOST_PAIRED:
+            drawing = charts.pair_matrix(rows, "MAP by source and target language")
+            panels = (Panel("", drawing, keeps_size=True),)
         blocks.append(
             Block(
                 titled(f"Pairs of languages: MAP of {study.bli_map}", label),
-                panels=(Panel("", drawing, keeps_size=True),),
+                panels=panels,
                 tables=ends,
                 folded_tables=(table("All pairs", pair_columns, rows),),
                 sql=pairs.sql,

@@ -364,6 +364,20 @@ LISTINGS: Mapping[str, Listing] = {
         order=f"{_BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime), "
         "kendall_tau_b desc, source_task, source_language",
     ),
+    "rpt_task_effects": Listing(
+        "Change by target task, over its languages",
+        apart=(*_POOL, "model"),
+        columns=(
+            pair("source", "tuned on"),
+            text("target_task", "task"),
+            number("n_languages", "languages"),
+            number("mean_pp", "mean"),
+            *(number(f"verdict_{verdict}_pct", verdict, NO_ERRORS) for verdict in VERDICTS),
+            number("harm_pct", "at the harm threshold"),
+            number("null_harm_pct", "so by noise alone", NO_ERRORS),
+        ),
+        order=f"{_BY_POOL}, model, source_task, source_language, target_task",
+    ),
     "rpt_contrasts": Listing(
         "Contrasts of two arms on the same items",
         apart=("contrast",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -20,11 +21,14 @@ from report import (
     verdict_sections,
 )
 from report.ask import Answer, Asker, open_study
-from report.parts import ABSENT_HALVES, Answers, Section, Study
+from report.parts import ABSENT_HALVES, Answers, Block, Section, Study
 from report.summary import summarise
-from report.tables import Missing
+from report.tables import Missing, Table
 
 _HERE = Path(__file__).parent
+
+MOST_ROWS = 1000
+"""Rows of a table that are printed."""
 
 QUESTIONS = (
     "study",
@@ -45,6 +49,7 @@ MARTS = {
     "regimes": ("rpt_regimes", ""),
     "cells": ("fct_transfer", "control is null"),
     "effects": ("rpt_source_effects", ""),
+    "tasks_of_grid": ("rpt_task_effects", ""),
     "baselines": ("rpt_baselines", ""),
     "contrasts": ("rpt_contrasts", ""),
     "probability": ("rpt_probability", ""),
@@ -128,12 +133,27 @@ def render(answers: Answers) -> str:
     # Altair would check every value of every chart's data against its schema: a quarter of a large page's time.
     with debug_mode(False):
         sections = [made for section in SECTIONS if _is_of_the_study(made := section(answers, study))]
+    sections = [replace(section, blocks=tuple(map(_cut, section.blocks))) for section in sections]
     return environment.get_template("page.html").render(
         study=study,
         summary=summarise(answers, study),
         sections=sections,
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8") + _filters(sections)),
     )
+
+
+def _cut(block: Block) -> Block:
+    """Tables with the rows that a page can bear; the block's SQL gives all."""
+    return replace(
+        block, tables=tuple(map(_first_rows, block.tables)), folded_tables=tuple(map(_first_rows, block.folded_tables))
+    )
+
+
+def _first_rows(table: Table) -> Table:
+    n = len(table.body)
+    if n <= MOST_ROWS:
+        return table
+    return replace(table, caption=f"{table.caption} (the first {MOST_ROWS:,} of {n:,})", body=table.body[:MOST_ROWS])
 
 
 def _is_of_the_study(section: Section) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from report import charts, printed
 from report.ask import Answer
@@ -17,6 +18,8 @@ ERRORS_OF = {
     "tuning": "of tuning: other runs too",
     "this run": "of this run: what another run would give is not known",
 }
+_MOST_LISTED = 60_000
+"""Cells of a wide grid that are listed; more are left to SQL."""
 _COLOURED_SHARE = 0.95
 """Colours of the heatmap are spent on this share of the cells; the few beyond take the end colour."""
 INTERVALS = (
@@ -92,6 +95,8 @@ def heatmaps(answers: Answers, study: Study) -> Section:
     if not answer.rows:
         return Section("cells", title, (study.why_no_transfer(),))
     limit = colour_limit(answer.rows)
+    if len(charts.by_target(answer.rows)) > charts.MOST_COLUMNS:
+        return Section("cells", title, _of_cells(answers), (*_by_task(answers, limit), *_bases(answers["baselines"])))
     names = short_names(row["model"] for row in answer.rows)
     layout = GRIDS["fct_transfer"]
     blocks = _pooled(answers, limit) if len(names) > 1 else []
@@ -114,10 +119,50 @@ def heatmaps(answers: Answers, study: Study) -> Section:
                 sql=answer.sql,
             )
         )
-    without = sum(row["delta_pp"] is None for row in answer.rows)
+    return Section("cells", title, _of_cells(answers), (*blocks, *_bases(answers["baselines"])))
+
+
+def _of_cells(answers: Answers) -> tuple[str, ...]:
+    """What to know of the cells before they are read."""
+    cells = answers["cells"].rows
+    without = sum(row["delta_pp"] is None for row in cells)
     lead = (f"{printed.plural(without, 'cell')} left blank: the base model has no score there.",) if without else ()
-    lead = (*lead, *_errors_in_words(answer.rows), *bases_in_words(answers["baselines"].rows))
-    return Section("cells", title, lead, (*blocks, *_bases(answers["baselines"])))
+    return (*lead, *_errors_in_words(cells), *bases_in_words(answers["baselines"].rows))
+
+
+def _by_task(answers: Answers, limit: float) -> list[Block]:
+    """A grid too wide for a page: by task, and below a table a task with all of its languages."""
+    cells, answer = answers["cells"], answers["tasks_of_grid"]
+    layout, grid = LISTINGS["rpt_task_effects"], GRIDS["fct_transfer"]
+    by_language = replace(grid, down=("target_language",), across=("source_task", "source_language"))
+    over = {"target_language": "all", "verdict": None, "regime": None}
+    blocks = []
+    for label, rows in slices(answer.rows, "variant", "prompt", "model"):
+        drawn = [row | over | {"delta_pp": row["mean_pp"]} for row in rows]
+        drawing = charts.heatmap(drawn, limit, "Mean change by source and task")
+        blocks.append(
+            Block(
+                titled("Mean change by source (row) and task (column), over its languages, pp", label),
+                "Too many targets to draw each; every language is listed below.",
+                panels=(Panel("", drawing, keeps_size=True),),
+                legend=replace(_legend(limit), note=""),
+                tables=(layout.table("Tasks", rows),),
+                sql=answer.sql,
+            )
+        )
+    listed = cells.rows if len(cells.rows) <= _MOST_LISTED else ()
+    for label, rows in slices(listed, "variant", "model", "prompt"):
+        tasks = grouped(rows, "target_task")
+        blocks.append(
+            Block(
+                titled("Every language", label),
+                "A table a task: choose one, or search the page for a language's code, which opens what is folded.",
+                folded_tables=tuple(by_language.table(task, members) for task, members in tasks.items()),
+                choices=tuple(tasks),
+                sql=cells.sql,
+            )
+        )
+    return blocks
 
 
 def _same(row: Row, rows: Sequence[Row], key: str) -> bool:
@@ -139,8 +184,8 @@ def bases_in_words(bases: Sequence[Row]) -> tuple[str, ...]:
     if any(places.values()):
         told.append(
             f"Of {printed.plural(len(bases), 'pair')} of model and target, {places['chance']:,} stand at chance before "
-            f"tuning, where there is nothing to lose and a loss is a change among guesses, and {places['ceiling']:,} "
-            "at the ceiling, where there is nothing to gain. The columns of the grids say so."
+            f"tuning, where there is little to lose and a loss is a change among guesses, and {places['ceiling']:,} "
+            "at the ceiling, where there is little to gain. They are listed below."
         )
     if constant:
         told.append(
@@ -249,8 +294,12 @@ def _roles_block(axis_title: str, label: str, meaning: str, rows: Sequence[Row],
         what = f"{axis_title} in {within}" if within else axis_title
         tables.append(LISTINGS["rpt_roles"].table(what, members))
         drawn = [r for r in members if r["donor_effect_pp"] is not None or r["recipient_effect_pp"] is not None]
+        if len(drawn) > charts.MOST_RANKED:
+            drawn = [*drawn[: charts.MOST_RANKED // 2], *drawn[-charts.MOST_RANKED // 2 :]]
+            what = f"{what}, the first and last {charts.MOST_RANKED // 2} of {len(members):,}"
         if drawn:
-            panels.append(Panel(within or "", charts.ranking(drawn, f"{what} by what they give and receive")))
+            panel_title = within or (what if len(drawn) < len(members) else "")
+            panels.append(Panel(panel_title, charts.ranking(drawn, f"{what} by what they give and receive")))
     if panels:
         note = f"Effects over {meaning} and all models, in the order of what is given; 95 % intervals are of this grid."
         if len(tables) > 1:

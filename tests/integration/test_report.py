@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from compute.errors import UserError
-from report import printed
+from report import charts, printed
+from report import page as page_module
 from report.afterword import afterword
 from report.page import SECTIONS, write_report
 from report.printed import signed
@@ -383,6 +384,29 @@ def test_items_that_most_adapters_lose_stand_with_their_text(pages: dict[str, Pa
     assert ("None is shown to be so" in page.text["items"]) == (shown == 0)
     losing = next(line for line in page.table_rows["items"] if line[0] == "read")
     assert losing[1].startswith("p") and losing[2].endswith("→ 0 (en)")
+
+
+def test_a_grid_wider_than_a_page_is_told_by_task(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "MOST_COLUMNS", 5)
+    monkeypatch.setattr(charts, "MOST_RANKED", 4)
+    monkeypatch.setattr(page_module, "MOST_ROWS", 4)
+    write_report(reported, EVERYTHING, tmp_path / "wide.html")
+    page = Page((tmp_path / "wide.html").read_text(encoding="utf-8"))
+    (mean,) = _one(
+        reported,
+        "select mean_pp from marts.rpt_task_effects where study = ? and model = 'a@1' and source_task = 'parity'"
+        " and source_language = 'de' and target_task = 'read'",
+        EVERYTHING,
+    )
+    tasks = [line for line in page.table_rows["cells"] if line[:3] == ["parity/de", "read", "3"]]
+    assert tasks[0][3] == signed(mean)  # type: ignore[arg-type]
+    # Every language of every task, one line a language, one column a source.
+    languages = [line for line in page.table_rows["cells"] if line[0] in ("de", "en", "fi") and len(line) == 7]
+    assert len(languages) == 3 * 2 * 3
+    assert "the first and last 2 of 6" in page.text["roles"]
+    assert "(the first 4 of 6)" in page.text["advice"]
 
 
 def test_each_regime_has_its_own_bars(pages: dict[str, Page], reported: Path) -> None:
