@@ -10,28 +10,48 @@ from typing import Any
 
 from compute.errors import UserError
 from compute.language_models.revisions import is_folder
+from compute.project import expand
 
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack", "*.safetensors")
 
 
-def read_config(checkpoint: str, revision: str) -> Mapping[str, Any]:
-    """A checkpoint's config.json; empty where it cannot be had now, which a worker that needs it will tell."""
+def read_json(
+    checkpoint: str, revision: str | None, name: str = "config.json", ask_hub: bool = False
+) -> dict[str, Any]:
+    """Return a JSON file of a checkpoint; empty where it cannot be had now, which a worker that needs it will tell."""
     try:
-        path = Path(checkpoint).expanduser() / "config.json" if is_folder(checkpoint) else _of_hub(checkpoint, revision)
-        config = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(stored_file(checkpoint, revision, name, ask_hub).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return config if isinstance(config, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _of_hub(name: str, revision: str) -> Path:
-    """The hub's file where it was downloaded before: a plan asks the hub for nothing but a revision. Raises OSError."""
-    from huggingface_hub import try_to_load_from_cache
+def stored_file(checkpoint: str, revision: str | None, name: str, ask_hub: bool = False) -> Path:
+    """Return where a checkpoint's file lies.
 
-    cached = try_to_load_from_cache(name, "config.json", revision=revision)
-    if not isinstance(cached, str):
-        raise OSError(f"{name} was not downloaded before")
-    return Path(cached)
+    Args:
+        checkpoint: a folder, or a name on the hub.
+        revision: on the hub.
+        name: the file's.
+        ask_hub: whether it may be downloaded; else only what was downloaded before is looked at.
+
+    Raises:
+        OSError: it is not there, or the hub cannot be reached.
+    """
+    if is_folder(checkpoint):
+        return expand(checkpoint) / name
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(checkpoint, name, revision=revision)
+    if isinstance(cached, str):
+        return Path(cached)
+    if cached is not None or not ask_hub:
+        raise OSError(f"{checkpoint}: no {name} of it was downloaded before")
+    try:
+        HfApi().model_info(checkpoint, revision=revision, timeout=20)  # which does not wait for a network
+        return Path(hf_hub_download(checkpoint, name, revision=revision))
+    except Exception as error:  # of the HTTP library that this version of the hub's client has
+        raise OSError(str(error)) from None
 
 
 def quantization(config: Mapping[str, Any]) -> str | None:
@@ -43,13 +63,13 @@ def quantization(config: Mapping[str, Any]) -> str | None:
     return str(getattr(method, "value", method))
 
 
-def check_quantized(checkpoint: str, revision: str, is_tuned: bool) -> None:
+def check_quantized(checkpoint: str, revision: str | None, is_tuned: bool, ask_hub: bool = False) -> None:
     """Refuse, before anything runs, quantized weights that cannot be read, or not be tuned as QLoRA tunes them.
 
     Raises:
         UserError: the library of bitsandbytes is missing; another kind is to be tuned.
     """
-    method = quantization(read_config(checkpoint, revision))
+    method = quantization(read_json(checkpoint, revision, ask_hub=ask_hub))
     if method is None:
         return
     if method == "bitsandbytes" and find_spec("bitsandbytes") is None:

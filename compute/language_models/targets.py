@@ -123,14 +123,16 @@ def _is_fused(parameter: str, ending: str) -> bool:
 
 @torch.no_grad()
 def _returns_its_product(layer: nn.Module) -> bool:
-    """Whether the layer gives what its kind gives. Routers that return several values do not; told by trying, since a
-    `forward` of its own may do the same in another order."""
+    """Return whether the layer gives what its kind gives. Routers that return several values do not; told by trying,
+    since a `forward` of its own may do the same in another order."""
     of_layer: Any = layer
     if type(layer).forward in (nn.Linear.forward, Conv1D.forward) or not of_layer.weight.is_floating_point():
         return True
+    if of_layer.weight.is_meta:
+        layer = copy.deepcopy(layer).to_empty(device="cpu")
+        for parameter in layer.parameters():
+            nn.init.constant_(parameter, 0.5)
     weight = matrix(layer)
-    if weight.is_meta:
-        return True
     given = torch.ones(1, features(layer)[0], device=weight.device, dtype=weight.dtype)
     try:
         found = layer(given)

@@ -12,7 +12,7 @@ from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
 from compute.project import expand
-from compute.values import Seeds
+from compute.values import Seeds, check_settings
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
@@ -75,6 +75,8 @@ class Downstream(BaseModel):
                 CLASSIFIERS[info.data["task"]].check(entry.name)
             if entry.shown in shown[:position]:
                 raise ValueError(f"{entry.shown!r} is listed twice: give one of them a `label`")
+        for position, entry in enumerate(classifiers if "task" in info.data else ()):
+            check_settings(load_classifier(info.data["task"], entry.name), entry.settings, (position, "settings"))
         return classifiers
 
     @model_validator(mode="after")
@@ -87,7 +89,7 @@ class Downstream(BaseModel):
         return self
 
     def build(self, entry: ClassifierEntry) -> Classifier:
-        """One of its classifiers with its settings; pydantic's ValidationError if they do not fit."""
+        """Return one of its classifiers with its settings."""
         return load_classifier(self.task, entry.name)(**entry.settings)
 
     def open(self) -> Collection:
