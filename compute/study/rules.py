@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from compute.catalog import check_mirror
+from compute.embeddings.settings import BibleVectors
 from compute.errors import UserError
 from compute.language_models.planned_layers import left_out
 from compute.language_models.settings import Lora
@@ -38,7 +39,7 @@ def first_broken(study: Study) -> tuple[Location, Exception] | None:
 
 
 def _rules(study: Study) -> Iterator[Rule]:
-    yield from _of_downstream(study)
+    yield from _of_embeddings(study)
     yield from _of_prompt_maps(study)
     yield from _of_contrasts(study)
     for name in study.tasks:
@@ -79,13 +80,20 @@ def _of_cell(study: Study, role: str, at_task: Location, task: str, language: st
             yield ("variants", name, "train_prompt"), partial(_check_prompt, study, task, language, prompt)
 
 
-def _of_downstream(study: Study) -> Iterator[Rule]:
+def _of_embeddings(study: Study) -> Iterator[Rule]:
     if study.embeddings is None:
         return
+    if study.embeddings.dictionaries == "xling-eval":
+        yield ("embeddings", "dictionaries"), check_mirror
+    for name, vectors in study.embeddings.vectors.items():
+        if isinstance(vectors, BibleVectors):
+            yield ("embeddings", "vectors", name), check_mirror
     for number, entry in enumerate(study.embeddings.downstream):
         key = "pairs" if entry.pairs else "folder" if entry.folder else "collection"
-        place = ("embeddings", "downstream", number, key)
-        yield place, partial(entry.check_pairs, study.embeddings.language_pairs)
+        place = ("embeddings", "downstream", number)
+        yield (*place, key), partial(entry.check_pairs, study.embeddings.language_pairs)
+        if entry.folder is None:
+            yield (*place, "collection"), check_mirror
 
 
 def _of_checkpoint(study: Study, number: int, model: ModelEntry) -> Iterator[Rule]:
