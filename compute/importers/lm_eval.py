@@ -17,7 +17,7 @@ from typing import Any
 
 from compute.errors import UserError
 from compute.importers import ImportConfig, Imported, ImportedStudy, Say, file_digest
-from compute.importers.lm_eval_files import results_files
+from compute.importers.lm_eval_files import results_files, unclaimed_samples
 from compute.importers.lm_eval_map import LmEvalMap, Run, read_map
 from compute.importers.lm_eval_metrics import (
     SHARE_UNIT,
@@ -102,6 +102,9 @@ def read(files: Sequence[Path], map_file: Path | None, say: Say) -> ImportedStud
     targets = names.targets(runs)
     for line in names.unused(runs):
         say(line)
+    unclaimed = unclaimed_samples([run.results for run in runs])
+    if unclaimed:
+        say(f"samples files that belong to none of these results: {len(unclaimed)}, the first {unclaimed[0]}")
     cells = list(_cells(runs, targets, say))
     metrics = {task: _primary_metric(task, group, names) for task, group in _grouped(cells, lambda c: c.task).items()}
     by_item = _items_decided(cells, metrics, say)
@@ -184,7 +187,7 @@ def _items_decided(cells: Sequence[_Cell], metrics: Mapping[str, str], say: Say)
             where = f"{problem.samples}: "
         elif len(sampled) < len(group):
             without = next(cell for cell in group if cell.samples is None)
-            reason, where = "there are no samples beside it", f"{without.run.results.path}: "
+            reason, where = without.run.results.why_no_samples(name), f"{without.run.results.path}: "
         elif (differing := _differing(sampled)) is not None:
             reason, where = differing
         else:
