@@ -55,6 +55,11 @@ class Kept:
         self._malformed_lines: list[str] = []
 
     @property
+    def number(self) -> int:
+        """How many words there are."""
+        return len(self._words)
+
+    @property
     def room(self) -> float:
         """How many more words are wanted."""
         return float("inf") if self._limit is None else self._limit - len(self._words)

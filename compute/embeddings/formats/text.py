@@ -70,6 +70,8 @@ def read_text(source: Source, kept: Kept) -> None:
     if header is not None and not kept.full and lines != header[0]:
         cut_off = " (is it cut off?)" if lines < header[0] else ""
         raise ValueError(f"line 1 promises {header[0]} words, the file has {lines}{cut_off}")
+    if header is not None and kept.number > header[0]:  # as far as the limit, no matter what comes after
+        raise ValueError(f"line 1 promises {header[0]} words, the file has {kept.number} or more")
 
 
 def _blocks(source: Source) -> Iterator[_Block]:

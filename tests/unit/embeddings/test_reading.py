@@ -236,6 +236,13 @@ def test_damaged_text_is_refused_with_file_and_place(tmp_path: Path, text: str, 
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
+def test_a_limit_beyond_what_the_header_promises_does_not_hide_that_there_are_more(tmp_path: Path) -> None:
+    path = text_file(tmp_path, "1 2\na 1 2\nb 1 2\nc 1 2\n")
+    assert read_vectors(path, vocabulary=1)[0].words == ["a"]
+    with pytest.raises(ValueError, match="line 1 promises 1 words, the file has 2 or more"):
+        read_vectors(path, vocabulary=2)
+
+
 def test_a_file_cut_off_is_refused_unless_the_limit_was_reached(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     text = "5000 2\n" + "".join(f"w{i} {x:.6f} {y:.6f}\n" for i, (x, y) in enumerate(rng.normal(size=(5000, 2))))
