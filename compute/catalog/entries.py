@@ -41,7 +41,7 @@ class CataloguedFile:
 
     @property
     def key(self) -> str:
-        """Where a mirror and the cache have it."""
+        """Return where a mirror and the cache have it."""
         return f"{self.repository}/{self.commit}/{self.path}"
 
     @property
@@ -69,7 +69,7 @@ class HubFile:
 
     @property
     def key(self) -> str:
-        """Where a mirror has it."""
+        """Return where a mirror has it."""
         return f"{self.repository}/{self.revision}/{self.path}"
 
     @property
@@ -92,7 +92,7 @@ def _catalogue() -> dict[str, dict[str, CataloguedFile]]:
 
 
 def files(repository: str) -> tuple[CataloguedFile, ...]:
-    """The catalogued files of a repository, in the order of their paths.
+    """Return the catalogued files of a repository, in the order of their paths.
 
     Raises:
         UnknownName: nothing of that repository is catalogued; the message gives the nearest.
@@ -102,7 +102,7 @@ def files(repository: str) -> tuple[CataloguedFile, ...]:
 
 
 def find(repository: str, path: str) -> CataloguedFile:
-    """The catalogued file at `path` of `<owner>/<repo>`.
+    """Return the catalogued file at `path` of `<owner>/<repo>`.
 
     Raises:
         UnknownName: no such repository or path; the message gives the nearest.

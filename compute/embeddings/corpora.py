@@ -54,13 +54,13 @@ def lower_case(text: str, language: str) -> str:
 
 
 def tokens(text: str, language: str) -> list[str]:
-    """The words of a text in lower case, in order."""
+    """Return the words of a text in lower case, in order."""
     return words_in(lower_case(text, language))
 
 
 def words_in(text: str) -> list[str]:
-    """The words of a text in order: letters with their combining marks (a Hindi word is torn without), and single
-    hyphens or apostrophes between them; numbers and punctuation are left out."""
+    """Return the words of a text in order: letters with their combining marks (a Hindi word is torn without), and
+    single hyphens or apostrophes between them; numbers and punctuation are left out."""
     return _word().findall(text)
 
 
@@ -74,14 +74,15 @@ def _word() -> re.Pattern[str]:
 
 
 def bible_file(language: str) -> CataloguedFile:
-    """The catalogued text of a language. Raises compute.names.UnknownName where there is none of clear rights."""
+    """Return the catalogued text of a language. Raises compute.names.UnknownName where there is none of clear
+    rights."""
     if language not in BIBLES:
         raise UnknownName("language of corpus 'bible'", language, BIBLES)
     return find(*BIBLES[language])
 
 
 def bible_verses(language: str) -> list[list[str]]:
-    """The verses of a language's Bible as tokens, in the text's order; those of fewer than 3 tokens are dropped.
+    """Return the verses of a language's Bible as tokens, in the text's order; those of fewer than 3 tokens are dropped.
 
     Raises:
         compute.names.UnknownName: no text in that language.
@@ -94,7 +95,7 @@ def bible_verses(language: str) -> list[list[str]]:
 
 
 def _zefania_verses(path: Path) -> Iterator[str]:
-    """Each <VERS>, without the translators' notes inside it."""
+    """Yield each <VERS>, without the translators' notes inside it."""
     with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
         for _, element in ElementTree.iterparse(file):
             if element.tag == "VERS":

@@ -30,7 +30,8 @@ def read_dictionary(
     concepts: str = "row",
     separator: Separator = "tab",
 ) -> list[GoldPair]:
-    """The rows of a dictionary file in order, repeated ones included, with the white space around words taken off.
+    """Return the rows of a dictionary file in order, repeated ones included, with the white space around words taken
+    off.
 
     A byte order mark and line ends of any system are let pass, and blank lines skipped.
 
@@ -90,8 +91,8 @@ def _mistake(words: list[str], separator: Separator) -> str | None:
 
 
 def xling_file(source: str, target: str, part: Part, size: int | None = None) -> tuple[CataloguedFile, bool]:
-    """The catalogued dictionary of Glavaš et al. (2019) for a pair of languages, and whether its columns have to be
-    exchanged because it is published in the other direction.
+    """Return the catalogued dictionary of Glavaš et al. (2019) for a pair of languages, and whether its columns have
+    to be exchanged because it is published in the other direction.
 
     All 28 dictionaries are translations of one: row i means the same in each.
 

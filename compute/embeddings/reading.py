@@ -45,7 +45,7 @@ _TAR_MARK = slice(257, 262)
 def read_vectors(
     path: Path, file_format: VectorFormat = "auto", vocabulary: int | None = None, fold: Fold | None = None
 ) -> tuple[Vectors, Reading]:
-    """The vectors in a file, in its order, which published files make most frequent first.
+    """Return the vectors in a file, in its order, which published files make most frequent first.
 
     Args:
         path: word2vec or GloVe text (with or without a first line "words dimension", its lines ended in any of the

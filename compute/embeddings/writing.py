@@ -65,7 +65,7 @@ def _enough_decimals(matrix: Matrix) -> int:
 
 
 def _written(words: Sequence[str]) -> list[str]:
-    """The words as they are written, no two alike. Raises ValueError where the spaces run out."""
+    """Return the words as they are written, no two alike. Raises ValueError where the spaces run out."""
     taken = {word for word in words if " " not in word}
     written = []
     for word in words:

@@ -116,7 +116,7 @@ def import_results(
 
 
 def _kept(earlier: RegisteredStudy | None, jobs: Iterable[Job], say: Say) -> dict[str, Job | RegisteredJob]:
-    """The jobs of earlier imports, less those whose scores have now been imported anew."""
+    """Return the jobs of earlier imports, less those whose scores have now been imported anew."""
     if earlier is None:
         return {}
     keys = {job.key for job in jobs}
@@ -142,7 +142,7 @@ def file_digest(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A file's text with its own line ends, without a byte order mark; UserError if it cannot be read or is not
+    """Return a file's text with its own line ends, without a byte order mark; UserError if it cannot be read or is not
     UTF-8."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:

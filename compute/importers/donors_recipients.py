@@ -29,7 +29,7 @@ _ROUNDING_PP = 1e-3
 
 
 def read(files: Sequence[Path], map_file: Path | None, say: Say) -> ImportedStudy:
-    """The cells of each CSV, one job a file.
+    """Return the cells of each CSV, one job a file.
 
     Raises:
         UserError: a missing column, an empty key, a number that is none, a regime or delta that contradicts the row,

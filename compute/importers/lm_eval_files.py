@@ -41,7 +41,7 @@ class ResultsFile:
         return [name for name in self.content["results"] if name not in groups and (name in known or not known)]
 
     def task_config(self, task: str) -> Mapping[str, Any]:
-        """A task's settings as the harness dumped them."""
+        """Return a task's settings as the harness dumped them."""
         found = self.content["configs"].get(task)
         return found if isinstance(found, Mapping) else {}
 
@@ -78,7 +78,7 @@ class ResultsFile:
 
 
 def results_files(paths: Sequence[Path]) -> list[ResultsFile]:
-    """The results files among `paths` and below those that are folders.
+    """Return the results files among `paths` and below those that are folders.
 
     Raises:
         UserError: there is none; one that is named, or is called results, is damaged or something else.
@@ -116,7 +116,7 @@ def _samples_files(paths: Sequence[Path], with_results: set[Path]) -> dict[str, 
 
 
 def _candidates(path: Path) -> Iterator[tuple[Path, bool]]:
-    """Files that may be results, and whether they must be."""
+    """Yield files that may be results, and whether they must be."""
     if not path.is_dir():
         is_samples = path.name.startswith("samples_") or (path.suffix == ".jsonl" and not _begins_like_results(path))
         if not is_samples:  # those are read with their results
@@ -138,7 +138,7 @@ def _begins_like_results(file: Path) -> bool:
 
 
 def _open(file: Path, is_certain: bool) -> ResultsFile | None:
-    """The file's content; None if it is no results file and need not be one."""
+    """Return the file's content; None if it is no results file and need not be one."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -156,7 +156,7 @@ def _open(file: Path, is_certain: bool) -> ResultsFile | None:
 
 
 def read_samples(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The samples of a file, each with its place: JSON lines or, of before 0.4.3, one JSON list.
+    """Yield the samples of a file, each with its place: JSON lines or, of before 0.4.3, one JSON list.
 
     Raises:
         UserError: not JSON, or something else than samples: file and line.

@@ -48,7 +48,7 @@ class Row:
     targets: list[Target] = field(default_factory=list)
 
     def predicting(self) -> list[int]:
-        """The tokens that something is predicted after, each once, in order."""
+        """Return the tokens that something is predicted after, each once, in order."""
         return sorted({target.after for target in self.targets})
 
 
@@ -64,7 +64,7 @@ def can_branch(model: PreTrainedModel) -> bool:
 
 
 def rows(context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], branching: bool) -> Iterator[Row]:
-    """The rows that predict all `choices`, (column, tokens), after `context`: one, or if need be one a choice."""
+    """Yield the rows that predict all `choices`, (column, tokens), after `context`: one, or if need be one a choice."""
     row = Row([*context], [*range(len(context))], [0] * len(context))
     for column, choice in choices:
         if not branching and len(choice) > 1 and row.branches[-1]:
@@ -102,7 +102,8 @@ def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int)
 
 
 def branch_arguments(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Any]:
-    """What to call the model with besides so that tokens see their own branch and branch 0 alone, int64 [rows, n]."""
+    """Return what to call the model with besides so that tokens see their own branch and branch 0 alone, int64 [rows,
+    n]."""
     masks = _masks(model, branches, positions)
     # Models of one type of layer take its mask, others the masks by type.
     (first, *others) = masks.values()

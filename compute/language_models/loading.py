@@ -82,7 +82,7 @@ def load_model(
     chat_template: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model, frozen and in evaluation mode, and its tokenizer, which has a token to pad with.
+    """Return the model, frozen and in evaluation mode, and its tokenizer, which has a token to pad with.
 
     Weights are read from safetensors only.
 
@@ -154,7 +154,7 @@ def describe_loaded(model: PreTrainedModel) -> ModelDescription:
 
 
 def _small_files(source: str, revision: str | None, trust_remote_code: bool) -> Path:
-    """A folder with configuration and tokenizer: the model's own, or the hub's cache."""
+    """Return a folder with configuration and tokenizer: the model's own, or the hub's cache."""
     try:
         if is_folder(source):
             check_folder(source)
@@ -171,7 +171,7 @@ def _folders_in(folder: Path) -> list[str]:
 
 
 def _download(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
-    """The hub's files of these names, in its cache; files in folders of a repository are left out."""
+    """Return the hub's files of these names, in its cache; files in folders of a repository are left out."""
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns), ignore_patterns=["*/*"]))
     except GatedRepoError:
@@ -306,7 +306,7 @@ def _stored_bytes(source: str, folder: Path, dtype: torch.dtype | str) -> int:
 
 
 def _index_bytes(index: Path, config: PreTrainedConfig, dtype: torch.dtype | str) -> int:
-    """The same from the index of a model in several files; 0 where it does not say."""
+    """Return the same from the index of a model in several files; 0 where it does not say."""
     try:
         stored = int(json.loads(index.read_text(encoding="utf-8"))["metadata"]["total_size"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -31,7 +31,7 @@ def in_batches(model: PreTrainedModel, settings: Mapping[str, Any]) -> bool:
 
 
 def _altering(config: GenerationConfig | None) -> set[str]:
-    """Names of the settings by which a greedy text may differ from that of the most likely tokens."""
+    """Return names of the settings by which a greedy text may differ from that of the most likely tokens."""
     names = () if config is None else config.to_diff_dict()
     return {name for name in names if not name.startswith("_")} - WITHOUT_EFFECT
 
@@ -69,7 +69,7 @@ def generate_one(
     max_new_tokens: int,
     settings: Mapping[str, Any],
 ) -> list[int]:
-    """The tokens that follow `context`, with what ended them.
+    """Return the tokens that follow `context`, with what ended them.
 
     Args:
         model: in evaluation mode.

@@ -106,7 +106,7 @@ def _texts(
 
 
 def _probe(model: PreTrainedModel, settings: Lora, seed: int, targets: Targets) -> Adapter:
-    """An adapter whose B is random, each layer's update of a fixed size beside its weight."""
+    """Return an adapter whose B is random, each layer's update of a fixed size beside its weight."""
     start = initial_adapter(model, settings, seed, targets)
     draw = torch.Generator().manual_seed(seed)
     matrices = {}

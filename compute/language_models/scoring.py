@@ -45,7 +45,7 @@ def score_items(
     device: str | torch.device = "cpu",
     encoding: Encoding = PLAIN,
 ) -> list[ItemScore]:
-    """The scores of each item, in the items' order.
+    """Return the scores of each item, in the items' order.
 
     Batches depend on the items alone. Where the GPU's memory is not enough for one, they are halved.
 
@@ -73,7 +73,8 @@ def score_adapters(
     device: str | torch.device = "cpu",
     encoding: Encoding = PLAIN,
 ) -> list[list[ItemScore]]:
-    """The same for every active adapter of a stack installed on the model: one list of scores an adapter, in order.
+    """Return the same for every active adapter of a stack installed on the model: one list of scores an adapter, in
+    order.
 
     A batch has `batch_tokens` an adapter, so that batches do not depend on how many adapters there are.
     """
@@ -149,7 +150,8 @@ def _columns(encoded: Sequence[EncodedItem]) -> list[int]:
 def _prompts(
     encoded: Sequence[EncodedItem], columns: Sequence[int]
 ) -> dict[tuple[int, ...], tuple[int, list[tuple[int, list[int]]]]]:
-    """The different contexts, each with the first item that has it and all choices that follow it: (column, tokens)."""
+    """Return the different contexts, each with the first item that has it and all choices that follow it: (column,
+    tokens)."""
     prompts: dict[tuple[int, ...], tuple[int, list[tuple[int, list[int]]]]] = {}
     for i, item in enumerate(encoded):
         for j, choice in enumerate(item.choices):

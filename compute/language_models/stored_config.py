@@ -55,7 +55,7 @@ def stored_file(checkpoint: str, revision: str | None, name: str, ask_hub: bool 
 
 
 def quantization(config: Mapping[str, Any]) -> str | None:
-    """How a checkpoint's weights are quantized: the method's name; None if they are not."""
+    """Return how a checkpoint's weights are quantized: the method's name; None if they are not."""
     settings = config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config")
     if not isinstance(settings, dict):
         return None
@@ -94,7 +94,8 @@ def check_tunable(method: str | None) -> None:
 
 
 def unread_weights(folder: Path) -> list[str]:
-    """Files of weights in a folder that are not those which are loaded: of other formats, or left from before."""
+    """Return files of weights in a folder that are not those which are loaded: of other formats, or left from
+    before."""
     read = {"model.safetensors"}
     index = folder / "model.safetensors.index.json"
     if not (folder / "model.safetensors").is_file() and index.is_file():

@@ -48,7 +48,7 @@ def is_fan_in_fan_out(layers: Iterable[nn.Module]) -> bool:
 
 
 def matrix(layer: nn.Module) -> Tensor:
-    """The layer's weight [out, in] in floating point."""
+    """Return the layer's weight [out, in] in floating point."""
     weight: Any = layer.weight
     if weight.dtype == torch.int8:
         # Not through bitsandbytes, whose layer moves its scales about when it is first used.
@@ -69,7 +69,7 @@ def number_type(layer: nn.Module, model: PreTrainedModel) -> torch.dtype:
 
 
 def find_targets(model: PreTrainedModel, settings: Lora) -> Targets:
-    """The layers that `settings` name, as PEFT matches names; `all-linear`: all but the output layer.
+    """Return the layers that `settings` name, as PEFT matches names; `all-linear`: all but the output layer.
 
     Left out are layers that return more than their product, as routers do, and layers on which PEFT would not load the
     adapter again: those it refuses, and those whose names it takes for the experts of a mixture.
@@ -219,7 +219,8 @@ def describe(model: PreTrainedModel, targets: Targets, settings: Lora) -> str:
 
 
 def _other_matrices(model: PreTrainedModel) -> list[tuple[str, int]]:
-    """Names and sizes of weights of several dimensions that belong to no layer of a usual kind, as stacked experts."""
+    """Return names and sizes of weights of several dimensions that belong to no layer of a usual kind, as stacked
+    experts."""
     owners = dict(model.named_modules())
     return [
         (name, parameter.numel())

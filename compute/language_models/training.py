@@ -43,14 +43,15 @@ __all__ = [
 
 
 def shuffle_labels(items: Sequence[Item], seed: int) -> list[Item]:
-    """The items with their gold indices permuted among them: as many of each label, none tied to its question."""
+    """Return the items with their gold indices permuted among them: as many of each label, none tied to its
+    question."""
     golds = [item.gold for item in items]
     random.Random(f"placebo {seed}").shuffle(golds)
     return [replace(item, gold=gold % len(item.choices)) for item, gold in zip(items, golds, strict=True)]
 
 
 def item_order(seed: int, items: int, epochs: int) -> list[list[int]]:
-    """The order of items in each epoch, from the source's seed."""
+    """Return the order of items in each epoch, from the source's seed."""
     order = random.Random(f"order {seed}")
     return [order.sample(range(items), items) for _ in range(epochs)]
 

@@ -128,7 +128,7 @@ class StackTraining:
         self.text = ""
 
     def run(self) -> list[TrainedAdapter | TrainingFailure]:
-        """The loop.
+        """Return the loop.
 
         Raises:
             StackTooLargeError: memory is not enough for all these adapters at once.
@@ -249,7 +249,7 @@ class StackTraining:
         answer_tokens: Tensor | None,
         names: Sequence[Sequence[str]] | None,
     ) -> Tensor:
-        """The same of the adapters that are active.
+        """Return the same of the adapters that are active.
 
         Raises:
             _SmallerPasses: memory was not enough; from now on passes have fewer rows.

@@ -162,7 +162,7 @@ class Pair:
         return f"{self.vectors.split('@')[0]} {self.source}-{self.target}"
 
     def dictionary(self, seed: int) -> Dictionary:
-        """The dictionaries for a seed of the study."""
+        """Return the dictionaries for a seed of the study."""
         origin, pair = self.embeddings.dictionaries, {"source": self.source, "target": self.target}
         if isinstance(origin, DictionaryFiles):
             train = None if origin.train is None else _absolute(origin.train)

@@ -20,6 +20,6 @@ def write_log(folder: Path, rows: Iterable[DataclassInstance]) -> None:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The rows that `write_log` wrote."""
+    """Return the rows that `write_log` wrote."""
     rows: list[dict[str, Any]] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     return rows

@@ -239,7 +239,8 @@ class _Visit:
         return failed
 
     def _trial(self, job: Job[Tuning], settings: Lora, items: Sequence[Item]) -> Trial:
-        """What trying such adapters on the base shows, once a visit; raises ValueError if they cannot be trained."""
+        """Return what trying such adapters on the base shows, once a visit; raises ValueError if they cannot be
+        trained."""
         from compute.language_models.probes import try_adapters
 
         if self.trial is None:
@@ -249,7 +250,7 @@ class _Visit:
         return self.trial
 
     def score(self) -> Iterator[tuple[Job, Outcome]]:
-        """Each adapter alone, so that a score does not depend on which others were asked for."""
+        """Yield each adapter alone, so that a score does not depend on which others were asked for."""
         from compute.language_models.lora import LoraStack, load_adapter
 
         by_adapter: dict[str, list[Job[TunedScoring]]] = {}

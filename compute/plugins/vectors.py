@@ -138,7 +138,7 @@ def _path(settings: TextVectors | ReadVectors, language: str) -> Path:
 
 
 def _make(job: Job[Making]) -> tuple[Vectors, dict[str, Any]]:
-    """A job's vectors, and notes on what was read for them.
+    """Return a job's vectors, and notes on what was read for them.
 
     Raises:
         OSError: a file cannot be read.

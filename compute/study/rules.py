@@ -109,7 +109,7 @@ def _of_checkpoint(study: Study, number: int, model: ModelEntry) -> Iterator[Rul
 
 
 def _of_prompt_maps(study: Study) -> Iterator[Rule]:
-    """The tasks for which a prompt is chosen by name: a mistyped one would go unheeded."""
+    """Yield the tasks for which a prompt is chosen by name: a mistyped one would go unheeded."""
     asked = {task for task, _ in study.cells}
     tuned = {task for task, _ in study.sources.cells} if study.sources is not None else set()
     chosen: list[tuple[Location, Any, set[str]]] = [

@@ -269,7 +269,7 @@ class Study(Section):
         return list(dict.fromkeys(cell for part in parts if part is not None for cell in part.cells))
 
     def task(self, name: str, language: str | None) -> Task:
-        """A task of the registry, of this study's own `tasks`, or of lm-evaluation-harness (`lm_eval:<name>`).
+        """Return a task of the registry, of this study's own `tasks`, or of lm-evaluation-harness (`lm_eval:<name>`).
 
         Raises:
             UnknownName: there is none of that name, or it does not have the language.
@@ -278,7 +278,7 @@ class Study(Section):
         return open_task(name, language, self.tasks)
 
     def items_used(self, task: str, language: str, split: Split) -> int | None:
-        """How many items of a split are used: those asked for, or as many as there are. None: all.
+        """Return how many items of a split are used: those asked for, or as many as there are. None: all.
 
         Where the data are not at hand at planning (`Task.size`), it is what is asked for.
         """
@@ -287,10 +287,10 @@ class Study(Section):
         return asked if there is None else min(there, asked or 0)
 
     def prompt_name(self, task: str) -> str | None:
-        """The prompt that `task` is evaluated with, by name; None: the task's first."""
+        """Return the prompt that `task` is evaluated with, by name; None: the task's first."""
         return _of_task(self.prompts.evaluate, task)
 
     def train_prompt_name(self, task: str, variant: str) -> str | None:
-        """The prompt that `task` is tuned with under a variant, by name; None: the task's first."""
+        """Return the prompt that `task` is tuned with under a variant, by name; None: the task's first."""
         own = self.variants[variant].train_prompt if variant in self.variants else None
         return _of_task(own, task) or _of_task(self.prompts.train, task) or self.prompt_name(task)

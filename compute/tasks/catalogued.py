@@ -30,11 +30,11 @@ class CataloguedTask(Task):
 
     @abstractmethod
     def sources(self, language: str) -> tuple[Entry, ...]:
-        """The files that the questions of a language are read from."""
+        """Return the files that the questions of a language are read from."""
 
     @abstractmethod
     def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:
-        """The questions of all splits that the task has, in any order, each with the row it is from.
+        """Return the questions of all splits that the task has, in any order, each with the row it is from.
 
         Args:
             paths: of the fetched `sources(language)`, in their order.

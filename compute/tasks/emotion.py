@@ -73,7 +73,7 @@ def _table_digest() -> str:
 
 
 def _read(language: str, path: Path) -> tuple[dict[Split, list[Located]], Counter[str]]:
-    """The questions, and how many lines are none, by reason."""
+    """Return the questions, and how many lines are none, by reason."""
     splits: dict[Split, list[Located]] = {split: [] for split in SPLITS}
     dropped: Counter[str] = Counter()
     known = known_lines(language)

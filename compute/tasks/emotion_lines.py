@@ -82,7 +82,7 @@ def known_lines(language: str) -> Mapping[int, Line]:
 
 
 def derive(clone: Path) -> Iterator[str]:
-    """The lines of the table, from a clone of Helsinki-NLP/XED at the catalogued commit."""
+    """Yield the lines of the table, from a clone of Helsinki-NLP/XED at the catalogued commit."""
     annotated = _annotated_lines(clone / "subtitle-retrieval/students/student_annotations.csv")
     candidates = {language: _projected(clone, language) for language in PROJECTIONS}
     candidates |= {
@@ -123,7 +123,7 @@ def _film(document: str) -> str:
 
 
 def _annotated_lines(path: Path) -> dict[Source, set[str]]:
-    """The normalised English text (rarely: texts) of each annotated line."""
+    """Return the normalised English text (rarely: texts) of each annotated line."""
     found: dict[Source, set[str]] = defaultdict(set)
     for _, line in read_lines(path):
         cells = line.split("\t")
@@ -141,7 +141,7 @@ def _films_by_text(annotated: Mapping[Source, set[str]]) -> dict[str, set[str]]:
 
 
 def _pairs(clone: Path, language: str) -> list[tuple[Source, str]]:
-    """The annotated line that each aligned line translates, and the normalised text of the latter."""
+    """Return the annotated line that each aligned line translates, and the normalised text of the latter."""
     columns = ("annotated", "document", "source", "target", "original", "text")
     path = clone / f"subtitle-retrieval/students/pairs-{language}.txt"
     return [
@@ -171,7 +171,7 @@ def _projected(clone: Path, language: str) -> dict[int, set[Source]]:
 
 
 def _fit(texts: Sequence[str], wanted: Iterable[str]) -> list[int]:
-    """The first places at which `wanted` is a subsequence of `texts`. Raises ValueError if it is none."""
+    """Return the first places at which `wanted` is a subsequence of `texts`. Raises ValueError if it is none."""
     places, start = [], 0
     for text in wanted:
         place = texts.index(text, start)
@@ -214,7 +214,8 @@ def _finnish(clone: Path) -> dict[int, set[Source]]:
 
 
 def _split_films(candidates: Mapping[str, Mapping[int, set[Source]]]) -> dict[str, Split]:
-    """A split for each film: of many draws the one whose shares are nearest to those wanted in every language."""
+    """Return a split for each film: of many draws the one whose shares are nearest to those wanted in every
+    language."""
     sizes: dict[str, Counter[str]] = {
         language: Counter(film for sources in candidates[language].values() for film in {film for film, _ in sources})
         for language in PROJECTIONS

@@ -24,7 +24,7 @@ class HarnessJudge:
 
     @classmethod
     def of(cls, name: str) -> HarnessJudge:
-        """The judge of the task that a study calls `name`. Raises as `load_lm_eval`."""
+        """Return the judge of the task that a study calls `name`. Raises as `load_lm_eval`."""
         return cls(name, load_lm_eval(name.removeprefix(LM_EVAL), None).path)
 
     def judge(self, item: Item, text: str) -> tuple[str | None, bool]:

@@ -40,7 +40,7 @@ def save_questions(folder: Path, questions: Mapping[Split, Sequence[Question]]) 
 
 
 def load_questions(folder: Path, split: Split) -> list[Question]:
-    """The questions of a split as they were saved, in the same order.
+    """Return the questions of a split as they were saved, in the same order.
 
     Raises:
         JobError: the file is missing or damaged; the line names it and the row.

@@ -13,6 +13,7 @@ sources as (
         studies.origin,
         role_grid.variant,
         role_grid.prompt_pool as prompt,
+        role_grid.prompt_pool,
         role_grid.model,
         role_grid.source_task,
         role_grid.source_language,

@@ -60,7 +60,7 @@ class Classification(Collection):
 
     @abstractmethod
     def problems(self, source: str, target: str) -> list[Problem]:
-        """The problems of a language pair, whose test items have different ids.
+        """Return the problems of a language pair, whose test items have different ids.
 
         Raises:
             compute.errors.UserError: a file cannot be had or read, or is not as described; the line names it.
@@ -91,7 +91,7 @@ class Retrieval(Collection):
 
     @abstractmethod
     def search(self, source: str, target: str) -> Search:
-        """The queries and documents of a language pair. Raises compute.errors.UserError as `problems` does."""
+        """Return the queries and documents of a language pair. Raises compute.errors.UserError as `problems` does."""
 
 
 class SentencePair(NamedTuple):

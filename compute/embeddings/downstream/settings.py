@@ -118,5 +118,5 @@ class Downstream(BaseModel):
 
 
 def open_collection(task: str, name: str, folder: str | None) -> Collection:
-    """A collection. Raises compute.names.UnknownName: no such task, or it has no such collection."""
+    """Return a collection. Raises compute.names.UnknownName: no such task, or it has no such collection."""
     return load_collection(task, name)(None if folder is None else expand(folder).absolute())

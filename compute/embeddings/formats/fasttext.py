@@ -44,7 +44,8 @@ class _Model:
 
 
 def looks_fasttext(beginning: bytes) -> bool:
-    """Whether a file begins like a model; those of before 2017 have no magic number, but settings that make sense."""
+    """Return whether a file begins like a model; those of before 2017 have no magic number, but settings that make
+    sense."""
     if beginning.startswith(MAGIC):
         return True
     if len(beginning) < _SETTINGS.size + 12:

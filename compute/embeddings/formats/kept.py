@@ -56,17 +56,17 @@ class Kept:
 
     @property
     def number(self) -> int:
-        """How many words there are."""
+        """Return how many words there are."""
         return len(self._words)
 
     @property
     def room(self) -> float:
-        """How many more words are wanted."""
+        """Return how many more words are wanted."""
         return float("inf") if self._limit is None else self._limit - len(self._words)
 
     @property
     def full(self) -> bool:
-        """Whether no more words are wanted."""
+        """Return whether no more words are wanted."""
         return self.room <= 0
 
     def add(self, words: Sequence[str], matrix: Matrix, places: Sequence[int]) -> None:

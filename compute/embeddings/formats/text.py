@@ -75,7 +75,7 @@ def read_text(source: Source, kept: Kept) -> None:
 
 
 def _blocks(source: Source) -> Iterator[_Block]:
-    """The text in blocks of whole lines, at least one."""
+    """Yield the text in blocks of whole lines, at least one."""
     if source.peek(3) == _BYTE_ORDER_MARK:
         source.read(3)
     number, rest = 1, b""
@@ -94,7 +94,7 @@ def _blocks(source: Source) -> Iterator[_Block]:
 
 
 def _parsed(blocks: Iterable[_Block], dimension: int, kept: Kept) -> Iterator[_Parsed]:
-    """The blocks parsed, in order, several at once; no more of them are taken than `kept` may have room for."""
+    """Yield the blocks parsed, in order, several at once; no more of them are taken than `kept` may have room for."""
     ahead: deque[tuple[int, Future[_Parsed]]] = deque()
     waiting = 0
     with ThreadPoolExecutor(THREADS) as pool:
@@ -176,12 +176,12 @@ def _parse(block: _Block, dimension: int) -> _Parsed:
 
 
 def _stripped(line: bytes) -> bytes:
-    """A line without the space or carriage return that some programs end it with."""
+    """Return a line without the space or carriage return that some programs end it with."""
     return line.removesuffix(b"\r").removesuffix(b" ")
 
 
 def _word_and_numbers(line: bytes, dimension: int) -> tuple[str, list[float]]:
-    """A line, split from its right. Raises ValueError saying what is wrong with it."""
+    """Return a line, split from its right. Raises ValueError saying what is wrong with it."""
     encoded, *fields = line.rsplit(b" ", dimension)
     if len(fields) < dimension:
         raise ValueError(f"expected a word and {dimension} numbers, found {len(fields) + 1} fields")

@@ -31,7 +31,7 @@ class Procrustes(MappingMethod):
 
 
 def rotation(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The orthogonal float64 [d, d] W with least ||x W - y||_F, for paired rows x and y [m, d] of any
+    """Return the orthogonal float64 [d, d] W with least ||x W - y||_F, for paired rows x and y [m, d] of any
     floating type, on their device."""
     import torch
 
