@@ -30,7 +30,7 @@ def no_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 NoRepeats = AfterValidator(no_repeats)
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], NoRepeats]
+RandomSeeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], NoRepeats]
 Languages = Annotated[tuple[Language, ...], Field(min_length=1), NoRepeats]
 
 

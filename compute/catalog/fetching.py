@@ -1,4 +1,4 @@
-"""Getting a catalogued file: from the mirror, the cache or the network, and checked wherever it was."""
+"""Getting a cataloged file: from the mirror, the cache or the network, and checked wherever it was."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fetch(entry: Entry) -> Path:
 
     Raises:
         UserError: it cannot be had (the line says what was tried and what to set), or its content is not what the
-            catalogue says (the line gives the file, the digest expected and the one found).
+            catalog says (the line gives the file, the digest expected and the one found).
     """
     check_mirror()
     mirror = os.environ.get(MIRROR_VARIABLE, "")
@@ -71,7 +71,7 @@ def _cache_path(entry: Entry) -> Path:
 
 def _checked(entry: Entry, path: Path) -> Path:
     if entry.sha256 is not None and (found := _digest(path)) != entry.sha256:
-        raise UserError(f"{path}: sha256 {found}, expected {entry.sha256}: not the file that is catalogued")
+        raise UserError(f"{path}: sha256 {found}, expected {entry.sha256}: not the file that is cataloged")
     return path
 
 
@@ -106,7 +106,7 @@ def _download(entry: Entry, url: str, tried: list[str]) -> Path | None:
                 )
             )
             if entry.sha256 is not None and (found := _digest(path)) != entry.sha256:
-                raise UserError(f"{url}: sha256 {found}, expected {entry.sha256}: not the file that is catalogued")
+                raise UserError(f"{url}: sha256 {found}, expected {entry.sha256}: not the file that is cataloged")
             path.replace(target)
     except requests.HTTPError as error:
         tried.append(f"{url} answers {error.response.status_code if error.response is not None else 'with an error'}")

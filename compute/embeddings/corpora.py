@@ -1,4 +1,4 @@
-"""Text to train word vectors on, as lists of tokens: the catalogued Bible of each language, or the user's own files."""
+"""Text to train word vectors on, as lists of tokens: the cataloged Bible of each language, or the user's own files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
-from compute.catalog import CataloguedFile, fetch, find
+from compute.catalog import CatalogedFile, fetch, find
 from compute.names import UnknownName
 
 _LETTER = r"[^\W\d_]"
@@ -73,8 +73,8 @@ def _word() -> re.Pattern[str]:
     return re.compile(rf"{part}(?:[-'’]{part})*")
 
 
-def bible_file(language: str) -> CataloguedFile:
-    """Return the catalogued text of a language. Raises compute.names.UnknownName where there is none of clear
+def bible_file(language: str) -> CatalogedFile:
+    """Return the cataloged text of a language. Raises compute.names.UnknownName where there is none of clear
     rights."""
     if language not in BIBLES:
         raise UnknownName("language of corpus 'bible'", language, BIBLES)

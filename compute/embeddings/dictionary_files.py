@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from compute.catalog import CataloguedFile, files, find
+from compute.catalog import CatalogedFile, files, find
 from compute.embeddings.corpora import lower_case
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.settings import Separator
@@ -90,8 +90,8 @@ def _mistake(words: list[str], separator: Separator) -> str | None:
     return None
 
 
-def xling_file(source: str, target: str, part: Part, size: int | None = None) -> tuple[CataloguedFile, bool]:
-    """Return the catalogued dictionary of Glavaš et al. (2019) for a pair of languages, and whether its columns have
+def xling_file(source: str, target: str, part: Part, size: int | None = None) -> tuple[CatalogedFile, bool]:
+    """Return the cataloged dictionary of Glavaš et al. (2019) for a pair of languages, and whether its columns have
     to be exchanged because it is published in the other direction.
 
     All 28 dictionaries are translations of one: row i means the same in each.

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from compute.embeddings.formats import fasttext
 from compute.embeddings.formats.binary import looks_binary, read_binary
-from compute.embeddings.formats.kept import Fold, Kept, Reading
 from compute.embeddings.formats.stream import ByteStream, Source
 from compute.embeddings.formats.text import read_text
+from compute.embeddings.formats.words_read import Fold, Reading, WordsRead
 from compute.embeddings.settings import VectorFormat
 from compute.embeddings.vectors import Vectors
 
@@ -69,7 +69,7 @@ def read_vectors(
         if file_format == "fasttext" and (what := _something_else(beginning)):
             raise ValueError(f"{path}: not word vectors but {what}")
         if file_format == "fasttext" or (file_format == "auto" and fasttext.looks_fasttext(beginning)):
-            return fasttext.read_fasttext(path, Kept(vocabulary, fold))
+            return fasttext.read_fasttext(path, WordsRead(vocabulary, fold))
         file.seek(0)
         return read_stream(file, str(path), file_format, vocabulary, fold)
 
@@ -87,7 +87,7 @@ def read_stream(
         OSError: the stream breaks off.
         ValueError: as for a file; and a fastText model, which can only be read as a file.
     """
-    kept = Kept(vocabulary, fold)
+    kept = WordsRead(vocabulary, fold)
     try:
         source = Source(stream)
         beginning = source.peek(512)

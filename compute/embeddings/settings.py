@@ -118,9 +118,9 @@ class NumeralVectors(TrainedVectors):
 
 
 class BibleVectors(TrainedVectors):
-    """Trained on the catalogued Bible of each language, verse by verse."""
+    """Trained on the cataloged Bible of each language, verse by verse."""
 
-    corpus: Literal["bible"] = Field(description="the text to train on: one Bible a language, from the catalogue")
+    corpus: Literal["bible"] = Field(description="the text to train on: one Bible a language, from the catalog")
 
 
 class TextVectors(TrainedVectors):

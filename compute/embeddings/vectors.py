@@ -22,7 +22,7 @@ CENTRED = 1e-5
 """Length of a mean row of unit vectors that counts as zero: what is left of it is rounding."""
 
 MOST_ROUNDS = 100
-"""Of iterative normalisation; word vectors need about ten."""
+"""Of iterative normalization; word vectors need about ten."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def preprocess(vectors: Vectors, how: Preprocessing) -> Vectors:
     if how == "unit-centre-unit":
         return vectors.moved(unit_rows(_centred(unit_rows(vectors.matrix))))
     if how == "iterative":
-        return vectors.moved(_normalised_iteratively(vectors.matrix))
+        return vectors.moved(_normalized_iteratively(vectors.matrix))
     raise UnknownName("preprocessing", how, get_args(Preprocessing))
 
 
@@ -142,7 +142,7 @@ def _centred(matrix: Matrix) -> Matrix:
     return matrix - matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def _normalised_iteratively(matrix: Matrix) -> Matrix:
+def _normalized_iteratively(matrix: Matrix) -> Matrix:
     """Return rows of length 1 whose mean row is shorter than `CENTRED`, or as short as `MOST_ROUNDS` rounds make it."""
     matrix = unit_rows(matrix)
     for _ in range(MOST_ROUNDS):

@@ -39,7 +39,7 @@ class Target:
 
 
 @dataclass
-class Row:
+class BranchedRow:
     """Tokens of a row; `branches`: 0 for the context, 1 and up for the choices after it."""
 
     tokens: list[int]
@@ -63,13 +63,15 @@ def can_branch(model: PreTrainedModel) -> bool:
     )
 
 
-def rows(context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], branching: bool) -> Iterator[Row]:
+def rows(
+    context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], branching: bool
+) -> Iterator[BranchedRow]:
     """Yield the rows that predict all `choices`, (column, tokens), after `context`: one, or if need be one a choice."""
-    row = Row([*context], [*range(len(context))], [0] * len(context))
+    row = BranchedRow([*context], [*range(len(context))], [0] * len(context))
     for column, choice in choices:
         if not branching and len(choice) > 1 and row.branches[-1]:
             yield row
-            row = Row([*context], [*range(len(context))], [0] * len(context))
+            row = BranchedRow([*context], [*range(len(context))], [0] * len(context))
         after, branch = len(context) - 1, row.branches[-1] + 1
         for step, token in enumerate(choice):
             row.targets.append(Target(after, token, column))
@@ -81,7 +83,7 @@ def rows(context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], b
     yield row
 
 
-def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> dict[str, Any]:
+def forward_arguments(model: PreTrainedModel, batch: Sequence[BranchedRow], groups: int) -> dict[str, Any]:
     """Return what to call the model with for a batch, repeated for each of `groups` adapters.
 
     Rows are padded on the right: no token sees the padding after it, and nothing is predicted there.

@@ -51,7 +51,7 @@ def check_letters(
 ) -> None:
     """Refuse texts of which the tokenizer keeps less than half: a script that it does not know.
 
-    Letters and digits are counted, so that spaces, signs and marks may be normalised away.
+    Letters and digits are counted, so that spaces, signs and marks may be normalized away.
 
     Args:
         tokenizer: the model's.

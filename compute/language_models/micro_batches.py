@@ -28,7 +28,7 @@ _LINE = {"cpu": 256, "cuda": 1024}
 
 
 @dataclass(frozen=True)
-class Row:
+class TrainingRow:
     """One item as trained on.
 
     Attributes:
@@ -178,7 +178,7 @@ def pass_overhead(model: PreTrainedModel, layers: int, device: torch.device) -> 
     return _LAUNCH_FLOP.get(device.type, _LAUNCH_FLOP["cuda"]) * layers / flop_a_token
 
 
-def collate(groups: Sequence[Sequence[Row]], device: torch.device, capacity: int = 0) -> MicroBatch:
+def collate(groups: Sequence[Sequence[TrainingRow]], device: torch.device, capacity: int = 0) -> MicroBatch:
     """Return the rows as tensors, in lines padded on the right; groups that have fewer rows are filled up with empty
     ones.
 

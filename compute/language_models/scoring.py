@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compute.language_models.branching import Row, can_branch, forward_arguments, rows
+from compute.language_models.branching import BranchedRow, can_branch, forward_arguments, rows
 from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, encode_items
 from compute.language_models.logits import logits_at
 from compute.language_models.lora import LoraStack
@@ -24,7 +24,7 @@ _SOFTMAX_ROWS = 256
 
 @dataclass(frozen=True)
 class ItemScore:
-    """An item's choices, in order: log-likelihood given the context (nats), and lengths to normalise by.
+    """An item's choices, in order: log-likelihood given the context (nats), and lengths to normalize by.
 
     Characters and bytes (UTF-8) are counted without the delimiter that parts a choice from its context, as in
     lm-evaluation-harness. `truncated_tokens` were cut off the context's beginning.
@@ -99,7 +99,7 @@ def _score(
     alone = reads_alone(model)
     if alone:
         limits = Limits(tokens=0, logits=1)
-    by_regime: dict[int, tuple[list[Row], list[Load]]] = {}
+    by_regime: dict[int, tuple[list[BranchedRow], list[Load]]] = {}
     regime = regime_of(model)
     for context, (first_item, choices) in _prompts(encoded, columns).items():
         parts = [[choice] for choice in choices] if alone else [choices]
@@ -110,7 +110,7 @@ def _score(
                 loads.append(Load(len(row.tokens), len(row.predicting()), items[first_item].label))
     done: list[tuple[list[int], Tensor]] = []
 
-    def score(chosen: list[Row]) -> None:
+    def score(chosen: list[BranchedRow]) -> None:
         predicted_columns = [target.column for row in chosen for target in row.targets]
         done.append((predicted_columns, _target_logprobs(model, chosen, groups)))
 
@@ -135,7 +135,7 @@ def _score(
     ]
 
 
-def _run_on(run: Callable[[list[Row]], None], among: Sequence[Row], numbers: list[int]) -> None:
+def _run_on(run: Callable[[list[BranchedRow]], None], among: Sequence[BranchedRow], numbers: list[int]) -> None:
     run([among[i] for i in numbers])
 
 
@@ -170,7 +170,7 @@ def _by_regime(
     return found
 
 
-def _target_logprobs(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> Tensor:
+def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow], groups: int) -> Tensor:
     """float64 [groups, targets of all rows], on the model's device."""
     arguments = forward_arguments(model, batch, groups)
     n = arguments["input_ids"].shape[1]

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from compute.language_models import Progress
 from compute.language_models.encoding import PLAIN, Encoding, encode_items
 from compute.language_models.memory import release_memory
-from compute.language_models.micro_batches import Row
+from compute.language_models.micro_batches import TrainingRow
 from compute.language_models.probes import Trial
 from compute.language_models.settings import Lora
 from compute.language_models.targets import find_targets
@@ -142,10 +142,12 @@ def _prepare(
 
 def _rows(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], encoding: Encoding
-) -> list[Row]:
+) -> list[TrainingRow]:
     golds = [replace(item, choices=(item.choices[item.gold],), gold=0) for item in items]
     rows = []
     for item, encoded in zip(golds, encode_items(model, tokenizer, golds, encoding), strict=True):
         (answer,) = encoded.choices
-        rows.append(Row(item.item_id, torch.tensor(encoded.context + answer), len(answer), encoded.truncated > 0))
+        rows.append(
+            TrainingRow(item.item_id, torch.tensor(encoded.context + answer), len(answer), encoded.truncated > 0)
+        )
     return rows

@@ -51,7 +51,7 @@ class TunedScoring(Scoring):
 
 
 class Transfer(Plugin):
-    """Artefact: an adapter in PEFT's format. Rows of `raw.training_log` (training), `raw.item_scores` (scoring)."""
+    """Artifact: an adapter in PEFT's format. Rows of `raw.training_log` (training), `raw.item_scores` (scoring)."""
 
     name = "transfer"
     version = "3"

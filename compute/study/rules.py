@@ -18,7 +18,7 @@ from compute.language_models.stored_config import check_quantized
 from compute.language_models.stored_layers import check_target_modules
 from compute.names import UnknownName
 from compute.tasks import TASKS
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.values import Location
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _check_used(task: str, tasks: set[str], key: str | int) -> None:
 
 
 def _check_mirror(study: Study, task: str) -> None:
-    if isinstance(study.task(task, None), CataloguedTask):
+    if isinstance(study.task(task, None), CatalogedTask):
         check_mirror()
 
 

@@ -17,7 +17,7 @@ from compute.study.embeddings import BliMap, Embeddings
 from compute.study.rules import first_broken
 from compute.tasks import Split, Task, open_task
 from compute.tasks.folder import FolderTaskSettings
-from compute.values import Languages, Name, NoRepeats, Section, Seeds, check_settings, no_repeats, refusal
+from compute.values import Languages, Name, NoRepeats, RandomSeeds, Section, check_settings, no_repeats, refusal
 
 
 class ModelEntry(Section):
@@ -132,7 +132,7 @@ class ItemLimits(Section):
 class Placebo(Section):
     """The control: the same sources with their labels permuted."""
 
-    seeds: Seeds = ()
+    seeds: RandomSeeds = ()
 
 
 class Variant(Lora):
@@ -161,7 +161,7 @@ class Study(Section):
         False, description="cut the beginning off contexts too long for a model, counted; else they fail their jobs"
     )
     items: ItemLimits = ItemLimits()
-    seeds: Seeds = ()
+    seeds: RandomSeeds = ()
     placebo: Placebo = Placebo()
     lora: Lora = Field(default_factory=Lora)
     variants: dict[Name, Variant] = Field(

@@ -28,7 +28,7 @@ import polars as pl
 
 from compute.catalog import HubFile
 from compute.errors import UserError
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located, check_questions
 from compute.tasks.order import stable_hash
 from compute.tasks.reading import Place, Record, identifier, text, texts
@@ -39,7 +39,7 @@ DEV_SHARE, DEV_SEED = 0.1, 42
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreGridTask(CataloguedTask):
+class CoreGridTask(CatalogedTask):
     """A benchmark of the paper.
 
     Attributes:

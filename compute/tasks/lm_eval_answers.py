@@ -1,7 +1,7 @@
 """How lm-evaluation-harness reads and judges the answers that are generated for its tasks.
 
 The harness does it itself: its task's filters on the text (of several pipelines the first, which it prints first),
-then its `process_results`, with all the answers it accepts, its normalisation and its functions.
+then its `process_results`, with all the answers it accepts, its normalization and its functions.
 """
 
 from __future__ import annotations

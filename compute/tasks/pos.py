@@ -31,9 +31,9 @@ from pathlib import Path
 
 import conllu
 
-from compute.catalog import CataloguedFile, find
+from compute.catalog import CatalogedFile, find
 from compute.errors import UserError
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located
 from compute.tasks.order import stable_hash
 from compute.tasks.reading import Place, read_lines
@@ -74,10 +74,10 @@ class Word:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartOfSpeech(CataloguedTask):
+class PartOfSpeech(CatalogedTask):
     """A sentence with one word in square brackets, which no sentence of PUD has, and eight classes."""
 
-    def sources(self, language: str) -> tuple[CataloguedFile, ...]:
+    def sources(self, language: str) -> tuple[CatalogedFile, ...]:
         return (find(f"UniversalDependencies/UD_{TREEBANKS[language]}-PUD", f"{language}_pud-ud-test.conllu"),)
 
     def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:

@@ -13,7 +13,7 @@ class Collection(ABC):
     """Items of one task.
 
     Attributes:
-        folder: where the user has it; None of a collection that is catalogued.
+        folder: where the user has it; None of a collection that is cataloged.
     """
 
     folder: Path | None = None
@@ -27,7 +27,7 @@ class Collection(ABC):
 
     @abstractmethod
     def digest(self, source: str, target: str) -> str:
-        """SHA-256 that stands for the items of a language pair; of catalogued files without reading them.
+        """SHA-256 that stands for the items of a language pair; of cataloged files without reading them.
 
         Raises:
             compute.errors.UserError: a file of the user's folder cannot be read.

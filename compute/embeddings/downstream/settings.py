@@ -12,7 +12,7 @@ from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
 from compute.project import expand
-from compute.values import Seeds, check_settings
+from compute.values import RandomSeeds, check_settings
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
@@ -44,12 +44,12 @@ class Downstream(BaseModel):
 
     task: str = Field(description="cldc, clir or xnli")
     collection: str = Field(description="where its items come from")
-    folder: str | None = Field(None, min_length=1, description="where a collection that is not catalogued lies")
+    folder: str | None = Field(None, min_length=1, description="where a collection that is not cataloged lies")
     classifiers: tuple[ClassifierEntry, ...] = Field(min_length=1, description="by name, or with their settings")
     pairs: tuple[tuple[str, str], ...] | None = Field(
         None, min_length=1, description="pairs it is run on; left out: all of the study's that the collection has"
     )
-    seeds: Seeds = Field((), description="of classifiers that draw; left out: that of the mapping")
+    seeds: RandomSeeds = Field((), description="of classifiers that draw; left out: that of the mapping")
 
     @field_validator("task")
     @classmethod
@@ -85,7 +85,7 @@ class Downstream(BaseModel):
         if reads_folder and self.folder is None:
             raise ValueError(f"collection {self.collection!r} is read from a folder of yours: say which, as `folder`")
         if not reads_folder and self.folder is not None:
-            raise ValueError(f"collection {self.collection!r} is catalogued: it takes no `folder`")
+            raise ValueError(f"collection {self.collection!r} is cataloged: it takes no `folder`")
         return self
 
     def build(self, entry: ClassifierEntry) -> Classifier:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compute.embeddings.formats.kept import Kept
 from compute.embeddings.formats.parsing import THREADS, count_lines, parse_lines
 from compute.embeddings.formats.stream import LONGEST_LINE, Source
+from compute.embeddings.formats.words_read import WordsRead
 from compute.embeddings.vectors import Matrix
 
 NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -46,7 +46,7 @@ class _Parsed(NamedTuple):
     malformed: list[tuple[int, str]]
 
 
-def read_text(source: Source, kept: Kept) -> None:
+def read_text(source: Source, kept: WordsRead) -> None:
     """Reads all of `source` that `kept` has room for. Raises ValueError as `compute.embeddings.reading`."""
     blocks = _blocks(source)
     block = next(blocks)
@@ -93,7 +93,7 @@ def _blocks(source: Source) -> Iterator[_Block]:
         yield _Block(number, 1, rest + b"\n")
 
 
-def _parsed(blocks: Iterable[_Block], dimension: int, kept: Kept) -> Iterator[_Parsed]:
+def _parsed(blocks: Iterable[_Block], dimension: int, kept: WordsRead) -> Iterator[_Parsed]:
     """Yield the blocks parsed, in order, several at once; no more of them are taken than `kept` may have room for."""
     ahead: deque[tuple[int, Future[_Parsed]]] = deque()
     waiting = 0

@@ -1,7 +1,7 @@
 """PROC: orthogonal Procrustes (Schönemann 1966; for word vectors Xing et al. 2015, Artetxe et al. 2016).
 
 Of all orthogonal W, the one that minimises ||X_D W - Y_D||_F over the training pairs D: W = U Vᵀ where
-X_Dᵀ Y_D = U S Vᵀ. Nothing is normalised here; preprocessing is declared once for all methods.
+X_Dᵀ Y_D = U S Vᵀ. Nothing is normalized here; preprocessing is declared once for all methods.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ M = (X Xᵀ)^(1/2), the sorted row of a word is the distribution of its similari
 share. Sorted rows are made unit-centre-unit, and matched by CSLS in both directions.
 
 Preprocessing: VecMap's own is `unit-centre-unit`, and its published results rest on it. It is for the study to
-declare; nothing is normalised here, since doing it twice would change the vectors again. Similarities are
+declare; nothing is normalized here, since doing it twice would change the vectors again. Similarities are
 cosines, which for unit rows are the inner products of the papers. Memory: 4 bytes times the square of the
 cut-off, for the similarities.
 """

@@ -39,7 +39,7 @@ class Reading:
     malformed_lines: tuple[str, ...]
 
 
-class Kept:
+class WordsRead:
     """The words kept so far, each once, and their vectors."""
 
     def __init__(self, limit: int | None, fold: Fold | None) -> None:
