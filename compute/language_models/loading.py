@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from compute.language_models.encoding import Encoding, render_contexts
 from compute.language_models.fidelity import vectors
 from compute.language_models.memory import release_memory
 from compute.language_models.revisions import check_folder, check_no_adapter, is_folder
-from compute.language_models.stored_config import unread_weights
+from compute.language_models.stored_config import check_library, unread_weights
 from compute.tasks.task import Item
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
@@ -45,13 +44,6 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 _GREETING = Item("greeting", None, "Good morning", (" ",), 0)
 """Put to a chat template when it is loaded: one that leaves it out would leave out every question."""
-
-
-_LIBRARIES = {"*.model": "sentencepiece", "*.tiktoken": "tiktoken"}
-"""Files of tokenizers, and what reads them where there is no tokenizer.json."""
-
-_SENTENCEPIECE = b"\n"
-"""The first byte of SentencePiece's files: the tag of a message's first field."""
 
 
 class LoadingError(ValueError):
@@ -233,28 +225,15 @@ def _config(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedCon
 def _tokenizer(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
     if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
         raise LoadingError(f"model {source}: it has no tokenizer; save one beside it, as `tokenizer.json`")
-    _check_library(source, folder)
+    try:
+        check_library(folder)
+    except ValueError as error:
+        raise LoadingError(f"model {source}: {error}") from None
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # as above
         raise LoadingError(f"model {source}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     return tokenizer
-
-
-def _check_library(source: str, folder: Path) -> None:
-    """Refuse a tokenizer whose file only a library reads that is not installed."""
-    if (folder / "tokenizer.json").is_file():
-        return
-    for pattern, library in _LIBRARIES.items():
-        for path in sorted(folder.glob(pattern)):
-            if pattern == "*.model" and path.read_bytes()[:1] != _SENTENCEPIECE:
-                continue  # a list of byte pairs, as Llama 3's
-            if find_spec(library) is None:
-                extra = "'transfer-warehouse[sentencepiece]'" if library == "sentencepiece" else library
-                raise LoadingError(
-                    f"model {source}: its tokenizer is in {path.name} alone, which {library} reads, and that is not "
-                    f"installed: pip install {extra}; or save it as `tokenizer.json`"
-                )
 
 
 def _set_padding(source: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:

@@ -12,6 +12,12 @@ from compute.errors import UserError
 from compute.language_models.revisions import is_folder
 from compute.project import expand
 
+_LIBRARIES = {"*.model": "sentencepiece", "*.tiktoken": "tiktoken"}
+"""Files of tokenizers, and what reads them where there is no tokenizer.json."""
+
+_SENTENCEPIECE = b"\n"
+"""The first byte of SentencePiece's files: the tag of a message's first field."""
+
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack", "*.safetensors")
 
 
@@ -91,6 +97,24 @@ def check_tunable(method: str | None) -> None:
             f"its weights are quantized by {method}, and only those of bitsandbytes are tuned (QLoRA); take the "
             "weights as they were before, or leave `sources` out"
         )
+
+
+def check_library(folder: Path) -> None:
+    """Raises ValueError for a tokenizer whose file only a library reads that is not installed."""
+    if (folder / "tokenizer.json").is_file():
+        return
+    for pattern, library in _LIBRARIES.items():
+        for path in sorted(folder.glob(pattern)):
+            with open(path, "rb") as file:
+                beginning = file.read(1)
+            if pattern == "*.model" and beginning != _SENTENCEPIECE:
+                continue  # a list of byte pairs, as Llama 3's
+            if find_spec(library) is None:
+                extra = "'transfer-warehouse[sentencepiece]'" if library == "sentencepiece" else library
+                raise ValueError(
+                    f"its tokenizer is in {path.name} alone, which {library} reads, and that is not installed: "
+                    f"pip install {extra}; or save it as `tokenizer.json`"
+                )
 
 
 def unread_weights(folder: Path) -> list[str]:

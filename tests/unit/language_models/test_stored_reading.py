@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from compute.engine.plan import study_jobs
 from compute.errors import UserError
 from compute.language_models.fidelity import added_at_the_end
-from compute.language_models.loading import load_model
+from compute.language_models.loading import LoadingError, load_model
 from compute.language_models.one_by_one import in_batches
 from compute.language_models.stored_reading import AS_MOST, ONE_BY_ONE, Reading, stored_reading
 from compute.study.file import read_study
@@ -144,6 +144,28 @@ def test_named_layers_that_take_no_adapter_are_refused_at_planning(
     (tmp_path / "study.yml").write_text(f"{STUDY}lora:\n  target_modules: [{layer}]\n")
     with pytest.raises(UserError, match=rf"study.yml:7: lora.target_modules: model m: .*{why}"):
         read_study(tmp_path / "study.yml")
+
+
+def test_a_tokenizer_of_sentencepiece_without_its_library_is_refused_at_planning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = saved(tmp_path / "model")
+    (tmp_path / "study.yml").write_text(STUDY)
+    (folder / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>")
+    monkeypatch.setattr("compute.language_models.stored_config.find_spec", lambda name: None)
+    read_study(tmp_path / "study.yml")  # tokenizer.json is there as well
+    (folder / "tokenizer.json").unlink()
+    message = r"model \S+: its tokenizer is in tokenizer.model alone, which sentencepiece reads, .*\[sentencepiece\]"
+    with pytest.raises(UserError, match=rf"study.yml:2: models\[0\].checkpoint: {message}"):
+        read_study(tmp_path / "study.yml")
+    with pytest.raises(LoadingError, match=message):
+        load_model(folder)
+    (folder / "tokenizer.model").write_bytes(b"IQ== 0\n")  # byte pairs, as of Llama 3
+    read_study(tmp_path / "study.yml")
+    monkeypatch.setattr("compute.language_models.stored_config.find_spec", lambda name: object())
+    (folder / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>")
+    read_study(tmp_path / "study.yml")
 
 
 def test_a_model_of_the_hub_is_looked_at_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
