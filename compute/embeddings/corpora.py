@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from compute.catalog import CatalogedFile, fetch, find
+from compute.file_kinds import other_kind
 from compute.names import UnknownName
 
 _LETTER = r"[^\W\d_]"
@@ -126,6 +127,9 @@ class TextFile:
         with gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb") as file:
             number = 0
             try:
+                if kind := other_kind(file.read(512)):
+                    raise ValueError(f"{self.path}: expected UTF-8 text, found {kind}")
+                file.seek(0)
                 for number, line in enumerate(file, start=1):
                     found = tokens(line.decode("utf-8-sig" if number == 1 else "utf-8"), self.language)
                     for start in range(0, len(found), LONGEST_SENTENCE):

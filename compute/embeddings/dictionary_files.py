@@ -10,6 +10,7 @@ from compute.catalog import CatalogedFile, files, find
 from compute.embeddings.corpora import lower_case
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.settings import Separator
+from compute.file_kinds import refuse_other_kind
 from compute.names import UnknownName
 
 XLING_LANGUAGES = ("de", "en", "fi", "fr", "hr", "it", "ru", "tr")
@@ -48,11 +49,15 @@ def read_dictionary(
         ValueError: not UTF-8, a line that is not two words so separated, or no line at all; the message names
             the file and the first such line, and counts them.
     """
+    content = path.read_bytes()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        refuse_other_kind(content[:512])
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        ends_before = path.read_bytes()[: error.start].count(b"\n")
+        ends_before = content[: error.start].count(b"\n")
         raise ValueError(f"{path}, line {ends_before + 1}: not UTF-8 text") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     pairs: list[GoldPair] = []
     mistakes: list[str] = []
     # Only one character ends a line: others that Python knows, such as U+2028, may stand within a word.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
+from compute.file_kinds import refuse_other_kind
 from compute.names import UnknownName
 
 
@@ -37,6 +38,8 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
     """
     try:
         with open(path, "rb") as file:
+            refuse_other_kind(file.read(512))
+            file.seek(0)
             for row, raw in enumerate(file, start=1):
                 try:
                     line = raw.decode("utf-8-sig" if row == 1 else "utf-8")
@@ -45,6 +48,8 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
                 yield Place(path, row), line.rstrip("\r\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[Place, Record]]:

@@ -10,7 +10,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -138,9 +138,29 @@ def _checked_dimension(block: _Block, header: tuple[int, int] | None) -> int:
     like_most = next(number for number, size in sizes.items() if size == dimension)
     if dimension == 0 or 2 * aligned > len(sizes):
         raise ValueError(f"line {like_most}: expected a word and its numbers, separated by single spaces")
+    _check_words(block, dimension)
     if header is not None and header[1] != dimension:
         raise ValueError(f"line 1 says {header[1]} dimensions, but line {like_most} has {dimension} numbers")
     return dimension
+
+
+def _check_words(block: _Block, dimension: int) -> None:
+    """Refuse a text whose first words end in a tab and a number, or count its lines: they are words and more.
+
+    Raises:
+        ValueError: half of them do.
+    """
+    lines = [line for line in block.text.split(b"\n")[:_SAMPLE_LINES] if line.strip()]
+    words = [_stripped(line).rsplit(b" ", dimension)[0] for line in lines]
+    with_numbers = sum(NUMBER.fullmatch(word.rpartition(b"\t")[2]) is not None for word in words if b"\t" in word)
+    if 2 * with_numbers > len(words):
+        raise ValueError(
+            f"line {block.first}: expected a word and its numbers, separated by single spaces, found a tab"
+        )
+    counts = [word.partition(b" ")[0] for word in words if b" " in word]
+    numbers = [int(count) for count in counts if count.isdigit()]
+    if len(words) > 2 and len(numbers) == len(words) and all(b - a == 1 for a, b in pairwise(numbers)):
+        raise ValueError(f"line {block.first}: expected a word and its numbers, found a line number before the word")
 
 
 def _parse(block: _Block, dimension: int) -> _Parsed:
