@@ -32,11 +32,10 @@ from compute.language_models.encoding import Encoding, render_contexts
 from compute.language_models.fidelity import vectors
 from compute.language_models.memory import release_memory
 from compute.language_models.revisions import check_folder, check_no_adapter, is_folder
-from compute.language_models.stored_config import check_library, unread_weights
+from compute.language_models.stored_config import WEIGHTS, check_library, check_weights, unread_weights
 from compute.tasks.task import Item
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
-_WEIGHTS = ("model*.safetensors", "*[0-9]-of-[0-9]*.safetensors")
 _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenizer_config.json")
 _BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -109,7 +108,7 @@ def load_model(
     if not is_folder(source):
         if index.is_file():
             _refuse_too_large(source, _index_bytes(index, config, dtype), device)  # before it is downloaded
-        folder = _download(source, revision, (*_SMALL_FILES, *_WEIGHTS))
+        folder = _download(source, revision, (*_SMALL_FILES, *WEIGHTS))
     _refuse_too_large(source, _stored_bytes(source, folder, dtype), device)
     unread = unread_weights(folder) if is_folder(source) else []
     if unread:
@@ -259,14 +258,11 @@ def _dtype(source: str, dtype: torch.dtype | str) -> torch.dtype | str:
 
 def _stored_bytes(source: str, folder: Path, dtype: torch.dtype | str) -> int:
     """Memory that the weights need, from the headers of their files."""
-    files = sorted({file for pattern in _WEIGHTS for file in folder.glob(pattern)})
-    if not files:
-        others = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf") for file in folder.glob(pattern))
-        found = f", only {others[0]}" if others else ""
-        raise LoadingError(
-            f"model {source}: it has no safetensors weights{found}; other formats are not read, as they may run code; "
-            "convert it with `save_pretrained`"
-        )
+    try:
+        check_weights(folder)
+    except ValueError as error:
+        raise LoadingError(f"model {source}: {error}") from None
+    files = sorted({file for pattern in WEIGHTS for file in folder.glob(pattern)})
     total = 0
     for file in files:
         try:

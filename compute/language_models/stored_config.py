@@ -18,6 +18,9 @@ _LIBRARIES = {"*.model": "sentencepiece", "*.tiktoken": "tiktoken"}
 _SENTENCEPIECE = b"\n"
 """The first byte of SentencePiece's files: the tag of a message's first field."""
 
+WEIGHTS = ("model*.safetensors", "*[0-9]-of-[0-9]*.safetensors")
+"""Files of weights that are read."""
+
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack", "*.safetensors")
 
 
@@ -115,6 +118,19 @@ def check_library(folder: Path) -> None:
                     f"its tokenizer is in {path.name} alone, which {library} reads, and that is not installed: "
                     f"pip install {extra}; or save it as `tokenizer.json`"
                 )
+
+
+def check_weights(folder: Path, if_none: bool = True) -> None:
+    """Raises ValueError for a model without safetensors weights; of one without any only `if_none`."""
+    if any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
+        return
+    others = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf") for file in folder.glob(pattern))
+    if others or if_none:
+        found = f", only {others[0]}" if others else ""
+        raise ValueError(
+            f"it has no safetensors weights{found}; other formats are not read, as they may run code; convert it with "
+            "`save_pretrained`"
+        )
 
 
 def unread_weights(folder: Path) -> list[str]:

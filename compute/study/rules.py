@@ -15,7 +15,7 @@ from compute.errors import UserError
 from compute.language_models.planned_layers import left_out
 from compute.language_models.revisions import is_folder
 from compute.language_models.settings import Lora
-from compute.language_models.stored_config import check_library, check_quantized
+from compute.language_models.stored_config import check_library, check_quantized, check_weights
 from compute.language_models.stored_layers import check_target_modules
 from compute.names import UnknownName
 from compute.project import expand
@@ -103,7 +103,7 @@ def _of_checkpoint(study: Study, number: int, model: ModelEntry) -> Iterator[Rul
         return
     is_tuned = study.sources is not None
     if is_folder(model.checkpoint):
-        yield ("models", number, "checkpoint"), partial(_check_tokenizer, model)
+        yield ("models", number, "checkpoint"), partial(_check_files, model)
     yield ("models", number, "checkpoint"), partial(check_quantized, model.checkpoint, model.revision, is_tuned)
     for name, lora in study.lora_settings.items() if is_tuned else ():
         own = name == "default" or "target_modules" in study.variants[name].model_fields_set
@@ -172,10 +172,11 @@ def _check_own_name(name: str) -> None:
         raise ValueError(f"{name!r} is the name of a built-in task; give yours another")
 
 
-def _check_tokenizer(model: ModelEntry) -> None:
+def _check_files(model: ModelEntry) -> None:
     assert model.checkpoint is not None
     try:
         check_library(expand(model.checkpoint))
+        check_weights(expand(model.checkpoint), if_none=False)
     except ValueError as error:
         raise ValueError(f"model {model.checkpoint}: {error}") from None
 

@@ -168,6 +168,21 @@ def test_a_tokenizer_of_sentencepiece_without_its_library_is_refused_at_planning
     read_study(tmp_path / "study.yml")
 
 
+def test_weights_of_another_format_alone_are_refused_at_planning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = saved(tmp_path / "model")
+    (tmp_path / "study.yml").write_text(STUDY)
+    (folder / "pytorch_model.bin").write_bytes(b"weights")
+    read_study(tmp_path / "study.yml")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(
+        UserError, match=r"study.yml:2: .*no safetensors weights, only pytorch_model.bin; other formats"
+    ):
+        read_study(tmp_path / "study.yml")
+
+
 def test_a_model_of_the_hub_is_looked_at_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small files are asked for once it is pinned, where they were not downloaded before."""
     asked = []
