@@ -177,12 +177,6 @@ def csls_penalty(keys: torch.Tensor, queries: torch.Tensor, k: int = NEIGHBOURS)
     return mean_similarity_to_nearest(keys, queries, k) / 2
 
 
-def csls_nearest(queries: torch.Tensor, keys: torch.Tensor, k: int = NEIGHBOURS) -> torch.Tensor:
-    """int64 [q]: the key [m, d] with the highest CSLS for each query [q, d], neighbourhoods over all
-    `queries`. Unit rows."""
-    return top_k(queries, keys, 1, csls_penalty(keys, queries, k))[1][:, 0]
-
-
 def nearest_both_ways(
     x: torch.Tensor,
     y: torch.Tensor,

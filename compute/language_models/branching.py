@@ -83,8 +83,8 @@ def rows(
     yield row
 
 
-def forward_arguments(model: PreTrainedModel, batch: Sequence[BranchedRow], groups: int) -> dict[str, Any]:
-    """Return what to call the model with for a batch, repeated for each of `groups` adapters.
+def forward_arguments(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> dict[str, Any]:
+    """Return what to call the model with for a batch.
 
     Rows are padded on the right: no token sees the padding after it, and nothing is predicted there.
     """
@@ -95,11 +95,11 @@ def forward_arguments(model: PreTrainedModel, batch: Sequence[BranchedRow], grou
         return to_device(torch.tensor([[*row, *[fill] * (longest - len(row))] for row in values]), device)
 
     ids = padded((row.tokens for row in batch), 0)
-    arguments: dict[str, Any] = {"input_ids": ids.repeat(groups, 1), "use_cache": False}
+    arguments: dict[str, Any] = {"input_ids": ids, "use_cache": False}
     if any(row.branches[-1] > 1 for row in batch):
         branches = padded((row.branches for row in batch), 0)
         positions = padded((row.positions for row in batch), 0)
-        arguments |= branch_arguments(model, branches.repeat(groups, 1), positions.repeat(groups, 1))
+        arguments |= branch_arguments(model, branches, positions)
     return arguments
 
 

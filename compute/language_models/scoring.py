@@ -13,7 +13,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from compute.language_models.branching import BranchedRow, can_branch, forward_arguments, rows
 from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, encode_items
 from compute.language_models.logits import logits_at
-from compute.language_models.lora import LoraStack
 from compute.language_models.memory import Limits, Load, default_limits, run_in_batches, to_device
 from compute.language_models.regimes import Regime, reads_alone, regime_of
 from compute.tasks.task import Item
@@ -37,6 +36,7 @@ class ItemScore:
     truncated_tokens: int = 0
 
 
+@torch.inference_mode()
 def score_items(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -61,36 +61,6 @@ def score_items(
     Raises:
         ValueError: an item that cannot be encoded (see `encode_items`), or that alone needs more memory than there is.
     """
-    return _score(model, tokenizer, items, batch_tokens, device, encoding, groups=1)[0]
-
-
-def score_adapters(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    items: Sequence[Item],
-    stack: LoraStack,
-    batch_tokens: int | None = None,
-    device: str | torch.device = "cpu",
-    encoding: Encoding = PLAIN,
-) -> list[list[ItemScore]]:
-    """Return the same for every active adapter of a stack installed on the model: one list of scores an adapter, in
-    order.
-
-    A batch has `batch_tokens` an adapter, so that batches do not depend on how many adapters there are.
-    """
-    return _score(model, tokenizer, items, batch_tokens, device, encoding, groups=len(stack.active))
-
-
-@torch.inference_mode()
-def _score(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    items: Sequence[Item],
-    batch_tokens: int | None,
-    device: str | torch.device,
-    encoding: Encoding,
-    groups: int,
-) -> list[list[ItemScore]]:
     encoded = encode_items(model, tokenizer, items, encoding)
     columns = _columns(encoded)
     limits = default_limits(device, model.config.get_text_config(decoder=True).vocab_size)
@@ -112,26 +82,24 @@ def _score(
 
     def score(chosen: list[BranchedRow]) -> None:
         predicted_columns = [target.column for row in chosen for target in row.targets]
-        done.append((predicted_columns, _target_logprobs(model, chosen, groups)))
+        done.append((predicted_columns, _target_logprobs(model, chosen)))
 
     for all_rows, loads in by_regime.values():
         run_in_batches(loads, limits, partial(_run_on, score, all_rows))
-    logprobs = torch.zeros(groups, columns[-1], dtype=torch.float64)
+    logprobs = torch.zeros(columns[-1], dtype=torch.float64)
     for predicted_columns, values in done:
-        logprobs.index_add_(1, torch.tensor(predicted_columns), values.cpu())
+        logprobs.index_add_(0, torch.tensor(predicted_columns), values.cpu())
 
+    by_column = logprobs.tolist()
     return [
-        [
-            ItemScore(
-                values[columns[i] : columns[i + 1]],
-                [len(choice) for choice in encoded[i].choices],
-                [len(answer) for answer in item.answers],
-                [len(answer.encode()) for answer in item.answers],
-                encoded[i].truncated,
-            )
-            for i, item in enumerate(items)
-        ]
-        for values in logprobs.tolist()
+        ItemScore(
+            by_column[columns[i] : columns[i + 1]],
+            [len(choice) for choice in encoded[i].choices],
+            [len(answer) for answer in item.answers],
+            [len(answer.encode()) for answer in item.answers],
+            encoded[i].truncated,
+        )
+        for i, item in enumerate(items)
     ]
 
 
@@ -170,14 +138,13 @@ def _by_regime(
     return found
 
 
-def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow], groups: int) -> Tensor:
-    """float64 [groups, targets of all rows], on the model's device."""
-    arguments = forward_arguments(model, batch, groups)
+def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> Tensor:
+    """float64 [targets of all rows], on the model's device."""
+    arguments = forward_arguments(model, batch)
     n = arguments["input_ids"].shape[1]
     predicting = [row.predicting() for row in batch]
     places = torch.tensor([i * n + after for i, afters in enumerate(predicting) for after in afters])
-    in_groups = (torch.arange(groups)[:, None] * (len(batch) * n) + places).flatten()
-    logits = logits_at(model, to_device(in_groups, model.device), **arguments)
+    logits = logits_at(model, to_device(places, model.device), **arguments)
 
     at, start = [], 0
     for row, afters in zip(batch, predicting, strict=True):
@@ -185,16 +152,16 @@ def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow], group
         at += [order[target.after] for target in row.targets]
         start += len(afters)
     tokens = [target.token for row in batch for target in row.targets]
-    return _picked_logprobs(logits.view(groups, start, -1), torch.tensor(at), torch.tensor(tokens))
+    return _picked_logprobs(logits, torch.tensor(at), torch.tensor(tokens))
 
 
 def _picked_logprobs(logits: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
-    """float64 [groups, targets]: log-probability of each token, from logits [groups, rows, vocabulary] at rows `at`."""
+    """float64 [targets]: log-probability of each token, from logits [rows, vocabulary] at rows `at`."""
     at, order = at.sort(stable=True)
     row, token, place = (to_device(index, logits.device) for index in (at, tokens[order], order.argsort()))
     values = []
-    for start in range(0, logits.shape[1], _SOFTMAX_ROWS):
-        part = logits[:, start : start + _SOFTMAX_ROWS].float().log_softmax(-1)
+    for start in range(0, len(logits), _SOFTMAX_ROWS):
+        part = logits[start : start + _SOFTMAX_ROWS].float().log_softmax(-1)
         here = slice(*torch.searchsorted(at, torch.tensor([start, start + _SOFTMAX_ROWS])).tolist())
-        values.append(part[:, row[here] - start, token[here]].double())
-    return torch.cat(values, 1)[:, place]
+        values.append(part[row[here] - start, token[here]].double())
+    return torch.cat(values)[place]
