@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,29 @@ def stored_file(checkpoint: str, revision: str | None, name: str, ask_hub: bool 
     """
     if is_folder(checkpoint):
         return expand(checkpoint) / name
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     cached = try_to_load_from_cache(checkpoint, name, revision=revision)
     if isinstance(cached, str):
         return Path(cached)
-    if cached is not None or not ask_hub:
+    if cached is not None or not ask_hub or not _is_reached(checkpoint, revision):
         raise OSError(f"{checkpoint}: no {name} of it was downloaded before")
     try:
-        HfApi().model_info(checkpoint, revision=revision, timeout=20)  # which does not wait for a network
         return Path(hf_hub_download(checkpoint, name, revision=revision))
     except Exception as error:  # of the HTTP library that this version of the hub's client has
         raise OSError(str(error)) from None
+
+
+@cache
+def _is_reached(checkpoint: str, revision: str | None) -> bool:
+    """Ask the hub for the model, which does not wait for a network as a download does; once a process."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(checkpoint, revision=revision, timeout=20)
+    except Exception:  # as above
+        return False
+    return True
 
 
 def quantization(config: Mapping[str, Any]) -> str | None:

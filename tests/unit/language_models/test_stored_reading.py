@@ -13,6 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from compute.engine.plan import study_jobs
 from compute.errors import UserError
+from compute.language_models import stored_config
 from compute.language_models.fidelity import added_at_the_end
 from compute.language_models.loading import LoadingError, load_model
 from compute.language_models.one_by_one import in_batches
@@ -186,6 +187,7 @@ def test_weights_of_another_format_alone_are_refused_at_planning(
 def test_a_model_of_the_hub_is_looked_at_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small files are asked for once it is pinned, where they were not downloaded before."""
     asked = []
+    stored_config._is_reached.cache_clear()
 
     def download(name: str, file: str, revision: str) -> str:
         asked.append((name, file, revision))

@@ -305,8 +305,9 @@ def test_a_warehouse_that_is_not_built(tmp_path: Path) -> None:
 )
 def test_a_study_without_transfer_is_told_so(warehouse: Warehouse, regime: str, message: str) -> None:
     with duckdb.connect(str(warehouse.path)) as connection:
-        connection.execute(f"alter table marts.fct_transfer add column regime varchar default {regime}")
-        connection.execute("delete from marts.rpt_advice where study = 's'")
+        connection.execute("alter table marts.fct_transfer add column if not exists regime varchar")
+        connection.execute(f"update marts.fct_transfer set regime = {regime}")
+        connection.execute("delete from marts.rpt_source_effects where study = 's'")
     with pytest.raises(UserError, match=rf"study 's': {message}"):
         advise(warehouse, "s", ["qa/fr"])
 
