@@ -128,7 +128,7 @@ def _of_prompt_maps(study: Study) -> Iterator[Rule]:
 
 
 def _of_contrasts(study: Study) -> Iterator[Rule]:
-    """What contrasts name: variants, models, sources and targets of this study."""
+    """Yield what contrasts name: variants, models, sources and targets of this study."""
     sources, targets = (
         [f"{task}/{language}" for task, language in grid.cells] if grid is not None else []
         for grid in (study.sources, study.targets)
