@@ -81,6 +81,6 @@ lint: install ## ruff, mypy, sqlfluff
 bench: install ## the benchmarks
 	@$(BIN)/python -m benchmarks
 
-clean: ## remove what can be made again; never the warehouse, landed shards or artefacts
+clean: ## remove what can be made again; never the warehouse, landed shards or artifacts
 	rm -rf target logs report.html .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

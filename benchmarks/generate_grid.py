@@ -83,7 +83,7 @@ select job_key, plugin, '1' as plugin_version, config, 'landed' as state, 1 as a
 """
 
 # Right answers: the gold choice gets the highest log-probability in right_pct % of items, decided by integer
-# arithmetic on the item's and the job's number; lengths differ, so that the length-normalised metrics differ too.
+# arithmetic on the item's and the job's number; lengths differ, so that the length-normalized metrics differ too.
 _SCORES = """
 insert into raw.item_scores by name
 with drawn as (

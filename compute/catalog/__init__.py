@@ -1,4 +1,4 @@
-"""The catalogue: which public files are used, exactly which version of each, and how to get them.
+"""The catalog: which public files are used, exactly which version of each, and how to get them.
 
     from compute.catalog import fetch, find
 
@@ -13,7 +13,7 @@ entry under `<owner>/<repo>/<commit or revision>/<path>` in this order:
 3. the base URL that `TRANSFER_MIRROR` names,
 4. the network: raw.githubusercontent.com or huggingface.co.
 
-Wherever it is found its sha256 is checked, if the catalogue knows one: a mirror cannot change a result. Finding an
+Wherever it is found its sha256 is checked, if the catalog knows one: a mirror cannot change a result. Finding an
 entry and its digest needs neither the file nor a network, so a study is planned without either.
 
 To add a file: one line in `files.tsv`.
@@ -21,7 +21,7 @@ To add a file: one line in `files.tsv`.
 
 from __future__ import annotations
 
-from compute.catalog.entries import CataloguedFile, Entry, HubFile, digest, files, find
+from compute.catalog.entries import CatalogedFile, Entry, HubFile, digest, files, find
 from compute.catalog.fetching import MIRROR_VARIABLE, check_mirror, fetch
 
-__all__ = ["MIRROR_VARIABLE", "CataloguedFile", "Entry", "HubFile", "check_mirror", "digest", "fetch", "files", "find"]
+__all__ = ["MIRROR_VARIABLE", "CatalogedFile", "Entry", "HubFile", "check_mirror", "digest", "fetch", "files", "find"]

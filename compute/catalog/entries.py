@@ -1,4 +1,4 @@
-"""What the catalogue knows of a file, and looking a file up."""
+"""What the catalog knows of a file, and looking a file up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TABLE = Path(__file__).with_name("files.tsv")
 
 
 @dataclass(frozen=True)
-class CataloguedFile:
+class CatalogedFile:
     """A file of a GitHub repository at a commit.
 
     Attributes:
@@ -41,7 +41,7 @@ class CataloguedFile:
 
     @property
     def key(self) -> str:
-        """Where a mirror and the cache have it."""
+        """Return where a mirror and the cache have it."""
         return f"{self.repository}/{self.commit}/{self.path}"
 
     @property
@@ -69,7 +69,7 @@ class HubFile:
 
     @property
     def key(self) -> str:
-        """Where a mirror has it."""
+        """Return where a mirror has it."""
         return f"{self.repository}/{self.revision}/{self.path}"
 
     @property
@@ -77,32 +77,32 @@ class HubFile:
         return f"{HUB}/{self.repository}/resolve/{quote(self.revision)}/{quote(self.path)}"
 
 
-Entry = CataloguedFile | HubFile
+Entry = CatalogedFile | HubFile
 
 
 @cache
-def _catalogue() -> dict[str, dict[str, CataloguedFile]]:
+def _catalog() -> dict[str, dict[str, CatalogedFile]]:
     """Repository -> path -> file."""
-    found: dict[str, dict[str, CataloguedFile]] = {}
+    found: dict[str, dict[str, CatalogedFile]] = {}
     with open(_TABLE, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            entry = CataloguedFile(**{**row, "bytes": int(row["bytes"])})  # type: ignore[arg-type]
+            entry = CatalogedFile(**{**row, "bytes": int(row["bytes"])})  # type: ignore[arg-type]
             found.setdefault(entry.repository, {})[entry.path] = entry
     return found
 
 
-def files(repository: str) -> tuple[CataloguedFile, ...]:
-    """The catalogued files of a repository, in the order of their paths.
+def files(repository: str) -> tuple[CatalogedFile, ...]:
+    """Return the cataloged files of a repository, in the order of their paths.
 
     Raises:
-        UnknownName: nothing of that repository is catalogued; the message gives the nearest.
+        UnknownName: nothing of that repository is cataloged; the message gives the nearest.
     """
     known = _files_of(repository)
     return tuple(known[path] for path in sorted(known))
 
 
-def find(repository: str, path: str) -> CataloguedFile:
-    """The catalogued file at `path` of `<owner>/<repo>`.
+def find(repository: str, path: str) -> CatalogedFile:
+    """Return the cataloged file at `path` of `<owner>/<repo>`.
 
     Raises:
         UnknownName: no such repository or path; the message gives the nearest.
@@ -113,10 +113,10 @@ def find(repository: str, path: str) -> CataloguedFile:
     return known[path]
 
 
-def _files_of(repository: str) -> dict[str, CataloguedFile]:
-    known = _catalogue()
+def _files_of(repository: str) -> dict[str, CatalogedFile]:
+    known = _catalog()
     if repository not in known:
-        raise UnknownName("catalogued repository", repository, known)
+        raise UnknownName("cataloged repository", repository, known)
     return known[repository]
 
 

@@ -1,4 +1,4 @@
-"""Getting a catalogued file: from the mirror, the cache or the network, and checked wherever it was."""
+"""Getting a cataloged file: from the mirror, the cache or the network, and checked wherever it was."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ pooch.get_logger().setLevel(logging.WARNING)  # one line a file is no news
 
 
 def fetch(entry: Entry) -> Path:
-    """A local path of the file, its content checked. Nothing but the cache is written.
+    """Return a local path of the file, its content checked. Nothing but the cache is written.
 
     Raises:
         UserError: it cannot be had (the line says what was tried and what to set), or its content is not what the
-            catalogue says (the line gives the file, the digest expected and the one found).
+            catalog says (the line gives the file, the digest expected and the one found).
     """
     check_mirror()
     mirror = os.environ.get(MIRROR_VARIABLE, "")
@@ -71,7 +71,7 @@ def _cache_path(entry: Entry) -> Path:
 
 def _checked(entry: Entry, path: Path) -> Path:
     if entry.sha256 is not None and (found := _digest(path)) != entry.sha256:
-        raise UserError(f"{path}: sha256 {found}, expected {entry.sha256}: not the file that is catalogued")
+        raise UserError(f"{path}: sha256 {found}, expected {entry.sha256}: not the file that is cataloged")
     return path
 
 
@@ -82,13 +82,14 @@ def _digest(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest_of_version(path: Path, size: int, modified: int) -> str:
-    """The file's sha256; size and time of change stand for the version of the file that was read."""
+    """Return the file's sha256; size and time of change stand for the version of the file that was read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(entry: Entry, url: str, tried: list[str]) -> Path | None:
-    """The file from an address, put into the cache whole and checked; None, and why in `tried`, if it is not there."""
+    """Return the file from an address, put into the cache whole and checked; None, and why in `tried`, if it is not
+    there."""
     import requests
 
     target = _cache_path(entry)
@@ -105,7 +106,7 @@ def _download(entry: Entry, url: str, tried: list[str]) -> Path | None:
                 )
             )
             if entry.sha256 is not None and (found := _digest(path)) != entry.sha256:
-                raise UserError(f"{url}: sha256 {found}, expected {entry.sha256}: not the file that is catalogued")
+                raise UserError(f"{url}: sha256 {found}, expected {entry.sha256}: not the file that is cataloged")
             path.replace(target)
     except requests.HTTPError as error:
         tried.append(f"{url} answers {error.response.status_code if error.response is not None else 'with an error'}")
@@ -119,7 +120,7 @@ def _download(entry: Entry, url: str, tried: list[str]) -> Path | None:
 
 
 def _from_hub(entry: HubFile, tried: list[str]) -> Path | None:
-    """The file from the hub or its cache; None, and why in `tried`, if it is not to be had."""
+    """Return the file from the hub or its cache; None, and why in `tried`, if it is not to be had."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 

@@ -38,7 +38,7 @@ def bli_rows(
     retrievals: Sequence[Retrieval] = get_args(Retrieval),
     device: str = "cpu",
 ) -> list[RankRow]:
-    """A row for each test pair and retrieval, in order.
+    """Return a row for each test pair and retrieval, in order.
 
     Args:
         source: the source vocabulary, mapped.

@@ -135,7 +135,7 @@ def _turn(d: int) -> _Turn:
 
 
 def candidates(products: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The columns of the `count` largest cells of each row of `products`, int32 [b, m], of equal ones any.
+    """Return the columns of the `count` largest cells of each row of `products`, int32 [b, m], of equal ones any.
 
     Returns:
         columns, int64 [b, count], and int32 [b]: what any other cell is at most.

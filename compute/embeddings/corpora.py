@@ -1,4 +1,4 @@
-"""Text to train word vectors on, as lists of tokens: the catalogued Bible of each language, or the user's own files."""
+"""Text to train word vectors on, as lists of tokens: the cataloged Bible of each language, or the user's own files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
-from compute.catalog import CataloguedFile, fetch, find
+from compute.catalog import CatalogedFile, fetch, find
+from compute.file_kinds import other_kind
 from compute.names import UnknownName
 
 _LETTER = r"[^\W\d_]"
@@ -54,13 +55,13 @@ def lower_case(text: str, language: str) -> str:
 
 
 def tokens(text: str, language: str) -> list[str]:
-    """The words of a text in lower case, in order."""
+    """Return the words of a text in lower case, in order."""
     return words_in(lower_case(text, language))
 
 
 def words_in(text: str) -> list[str]:
-    """The words of a text in order: letters with their combining marks (a Hindi word is torn without), and single
-    hyphens or apostrophes between them; numbers and punctuation are left out."""
+    """Return the words of a text in order: letters with their combining marks (a Hindi word is torn without), and
+    single hyphens or apostrophes between them; numbers and punctuation are left out."""
     return _word().findall(text)
 
 
@@ -73,15 +74,16 @@ def _word() -> re.Pattern[str]:
     return re.compile(rf"{part}(?:[-'’]{part})*")
 
 
-def bible_file(language: str) -> CataloguedFile:
-    """The catalogued text of a language. Raises compute.names.UnknownName where there is none of clear rights."""
+def bible_file(language: str) -> CatalogedFile:
+    """Return the cataloged text of a language. Raises compute.names.UnknownName where there is none of clear
+    rights."""
     if language not in BIBLES:
         raise UnknownName("language of corpus 'bible'", language, BIBLES)
     return find(*BIBLES[language])
 
 
 def bible_verses(language: str) -> list[list[str]]:
-    """The verses of a language's Bible as tokens, in the text's order; those of fewer than 3 tokens are dropped.
+    """Return the verses of a language's Bible as tokens, in the text's order; those of fewer than 3 tokens are dropped.
 
     Raises:
         compute.names.UnknownName: no text in that language.
@@ -94,7 +96,7 @@ def bible_verses(language: str) -> list[list[str]]:
 
 
 def _zefania_verses(path: Path) -> Iterator[str]:
-    """Each <VERS>, without the translators' notes inside it."""
+    """Yield each <VERS>, without the translators' notes inside it."""
     with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
         for _, element in ElementTree.iterparse(file):
             if element.tag == "VERS":
@@ -125,6 +127,9 @@ class TextFile:
         with gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb") as file:
             number = 0
             try:
+                if kind := other_kind(file.read(512)):
+                    raise ValueError(f"{self.path}: expected UTF-8 text, found {kind}")
+                file.seek(0)
                 for number, line in enumerate(file, start=1):
                     found = tokens(line.decode("utf-8-sig" if number == 1 else "utf-8"), self.language)
                     for start in range(0, len(found), LONGEST_SENTENCE):

@@ -22,8 +22,8 @@ class GoldPair(NamedTuple):
 def covered_rows(
     source: Vectors, target: Vectors, pairs: Sequence[GoldPair], what: str
 ) -> tuple[list[int], NDArray[np.int64]]:
-    """Which of `pairs`, called `what` in errors, have a vector for both words (their positions, in order), and the
-    source row and target row [m, 2] of each of them.
+    """Return which of `pairs`, called `what` in errors, have a vector for both words (their positions, in order), and
+    the source row and target row [m, 2] of each of them.
 
     Raises:
         ValueError: no pair has, or the dictionary fits the vectors better the other way round; the message says how

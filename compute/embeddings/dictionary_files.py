@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from compute.catalog import CataloguedFile, files, find
+from compute.catalog import CatalogedFile, files, find
 from compute.embeddings.corpora import lower_case
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.settings import Separator
+from compute.file_kinds import refuse_other_kind
 from compute.names import UnknownName
 
 XLING_LANGUAGES = ("de", "en", "fi", "fr", "hr", "it", "ru", "tr")
@@ -30,7 +31,8 @@ def read_dictionary(
     concepts: str = "row",
     separator: Separator = "tab",
 ) -> list[GoldPair]:
-    """The rows of a dictionary file in order, repeated ones included, with the white space around words taken off.
+    """Return the rows of a dictionary file in order, repeated ones included, with the white space around words taken
+    off.
 
     A byte order mark and line ends of any system are let pass, and blank lines skipped.
 
@@ -47,11 +49,15 @@ def read_dictionary(
         ValueError: not UTF-8, a line that is not two words so separated, or no line at all; the message names
             the file and the first such line, and counts them.
     """
+    content = path.read_bytes()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        refuse_other_kind(content[:512])
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        ends_before = path.read_bytes()[: error.start].count(b"\n")
+        ends_before = content[: error.start].count(b"\n")
         raise ValueError(f"{path}, line {ends_before + 1}: not UTF-8 text") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     pairs: list[GoldPair] = []
     mistakes: list[str] = []
     # Only one character ends a line: others that Python knows, such as U+2028, may stand within a word.
@@ -89,9 +95,9 @@ def _mistake(words: list[str], separator: Separator) -> str | None:
     return None
 
 
-def xling_file(source: str, target: str, part: Part, size: int | None = None) -> tuple[CataloguedFile, bool]:
-    """The catalogued dictionary of Glavaš et al. (2019) for a pair of languages, and whether its columns have to be
-    exchanged because it is published in the other direction.
+def xling_file(source: str, target: str, part: Part, size: int | None = None) -> tuple[CatalogedFile, bool]:
+    """Return the cataloged dictionary of Glavaš et al. (2019) for a pair of languages, and whether its columns have
+    to be exchanged because it is published in the other direction.
 
     All 28 dictionaries are translations of one: row i means the same in each.
 

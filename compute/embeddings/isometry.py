@@ -14,10 +14,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.embeddings.mappings import Seeds
 from compute.embeddings.vectors import Matrix, Vectors, unit_rows
 from compute.registry import Registry
 
-Seeds = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 GRAPH_WORDS = 1_000
@@ -115,7 +115,7 @@ def effective_condition(source: Vectors, target: Vectors, seeds: Seeds) -> float
     σ_r, where r is the effective rank exp(−Σ p_i ln p_i), p_i = σ_i / Σ σ (Roy & Vetterli 2007), rounded
     down. At least 1; small where no direction dominates.
 
-    All words, vectors as given (not centred, not normalised), singular values σ from the Gram matrix in
+    All words, vectors as given (not centred, not normalized), singular values σ from the Gram matrix in
     float64.
 
     Raises:

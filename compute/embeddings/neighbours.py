@@ -69,8 +69,8 @@ def block_cells(device: torch.device) -> int:
 
 
 def blocks(rows: int, columns: int, device: torch.device) -> Iterator[slice]:
-    """Slices that cover `rows`, each of as many as make `block_cells(device)` cells with `columns` columns, and at
-    least `BLOCK_ROWS`."""
+    """Yield slices that cover `rows`, each of as many as make `block_cells(device)` cells with `columns` columns, and
+    at least `BLOCK_ROWS`."""
     step = max(BLOCK_ROWS, block_cells(device) // max(1, columns))
     for start in range(0, rows, step):
         yield slice(start, min(rows, start + step))
@@ -107,7 +107,7 @@ def _coarse_blocks(queries: coarse.Rounded, keys: coarse.Rounded) -> Iterator[tu
 def top_k(
     queries: torch.Tensor, keys: torch.Tensor, k: int, penalty: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The `k` keys with the largest inner product with each query, the largest first.
+    """Return the `k` keys with the largest inner product with each query, the largest first.
 
     Args:
         queries: [q, d].
@@ -129,8 +129,8 @@ def top_k(
 def nearest_blocks(
     x: torch.Tensor, y: torch.Tensor, k: int, rows: torch.Tensor | None = None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """The `k` rows of `y` [m, d] with the largest inner products with each row of `x` [n, d] (or of its `rows`, int64
-    [r]); of equal ones any.
+    """Yield the `k` rows of `y` [m, d] with the largest inner products with each row of `x` [n, d] (or of its `rows`,
+    int64 [r]); of equal ones any.
 
     Where it is quick, products of rounded vectors find the candidates, and only theirs are made in float32; rows for
     which that is not certain to have found them all are done again in float32 as a whole.
@@ -175,12 +175,6 @@ def csls_penalty(keys: torch.Tensor, queries: torch.Tensor, k: int = NEIGHBOURS)
     """[m]: what to subtract from the cosine with each of `keys` [m, d] to order them by CSLS; the
     neighbourhoods are over all `queries` [n, d]. Unit rows."""
     return mean_similarity_to_nearest(keys, queries, k) / 2
-
-
-def csls_nearest(queries: torch.Tensor, keys: torch.Tensor, k: int = NEIGHBOURS) -> torch.Tensor:
-    """int64 [q]: the key [m, d] with the highest CSLS for each query [q, d], neighbourhoods over all
-    `queries`. Unit rows."""
-    return top_k(queries, keys, 1, csls_penalty(keys, queries, k))[1][:, 0]
 
 
 def nearest_both_ways(
@@ -231,7 +225,7 @@ def mutual_nearest(
 
 
 def largest(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and columns ([b, k] each) of the `k` largest cells of each row of `scores` [b, m], largest
+    """Return values and columns ([b, k] each) of the `k` largest cells of each row of `scores` [b, m], largest
     first; of equal cells the lower column first."""
     k = min(k, scores.shape[1])
     # One more than asked for: a tie across the border would leave the choice to the device.

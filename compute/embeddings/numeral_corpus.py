@@ -67,7 +67,7 @@ test_dictionary.__test__ = False  # type: ignore[attr-defined]  # its name would
 
 
 def dictionary_limit(role: str, highest: int) -> int:
-    """The most rows that a `seed` or a `test` dictionary over the numbers 0 to `highest` can have."""
+    """Return the most rows that a `seed` or a `test` dictionary over the numbers 0 to `highest` can have."""
     training = int(TRAINING_SHARE * (highest + 1))
     return training if role == "seed" else highest + 1 - training
 
@@ -86,7 +86,7 @@ def _shuffled_numbers(highest: int, seed: int) -> tuple[int, ...]:
 
 
 def _digest(*parts: object) -> int:
-    """A seed that is the same on every machine and in every process, unlike `hash()`."""
+    """Return a seed that is the same on every machine and in every process, unlike `hash()`."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big")
 
 

@@ -11,41 +11,18 @@ from pathlib import Path
 
 from compute.embeddings.formats import fasttext
 from compute.embeddings.formats.binary import looks_binary, read_binary
-from compute.embeddings.formats.kept import Fold, Kept, Reading
 from compute.embeddings.formats.stream import ByteStream, Source
 from compute.embeddings.formats.text import read_text
+from compute.embeddings.formats.words_read import Fold, Reading, WordsRead
 from compute.embeddings.settings import VectorFormat
 from compute.embeddings.vectors import Vectors
-
-_NOT_VECTORS = {
-    b"\x80": "a Python pickle: such files can run code and are never opened",
-    b"\x93NUMPY": "a NumPy array, which has no words",
-    b"PK\x03\x04": "a zip archive (or what PyTorch or NumPy save as one)",
-    b"\x1f\x8b": "a gzipped file within a gzipped one: unzip it once",
-    b"BZh": "a bzip2 file: unpack it (bunzip2)",
-    b"\xfd7zXZ\x00": "an xz file: unpack it (unxz)",
-    b"\x28\xb5\x2f\xfd": "a zstd file: unpack it (unzstd)",
-    b"\x04\x22\x4d\x18": "an lz4 file: unpack it (unlz4)",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it",
-    b"Rar!": "a RAR archive: unpack it",
-    b"\xff\xfe": "UTF-16 text: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)",
-    b"\xfe\xff": "UTF-16 text: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)",
-    b"\x89HDF": "an HDF5 file",
-    b"PAR1": "a Parquet file",
-    b"SQLite format 3": "an SQLite database (magnitude's, perhaps)",
-    b"%PDF": "a PDF document",
-    b"version https://git-lfs": "a pointer of Git LFS, not the file that it stands for: run `git lfs pull`",
-}
-"""Beginnings of files that are something else, unzipped."""
-
-_MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head")
-_TAR_MARK = slice(257, 262)
+from compute.file_kinds import GZIP, other_kind
 
 
 def read_vectors(
     path: Path, file_format: VectorFormat = "auto", vocabulary: int | None = None, fold: Fold | None = None
 ) -> tuple[Vectors, Reading]:
-    """The vectors in a file, in its order, which published files make most frequent first.
+    """Return the vectors in a file, in its order, which published files make most frequent first.
 
     Args:
         path: word2vec or GloVe text (with or without a first line "words dimension", its lines ended in any of the
@@ -66,10 +43,10 @@ def read_vectors(
     """
     with open(path, "rb") as file:
         beginning = file.read(512)
-        if file_format == "fasttext" and (what := _something_else(beginning)):
+        if file_format == "fasttext" and (what := other_kind(beginning)):
             raise ValueError(f"{path}: not word vectors but {what}")
         if file_format == "fasttext" or (file_format == "auto" and fasttext.looks_fasttext(beginning)):
-            return fasttext.read_fasttext(path, Kept(vocabulary, fold))
+            return fasttext.read_fasttext(path, WordsRead(vocabulary, fold))
         file.seek(0)
         return read_stream(file, str(path), file_format, vocabulary, fold)
 
@@ -87,13 +64,15 @@ def read_stream(
         OSError: the stream breaks off.
         ValueError: as for a file; and a fastText model, which can only be read as a file.
     """
-    kept = Kept(vocabulary, fold)
+    kept = WordsRead(vocabulary, fold)
     try:
         source = Source(stream)
         beginning = source.peek(512)
         if not beginning:
             raise ValueError("the file is empty")
-        if what := _something_else(beginning):
+        if beginning.startswith(GZIP):
+            raise ValueError("not word vectors but a gzipped file within a gzipped one: unzip it once")
+        if what := other_kind(beginning):
             raise ValueError(f"not word vectors but {what}")
         if beginning.startswith(fasttext.MAGIC) or file_format == "fasttext":
             raise ValueError("a fastText model is read from a file only, unzipped: give the `path` of one")
@@ -109,19 +88,3 @@ def read_stream(
         raise ValueError(f"{name}: damaged gzip: {error}") from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-def _something_else(beginning: bytes) -> str | None:
-    """Return what a file is that begins so, if it is of a kind that is no word vectors."""
-    for magic, what in _NOT_VECTORS.items():
-        if beginning.startswith(magic):
-            return what
-    if beginning[_TAR_MARK] == b"ustar":
-        return "a tar archive: unpack it"
-    if beginning.lstrip().lower().startswith(_MARKUP):
-        return "a page of HTML or XML (what a download gave in the file's place?)"
-    for letters, zeros in ((beginning[::2], beginning[1::2]), (beginning[1::2], beginning[::2])):
-        # UTF-16 without its mark: the first line, numbers in all likelihood, has a zero in each second place.
-        if len(zeros) >= 8 and not any(zeros[:8]) and all(32 <= byte < 127 or byte in b"\r\n" for byte in letters[:8]):
-            return _NOT_VECTORS[b"\xff\xfe"]
-    return None

@@ -82,7 +82,7 @@ class Ranker:
         self._rounding = (source.shape[1] + 16) * 2.0**-24
 
     def ranks(self, queries: NDArray[np.int64], gold: NDArray[np.int64], retrieval: Retrieval) -> NDArray[np.float64]:
-        """The rank of target row gold[i] for source row queries[i]: 1 + the number of target words scored
+        """Return the rank of target row gold[i] for source row queries[i]: 1 + the number of target words scored
         strictly higher + half the number of the other words scored the same.
 
         Args:
@@ -236,7 +236,7 @@ class _Hubness:
 
     @property
     def kept(self) -> int:
-        """How many neighbours of a word are remembered."""
+        """Return how many neighbours of a word are remembered."""
         return self.values.shape[1]
 
     @property
@@ -246,7 +246,7 @@ class _Hubness:
 
 
 def _parts(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The row numbers of `vectors` in parts that double in size, each spread over all frequencies."""
+    """Yield the row numbers of `vectors` in parts that double in size, each spread over all frequencies."""
     doublings = max(0, int(np.log2(len(vectors) / FIRST_PART)))
     place = torch.arange(len(vectors), device=vectors.device) % (1 << doublings)
     first = 0
@@ -265,7 +265,7 @@ def _exact_products(x: torch.Tensor, x_rows: torch.Tensor, y: torch.Tensor, y_ro
 
 
 def _not_below(scores: torch.Tensor, least: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of the cells of `scores` [t, q] that are at least their column's `least` [q].
+    """Return rows and columns of the cells of `scores` [t, q] that are at least their column's `least` [q].
 
     Few are: the maxima of groups of rows, many times cheaper than a comparison of every cell, say where to look.
     """

@@ -31,7 +31,7 @@ NUMERAL_TEST_SIZE = 200
 
 
 def _template(*names: str) -> AfterValidator:
-    """A text that has each of `{names}` in it, and no other braces."""
+    """Return a text that has each of `{names}` in it, and no other braces."""
 
     def check(text: str) -> str:
         rest = text
@@ -67,7 +67,7 @@ class VectorSet(BaseModel):
         return True
 
     def identity(self) -> dict[str, Any]:
-        """The settings that decide what the vectors are, for job keys."""
+        """Return the settings that decide what the vectors are, for job keys."""
         return self.model_dump(mode="json", exclude=set(self.local_fields))
 
 
@@ -118,9 +118,9 @@ class NumeralVectors(TrainedVectors):
 
 
 class BibleVectors(TrainedVectors):
-    """Trained on the catalogued Bible of each language, verse by verse."""
+    """Trained on the cataloged Bible of each language, verse by verse."""
 
-    corpus: Literal["bible"] = Field(description="the text to train on: one Bible a language, from the catalogue")
+    corpus: Literal["bible"] = Field(description="the text to train on: one Bible a language, from the catalog")
 
 
 class TextVectors(TrainedVectors):
@@ -167,7 +167,7 @@ Section = TypeVar("Section", bound=BaseModel)
 
 
 def parse_vector_set(value: Any) -> VectorSet:
-    """The vector set that a study's mapping describes: read from `path` or `address`, or trained on a `corpus`
+    """Return the vector set that a study's mapping describes: read from `path` or `address`, or trained on a `corpus`
     (the numerals world if none of them is said).
 
     Raises:
@@ -242,7 +242,7 @@ def _checked(section: type[Section], value: Mapping[str, Any]) -> Section:
 
 
 def _mistake(message: str, place: tuple[str, ...], found: Any) -> ValidationError:
-    """An error at `place` within the section being checked: pydantic puts it below the section's own."""
+    """Return an error at `place` within the section being checked: pydantic puts it below the section's own."""
     detail = InitErrorDetails(
         type=PydanticCustomError("value_error", "{message}", {"message": message}), loc=place, input=found
     )

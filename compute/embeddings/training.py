@@ -15,7 +15,7 @@ from compute.embeddings.vectors import Vectors
 
 
 def train_vectors(sentences: Iterable[list[str]], settings: TrainedVectors) -> Vectors:
-    """Vectors of the words of `sentences` (lists of tokens), most frequent word first.
+    """Return vectors of the words of `sentences` (lists of tokens), most frequent word first.
 
     Frequent words are left out at random above a share of 0.001 of the text (gensim's default `sample`), and the
     learning rate falls from 0.025 to 0.0001. With one worker the same sentences and settings give the same bytes;

@@ -22,7 +22,7 @@ CENTRED = 1e-5
 """Length of a mean row of unit vectors that counts as zero: what is left of it is rounding."""
 
 MOST_ROUNDS = 100
-"""Of iterative normalisation; word vectors need about ten."""
+"""Of iterative normalization; word vectors need about ten."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Vectors:
         object.__setattr__(self, "row_of", row_of)
 
     def moved(self, matrix: Matrix) -> Vectors:
-        """The same words at other places: `matrix` [n, d'], float32, finite, as for new `Vectors`."""
+        """Return the same words at other places: `matrix` [n, d'], float32, finite, as for new `Vectors`."""
         moved = copy(self)
         object.__setattr__(moved, "matrix", matrix)
         moved._check_matrix()
@@ -89,7 +89,7 @@ def save_vectors(vectors: Vectors, folder: Path) -> None:
 
 
 def load_vectors(folder: Path) -> Vectors:
-    """The vectors that `save_vectors` wrote; the matrix is memory-mapped, read-only.
+    """Return the vectors that `save_vectors` wrote; the matrix is memory-mapped, read-only.
 
     Raises:
         FileNotFoundError: one of the two files is missing.
@@ -106,7 +106,7 @@ def load_vectors(folder: Path) -> Vectors:
 
 
 def preprocess(vectors: Vectors, how: Preprocessing) -> Vectors:
-    """Vectors of the same words, as the mapping methods shall see them:
+    """Return vectors of the same words, as the mapping methods shall see them:
 
     * `none`: as they are;
     * `unit`: rows of Euclidean length 1 (a zero row stays zero);
@@ -127,7 +127,7 @@ def preprocess(vectors: Vectors, how: Preprocessing) -> Vectors:
     if how == "unit-centre-unit":
         return vectors.moved(unit_rows(_centred(unit_rows(vectors.matrix))))
     if how == "iterative":
-        return vectors.moved(_normalised_iteratively(vectors.matrix))
+        return vectors.moved(_normalized_iteratively(vectors.matrix))
     raise UnknownName("preprocessing", how, get_args(Preprocessing))
 
 
@@ -142,8 +142,8 @@ def _centred(matrix: Matrix) -> Matrix:
     return matrix - matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def _normalised_iteratively(matrix: Matrix) -> Matrix:
-    """Rows of length 1 whose mean row is shorter than `CENTRED`, or as short as `MOST_ROUNDS` rounds make it."""
+def _normalized_iteratively(matrix: Matrix) -> Matrix:
+    """Return rows of length 1 whose mean row is shorter than `CENTRED`, or as short as `MOST_ROUNDS` rounds make it."""
     matrix = unit_rows(matrix)
     for _ in range(MOST_ROUNDS):
         if np.linalg.norm(matrix.mean(axis=0, dtype=np.float64)) < CENTRED:

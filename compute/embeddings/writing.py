@@ -65,7 +65,7 @@ def _enough_decimals(matrix: Matrix) -> int:
 
 
 def _written(words: Sequence[str]) -> list[str]:
-    """The words as they are written, no two alike. Raises ValueError where the spaces run out."""
+    """Return the words as they are written, no two alike. Raises ValueError where the spaces run out."""
     taken = {word for word in words if " " not in word}
     written = []
     for word in words:
@@ -90,10 +90,10 @@ def _write(vectors: Vectors, words: Sequence[str], file: gzip.GzipFile | io.Buff
 
 
 def export_mapping(artifact: Path, folder: Path, source_language: str, target_language: str) -> tuple[Path, Path]:
-    """Writes both sides of a mapping job's artefact as word2vec text into `folder`, which is made if it is not there.
+    """Writes both sides of a mapping job's artifact as word2vec text into `folder`, which is made if it is not there.
 
     Args:
-        artifact: the artefact's folder, with `source/` and `target/`.
+        artifact: the artifact's folder, with `source/` and `target/`.
         folder: where to write `<source>-<target>.<source>.vec` and `<source>-<target>.<target>.vec`.
         source_language: language of the mapped side.
         target_language: language it was mapped to.
@@ -103,7 +103,7 @@ def export_mapping(artifact: Path, folder: Path, source_language: str, target_la
 
     Raises:
         OSError: the disk refuses.
-        ValueError: not the artefact of a mapping job, or a damaged one.
+        ValueError: not the artifact of a mapping job, or a damaged one.
     """
     written = []
     for side, language in (("source", source_language), ("target", target_language)):

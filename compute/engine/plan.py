@@ -50,7 +50,7 @@ def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
 def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:
     """Return what `study` asks for, minus what has landed (as a shard or in the warehouse).
 
-    A landed job whose artefact is gone becomes pending again only if a pending job reads it.
+    A landed job whose artifact is gone becomes pending again only if a pending job reads it.
     """
     jobs = study_jobs(study)
     landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
@@ -60,7 +60,7 @@ def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_wareh
         if job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
             reader = next((r for r in jobs.values() if r.key in reasons and job.key in r.inputs.values()), None)
             if reader is not None:
-                reasons[job.key] = f"its artefact is gone and is read by: {reader.label}"
+                reasons[job.key] = f"its artifact is gone and is read by: {reader.label}"
     return Plan(study, jobs, {key: reasons[key] for key in jobs if key in reasons})
 
 

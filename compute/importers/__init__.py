@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from compute.errors import UserError
+from compute.file_kinds import refuse_other_kind
 from compute.importers.baselines import score_cell, without_baseline
 from compute.plugin import Job, JobConfig, Rows, canonical_json
 from compute.registry import Registry
@@ -116,7 +117,7 @@ def import_results(
 
 
 def _kept(earlier: RegisteredStudy | None, jobs: Iterable[Job], say: Say) -> dict[str, Job | RegisteredJob]:
-    """The jobs of earlier imports, less those whose scores have now been imported anew."""
+    """Return the jobs of earlier imports, less those whose scores have now been imported anew."""
     if earlier is None:
         return {}
     keys = {job.key for job in jobs}
@@ -142,13 +143,16 @@ def file_digest(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A file's text with its own line ends, without a byte order mark; UserError if it cannot be read or is not
+    """Return a file's text with its own line ends, without a byte order mark; UserError if it cannot be read or is not
     UTF-8."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read()
+        content = path.read_bytes()
+        refuse_other_kind(content[:512])
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -22,7 +22,7 @@ def score_cell(job: Job | RegisteredJob) -> Cell | None:
 
 
 def without_baseline(jobs: Iterable[Job | RegisteredJob]) -> Iterator[str]:
-    """A line for each model that has tuned scores without a base model's beside them, and so no differences."""
+    """Yield a line for each model that has tuned scores without a base model's beside them, and so no differences."""
     scored = [job.values for job in jobs if score_cell(job) is not None]
     bases = [config for config in scored if config["source_task"] is None]
     there = {tuple(config[key] for key in ("model", *_TARGET)) for config in bases}

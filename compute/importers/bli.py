@@ -57,7 +57,7 @@ def _mappings(files: Sequence[Path], say: Say) -> Iterator[Imported]:
 
 
 def _numbered(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each retrieval's rows numbered from 0 in the file's order; a pair that stood before is a duplicate."""
+    """Yield each retrieval's rows numbered from 0 in the file's order; a pair that stood before is a duplicate."""
     seen: dict[str, set[tuple[str, str]]] = {}
     counts: dict[str, int] = {}
     for row in rows:

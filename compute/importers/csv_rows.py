@@ -13,7 +13,7 @@ from compute.names import UnknownName
 
 
 def read_rows(file: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a CSV file, each with its place `file:line`.
+    """Yield the rows of a CSV file, each with its place `file:line`.
 
     Only line feeds and carriage returns outside quotes end a row: any other line end that Unicode knows, such as U+2028
     or U+0085, is part of its field.

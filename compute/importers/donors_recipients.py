@@ -1,7 +1,7 @@
 """Importer `donors-recipients`: the released table of "Donors and Recipients" (arXiv 2511.13368).
 
 One CSV row is a (model, source, target) cell over three seeds. Deltas are its `delta_score_norm_mean` as published,
-with their standard error over seeds; the scores beside them are the length-normalised accuracies.
+with their standard error over seeds; the scores beside them are the length-normalized accuracies.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROUNDING_PP = 1e-3
 
 
 def read(files: Sequence[Path], map_file: Path | None, say: Say) -> ImportedStudy:
-    """The cells of each CSV, one job a file.
+    """Return the cells of each CSV, one job a file.
 
     Raises:
         UserError: a missing column, an empty key, a number that is none, a regime or delta that contradicts the row,

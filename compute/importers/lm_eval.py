@@ -17,7 +17,7 @@ from typing import Any
 
 from compute.errors import UserError
 from compute.importers import ImportConfig, Imported, ImportedStudy, Say, file_digest
-from compute.importers.lm_eval_files import results_files
+from compute.importers.lm_eval_files import results_files, unclaimed_samples
 from compute.importers.lm_eval_map import LmEvalMap, Run, read_map
 from compute.importers.lm_eval_metrics import (
     SHARE_UNIT,
@@ -102,6 +102,9 @@ def read(files: Sequence[Path], map_file: Path | None, say: Say) -> ImportedStud
     targets = names.targets(runs)
     for line in names.unused(runs):
         say(line)
+    unclaimed = unclaimed_samples([run.results for run in runs])
+    if unclaimed:
+        say(f"samples files that belong to none of these results: {len(unclaimed)}, the first {unclaimed[0]}")
     cells = list(_cells(runs, targets, say))
     metrics = {task: _primary_metric(task, group, names) for task, group in _grouped(cells, lambda c: c.task).items()}
     by_item = _items_decided(cells, metrics, say)
@@ -149,14 +152,15 @@ def _cells(runs: Sequence[Run], targets: Mapping[str, tuple[str, str]], say: Say
 
 
 def _lasting(value: Any) -> Any:
-    """A setting without what varies by process: a callable is dumped as its text, with its address."""
+    """Return a setting without what varies by process: a callable is dumped as its text, with its address."""
     if isinstance(value, str) and ("<" in value or "(" in value) and _ADDRESS.search(value):
         return _PATH.sub("", _ADDRESS.sub("0x", value))
     return value
 
 
 def _primary_metric(task: str, cells: Sequence[_Cell], names: LmEvalMap) -> str:
-    """What verdicts use: as the map says, else accuracy, else the first metric that all languages and runs have."""
+    """Return what verdicts use: as the map says, else accuracy, else the first metric that all languages and runs
+    have."""
     shared = [metric for metric in cells[0].scores if all(metric in cell.scores for cell in cells)]
     asked = names.metrics.get(task)
     if asked is not None:
@@ -171,7 +175,7 @@ def _primary_metric(task: str, cells: Sequence[_Cell], names: LmEvalMap) -> str:
 
 
 def _items_decided(cells: Sequence[_Cell], metrics: Mapping[str, str], say: Say) -> set[str]:
-    """The harness's names of the tasks that are imported item by item; says why others with samples are not."""
+    """Return the harness's names of the tasks that are imported item by item; says why others with samples are not."""
     by_item = set()
     for name, group in _grouped(cells, lambda cell: cell.name).items():
         sampled = [cell for cell in group if cell.samples is not None]
@@ -184,7 +188,7 @@ def _items_decided(cells: Sequence[_Cell], metrics: Mapping[str, str], say: Say)
             where = f"{problem.samples}: "
         elif len(sampled) < len(group):
             without = next(cell for cell in group if cell.samples is None)
-            reason, where = "there are no samples beside it", f"{without.run.results.path}: "
+            reason, where = without.run.results.why_no_samples(name), f"{without.run.results.path}: "
         elif (differing := _differing(sampled)) is not None:
             reason, where = differing
         else:
@@ -221,7 +225,7 @@ def _scales(cells: Iterable[_Cell]) -> dict[tuple[str, str], Scale]:
 
 
 def _task_job(task: str, cells: Sequence[_Cell], metric: str, by_item: set[str]) -> Imported:
-    """The row of `raw.tasks`."""
+    """Return the row of `raw.tasks`."""
     sampled = [item for cell in cells if cell.name in by_item for item in cell.reading.items]
     kind = _KINDS.get(str(cells[0].config.get("output_type")))
     chance = None
@@ -245,7 +249,7 @@ def _task_job(task: str, cells: Sequence[_Cell], metric: str, by_item: set[str])
 
 
 def _item_jobs(cells: Sequence[_Cell], names: LmEvalMap) -> Iterator[Imported]:
-    """The items of each (task, language, prompt), once for all runs that answered them."""
+    """Yield the items of each (task, language, prompt), once for all runs that answered them."""
     for (task, language, prompt), group in _grouped(cells, lambda c: (c.task, c.language, c.prompt)).items():
         items = {item.item_id: item for cell in group for item in cell.reading.items}
         rows = [_item_row(item, task in names.parallel) for item in items.values()]
@@ -297,7 +301,7 @@ def _score_jobs(
 
 
 def _score_row(cell: _Cell, name: str, unit: str, base: Mapping[str, Score]) -> dict[str, Any]:
-    """A row of `raw.aggregate_scores`; a base model's has no difference."""
+    """Return a row of `raw.aggregate_scores`; a base model's has no difference."""
     score, before = cell.scores[name], base.get(name)
     better = higher_is_better(score.metric, cell.run.results.content, cell.name)
     delta = None if before is None else (100 if unit == SHARE_UNIT else 1) * (score.value - before.value)

@@ -1,4 +1,4 @@
-"""Finds what lm-evaluation-harness wrote: results files, and the samples that lie beside them.
+"""Finds what lm-evaluation-harness wrote: results files, and their samples, beside them or in another folder.
 
 Since 0.4.3 a run writes `<folder>/<model>/results_<stamp>.json` or, with `--output_path x.json`, `x_<stamp>.json`, and
 beside it `samples_<task>_<stamp>.jsonl`. Before, it wrote `results.json` or `x.json`, and samples as one JSON list in
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class ResultsFile:
 
     path: Path
     content: Mapping[str, Any]
+    elsewhere: Mapping[str, Sequence[Path]] = field(default_factory=dict, repr=False)
+    """Samples files of all that is imported, by name, in folders without results: those beside results are theirs."""
 
     @property
     def tasks(self) -> list[str]:
@@ -39,7 +41,7 @@ class ResultsFile:
         return [name for name in self.content["results"] if name not in groups and (name in known or not known)]
 
     def task_config(self, task: str) -> Mapping[str, Any]:
-        """A task's settings as the harness dumped them."""
+        """Return a task's settings as the harness dumped them."""
         found = self.content["configs"].get(task)
         return found if isinstance(found, Mapping) else {}
 
@@ -53,17 +55,30 @@ class ResultsFile:
         return None
 
     def samples(self, task: str) -> Path | None:
-        """The samples file of a task, or None."""
+        """Return the samples file of a task: beside the results or, if it is the only one of its name, elsewhere."""
+        names = self._samples_names(task)
+        beside = next((file for name in names if (file := self.path.with_name(name)).is_file()), None)
+        others = [self.elsewhere.get(name, ()) for name in names]
+        return beside or next((found[0] for found in others if len(found) == 1), None)
+
+    def why_no_samples(self, task: str) -> str:
+        """Return why `samples` finds none."""
+        several = next((name for name in self._samples_names(task) if len(self.elsewhere.get(name, ())) > 1), None)
+        if several is None:
+            return "there are no samples beside it"
+        return f"there are no samples beside it, and several files elsewhere are called {several}"
+
+    def _samples_names(self, task: str) -> list[str]:
         stamp = _STAMP.search(self.path.stem)
         names = [f"samples_{task}_{stamp[0] if stamp else self.path.stem.removeprefix('results_')}.jsonl"]
         arguments = self.content["config"].get("model_args")
         if isinstance(arguments, str):
             names.append(f"{re.sub('[/=]', '__', arguments)}_{task}.jsonl")
-        return next((file for name in names if (file := self.path.with_name(name)).is_file()), None)
+        return names
 
 
 def results_files(paths: Sequence[Path]) -> list[ResultsFile]:
-    """The results files among `paths` and below those that are folders.
+    """Return the results files among `paths` and below those that are folders.
 
     Raises:
         UserError: there is none; one that is named, or is called results, is damaged or something else.
@@ -79,13 +94,32 @@ def results_files(paths: Sequence[Path]) -> list[ResultsFile]:
             f"{', '.join(map(str, paths))}: no results_*.json of lm-evaluation-harness there, nor other JSON with "
             f"{', '.join(map(repr, _SECTIONS))}"
         )
-    return list(found.values())
+    elsewhere = _samples_files(paths, {place.parent for place in found})
+    return [replace(results, elsewhere=elsewhere) for results in found.values()]
+
+
+def unclaimed_samples(results: Sequence[ResultsFile]) -> list[Path]:
+    """Return the samples files that are of no task of these results."""
+    claimed = {one.samples(task) for one in results for task in one.content["results"]}
+    of_all = {file for one in results for files in one.elsewhere.values() for file in files}
+    return sorted(file for file in of_all if file.name.startswith("samples_") and file not in claimed)
+
+
+def _samples_files(paths: Sequence[Path], with_results: set[Path]) -> dict[str, list[Path]]:
+    """Return the files that may hold samples, by name, but for those in folders with results."""
+    found: dict[str, dict[Path, Path]] = {}
+    for path in paths:
+        for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
+            if file.suffix == ".jsonl" and file.resolve().parent not in with_results:
+                found.setdefault(file.name, {})[file.resolve()] = file
+    return {name: list(files.values()) for name, files in found.items()}
 
 
 def _candidates(path: Path) -> Iterator[tuple[Path, bool]]:
-    """Files that may be results, and whether they must be."""
+    """Yield files that may be results, and whether they must be."""
     if not path.is_dir():
-        if not path.name.startswith("samples_"):  # those are read beside their results
+        is_samples = path.name.startswith("samples_") or (path.suffix == ".jsonl" and not _begins_like_results(path))
+        if not is_samples:  # those are read with their results
             yield path, True
         return
     for file in sorted(path.rglob("*.json")):
@@ -104,7 +138,7 @@ def _begins_like_results(file: Path) -> bool:
 
 
 def _open(file: Path, is_certain: bool) -> ResultsFile | None:
-    """The file's content; None if it is no results file and need not be one."""
+    """Return the file's content; None if it is no results file and need not be one."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -122,7 +156,7 @@ def _open(file: Path, is_certain: bool) -> ResultsFile | None:
 
 
 def read_samples(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The samples of a file, each with its place: JSON lines or, of before 0.4.3, one JSON list.
+    """Yield the samples of a file, each with its place: JSON lines or, of before 0.4.3, one JSON list.
 
     Raises:
         UserError: not JSON, or something else than samples: file and line.

@@ -129,7 +129,7 @@ class LmEvalMap:
         self.harm_threshold_pp = names.harm_threshold_pp
 
     def runs(self, results: Sequence[ResultsFile]) -> list[Run]:
-        """The runs that results files describe.
+        """Return the runs that results files describe.
 
         Raises:
             UserError: an adapter that the map does not name, or arguments that leave unclear whether there is one; a
@@ -241,7 +241,7 @@ class LmEvalMap:
         return targets
 
     def unused(self, runs: Sequence[Run]) -> Iterator[str]:
-        """A line for each name of the map that is nobody's, but much like one in the results."""
+        """Yield a line for each name of the map that is nobody's, but much like one in the results."""
         described = [_Described.of(run.results) for run in runs]
         pretrained = {one.pretrained for one in described}
         tasks = {name for run in runs for name in run.results.tasks}
@@ -277,7 +277,7 @@ class _Described:
 
 
 def read_map(file: Path | None) -> LmEvalMap:
-    """The map in a YAML file; an empty one if there is none. Raises UserError with the line of a mistake."""
+    """Return the map in a YAML file; an empty one if there is none. Raises UserError with the line of a mistake."""
     if file is None:
         return LmEvalMap(_Names())
     return LmEvalMap(read_yaml(file, "`adapters:`, `tasks:` and `models:`").validated(_Names), file)

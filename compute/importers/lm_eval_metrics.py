@@ -50,7 +50,7 @@ class Score:
 
 
 def scores(found: Mapping[str, Any]) -> dict[str, Score]:
-    """A task's finite scores by metric.
+    """Return a task's finite scores by metric.
 
     Under a filter a metric is called `metric:filter`; the metric's first filter, whose answers are what items show,
     leaves the plain name.
@@ -76,7 +76,8 @@ def not_finite(found: Mapping[str, Any]) -> list[str]:
 
 
 def higher_is_better(metric: str, content: Mapping[str, Any], task: str) -> bool | None:
-    """Whether more of a metric is better: as the file says, else as the task's settings, else by the metric's name."""
+    """Return whether more of a metric is better: as the file says, else as the task's settings, else by the metric's
+    name."""
     said = content.get("higher_is_better", {}).get(task)
     if isinstance(said, Mapping) and isinstance(said.get(metric), bool):
         return bool(said[metric])

@@ -164,7 +164,7 @@ def _requests(arguments: Any) -> list[Sequence[Any]]:
 
 
 def _kind(requests: Sequence[Sequence[Any]], answers: Sequence[Any]) -> str:
-    """The `output_type` of a task whose settings do not say."""
+    """Return the `output_type` of a task whose settings do not say."""
     if isinstance(answers[0], str | float | int):
         return "loglikelihood_rolling" if requests and len(requests[0]) == 1 else "generate_until"
     return "multiple_choice" if len(answers) > 1 else "loglikelihood"
@@ -200,7 +200,7 @@ def _generated(samples: Sequence[_Sample], scores: Mapping[str, Score]) -> list[
 
 
 def _chosen(samples: Sequence[_Sample], config: Mapping[str, Any], scores: Mapping[str, Score]) -> list[Item]:
-    """The items under the first reading of delimiter and target that gives the harness's own numbers."""
+    """Return the items under the first reading of delimiter and target that gives the harness's own numbers."""
     problem: _NotByItem | None = None
     for delimiter in _delimiters(samples, config):
         for by_text in (False, True):
@@ -266,7 +266,7 @@ def _gold(target: Any, texts: Sequence[str], by_text: bool) -> int:
 
 
 def _listed(target: Any) -> list[Any] | None:
-    """The right choices, if the target is a list of them; samples since 0.4.3 have it as text."""
+    """Return the right choices, if the target is a list of them; samples since 0.4.3 have it as text."""
     if isinstance(target, str) and target.startswith("[") and target.endswith("]"):
         try:
             target = json.loads(target)

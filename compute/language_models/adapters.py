@@ -55,7 +55,8 @@ class Adapter:
 
 
 def initial_adapter(model: PreTrainedModel, settings: Lora, seed: int, targets: Targets | None = None) -> Adapter:
-    """An adapter as PEFT starts it, changing nothing yet: A Kaiming-uniform (a = sqrt 5), B zero, m the norms of W.
+    """Return an adapter as PEFT starts it, changing nothing yet: A Kaiming-uniform (a = sqrt 5), B zero, m the norms
+    of W.
 
     Each layer's A depends on the seed and the layer's name only.
 
@@ -118,7 +119,7 @@ _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 def load_adapter(folder: Path) -> Adapter:
-    """A LoRA or DoRA adapter saved in PEFT's format, ours or another's.
+    """Return a LoRA or DoRA adapter saved in PEFT's format, ours or another's.
 
     Raises:
         OSError: a file is missing.

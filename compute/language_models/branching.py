@@ -39,7 +39,7 @@ class Target:
 
 
 @dataclass
-class Row:
+class BranchedRow:
     """Tokens of a row; `branches`: 0 for the context, 1 and up for the choices after it."""
 
     tokens: list[int]
@@ -48,7 +48,7 @@ class Row:
     targets: list[Target] = field(default_factory=list)
 
     def predicting(self) -> list[int]:
-        """The tokens that something is predicted after, each once, in order."""
+        """Return the tokens that something is predicted after, each once, in order."""
         return sorted({target.after for target in self.targets})
 
 
@@ -63,13 +63,15 @@ def can_branch(model: PreTrainedModel) -> bool:
     )
 
 
-def rows(context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], branching: bool) -> Iterator[Row]:
-    """The rows that predict all `choices`, (column, tokens), after `context`: one, or if need be one a choice."""
-    row = Row([*context], [*range(len(context))], [0] * len(context))
+def rows(
+    context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], branching: bool
+) -> Iterator[BranchedRow]:
+    """Yield the rows that predict all `choices`, (column, tokens), after `context`: one, or if need be one a choice."""
+    row = BranchedRow([*context], [*range(len(context))], [0] * len(context))
     for column, choice in choices:
         if not branching and len(choice) > 1 and row.branches[-1]:
             yield row
-            row = Row([*context], [*range(len(context))], [0] * len(context))
+            row = BranchedRow([*context], [*range(len(context))], [0] * len(context))
         after, branch = len(context) - 1, row.branches[-1] + 1
         for step, token in enumerate(choice):
             row.targets.append(Target(after, token, column))
@@ -81,8 +83,8 @@ def rows(context: Sequence[int], choices: Iterable[tuple[int, Sequence[int]]], b
     yield row
 
 
-def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> dict[str, Any]:
-    """Return what to call the model with for a batch, repeated for each of `groups` adapters.
+def forward_arguments(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> dict[str, Any]:
+    """Return what to call the model with for a batch.
 
     Rows are padded on the right: no token sees the padding after it, and nothing is predicted there.
     """
@@ -93,16 +95,17 @@ def forward_arguments(model: PreTrainedModel, batch: Sequence[Row], groups: int)
         return to_device(torch.tensor([[*row, *[fill] * (longest - len(row))] for row in values]), device)
 
     ids = padded((row.tokens for row in batch), 0)
-    arguments: dict[str, Any] = {"input_ids": ids.repeat(groups, 1), "use_cache": False}
+    arguments: dict[str, Any] = {"input_ids": ids, "use_cache": False}
     if any(row.branches[-1] > 1 for row in batch):
         branches = padded((row.branches for row in batch), 0)
         positions = padded((row.positions for row in batch), 0)
-        arguments |= branch_arguments(model, branches.repeat(groups, 1), positions.repeat(groups, 1))
+        arguments |= branch_arguments(model, branches, positions)
     return arguments
 
 
 def branch_arguments(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Any]:
-    """What to call the model with besides so that tokens see their own branch and branch 0 alone, int64 [rows, n]."""
+    """Return what to call the model with besides so that tokens see their own branch and branch 0 alone, int64 [rows,
+    n]."""
     masks = _masks(model, branches, positions)
     # Models of one type of layer take its mask, others the masks by type.
     (first, *others) = masks.values()

@@ -18,13 +18,13 @@ _GOLDEN = -1640531527  # 2^32 / golden ratio, odd: steps of it visit all 32-bit 
 
 
 def row_keys(names: Sequence[str]) -> Tensor:
-    """A key for each name: int32 [names], from its sha256."""
+    """Return a key for each name: int32 [names], from its sha256."""
     digests = [hashlib.sha256(f"dropout\0{name}".encode()).digest() for name in names]
     return torch.tensor([int.from_bytes(digest[:4], "big", signed=True) for digest in digests], dtype=torch.int32)
 
 
 def token_keys(rows: Tensor, length: int) -> Tensor:
-    """Keys of the tokens of rows with these keys: int32 [rows, length] from int32 [rows]."""
+    """Return keys of the tokens of rows with these keys: int32 [rows, length] from int32 [rows]."""
     places = torch.arange(length, device=rows.device, dtype=torch.int32)
     return _mix(rows[:, None] + places * _GOLDEN)
 
@@ -45,7 +45,7 @@ def drop(x: Tensor, keys: Tensor, layer: int, probability: float) -> Tensor:
 
 
 def _mix(bits: Tensor) -> Tensor:
-    """A bijection of the 32-bit numbers that spreads every bit (MurmurHash3's finaliser, Appleby), in place."""
+    """Return a bijection of the 32-bit numbers that spreads every bit (MurmurHash3's finaliser, Appleby), in place."""
     # Shifts of int32 carry the sign along: the mask cuts it off.
     bits ^= (bits >> 16) & 0xFFFF
     bits *= -2048144789

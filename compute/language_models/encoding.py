@@ -63,7 +63,8 @@ class EncodedItem:
         return len(self.context) + max(map(len, self.choices))
 
     def context_of(self, choice: int) -> list[int]:
-        """What of the context fits before that choice: lm-evaluation-harness cuts each choice's context for itself."""
+        """Return what of the context fits before that choice: lm-evaluation-harness cuts each choice's context for
+        itself."""
         room = max(map(len, self.choices)) - len(self.choices[choice])
         return [*self.spare[max(0, len(self.spare) - room) :], *self.context]
 
@@ -74,7 +75,7 @@ def encode_items(
     items: Sequence[Item],
     encoding: Encoding = PLAIN,
 ) -> list[EncodedItem]:
-    """The items as tokens, the same as in lm-evaluation-harness.
+    """Return the items as tokens, the same as in lm-evaluation-harness.
 
     Spaces that end the context move to the choices; a choice's tokens are those of context and choice together from
     the context's number of tokens on. An empty context is the tokenizer's beginning-of-text token, or else its
@@ -122,7 +123,7 @@ def encode_items(
 def _fit(
     item: Item, context: list[int], choices: list[list[int]], limit: int | None, encoding: Encoding
 ) -> EncodedItem:
-    """The item, its context cut if it must and may be."""
+    """Return the item, its context cut if it must and may be."""
     longest, shortest = max(map(len, choices)), min(map(len, choices))
     if limit is None or len(context) + longest <= limit + 1:
         return EncodedItem(context, choices)
@@ -139,7 +140,7 @@ def _fit(
 
 
 def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], encoding: Encoding) -> list[str]:
-    """The items' contexts as text: as they are, or in the tokenizer's chat template.
+    """Return the items' contexts as text: as they are, or in the tokenizer's chat template.
 
     A template that writes today's date, as Llama 3.2's does, writes the same one every day. One that refuses a system's
     message, as Gemma 2's does, gets the others only, as in lm-evaluation-harness. One that leaves a message out without
@@ -174,7 +175,7 @@ def render_contexts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], e
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, template: str, messages: list[dict[str, str]], begun: bool) -> str:
-    """The chat up to the answer; `begun`: the last message is the answer's beginning.
+    """Return the chat up to the answer; `begun`: the last message is the answer's beginning.
 
     Raises:
         TemplateError: the template refuses a message.
@@ -261,7 +262,8 @@ _NO_LIMIT = 10**9
 
 
 def context_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Tokens that the model takes; None where nothing limits them, as with ALiBi (Press et al., arXiv 2108.12409).
+    """Return tokens that the model takes; None where nothing limits them, as with ALiBi (Press et al., arXiv
+    2108.12409).
 
     Of a model of several modes the language model's own limit counts. Where the configuration gives none, the
     tokenizer's does.

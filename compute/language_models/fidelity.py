@@ -13,7 +13,7 @@ _LOOKED_AT = 200
 
 
 def added_at_the_end(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that the tokenizer puts after every text, as one with `add_eos_token` does; normally none.
+    """Return the tokens that the tokenizer puts after every text, as one with `add_eos_token` does; normally none.
 
     Left in place, they would stand between a context and its answer.
     """
@@ -51,7 +51,7 @@ def check_letters(
 ) -> None:
     """Refuse texts of which the tokenizer keeps less than half: a script that it does not know.
 
-    Letters and digits are counted, so that spaces, signs and marks may be normalised away.
+    Letters and digits are counted, so that spaces, signs and marks may be normalized away.
 
     Args:
         tokenizer: the model's.
@@ -83,6 +83,6 @@ def _letters(text: str) -> int:
 
 
 def left_out(messages: Sequence[Mapping[str, Any]], text: str) -> Mapping[str, Any] | None:
-    """The first message whose content is not in the rendered text, white space apart; None if all are there."""
+    """Return the first message whose content is not in the rendered text, white space apart; None if all are there."""
     rendered = "".join(text.split())
     return next((m for m in messages if "".join(m["content"].split()) not in rendered), None)

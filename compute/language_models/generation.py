@@ -62,7 +62,7 @@ def generate_items(
     encoding: Encoding = PLAIN,
     settings: Mapping[str, Any] | None = None,
 ) -> list[GeneratedText]:
-    """The most likely next token again and again, for each item, in the items' order.
+    """Return the most likely next token again and again, for each item, in the items' order.
 
     Equal to `generate_until` of lm-evaluation-harness at batch size 1, the model's own generation settings included:
     of most models these are end tokens and a repetition penalty (Keskar et al., arXiv 1909.05858).
@@ -144,7 +144,7 @@ def _generate(
     ending: _Ending,
     device: str | torch.device,
 ) -> list[list[int]]:
-    """The new tokens of each context, with what ended them. Rows that have ended leave the batch."""
+    """Return the new tokens of each context, with what ended them. Rows that have ended leave the batch."""
     generated: list[list[int]] = [[] for _ in contexts]
     ids, mask = pad_left(contexts, 0, device)
     penalty = _RepetitionPenalty(model, ids, mask)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,10 @@ from compute.language_models.encoding import Encoding, render_contexts
 from compute.language_models.fidelity import vectors
 from compute.language_models.memory import release_memory
 from compute.language_models.revisions import check_folder, check_no_adapter, is_folder
-from compute.language_models.stored_config import unread_weights
+from compute.language_models.stored_config import WEIGHTS, check_library, check_weights, unread_weights
 from compute.tasks.task import Item
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
-_WEIGHTS = ("model*.safetensors", "*[0-9]-of-[0-9]*.safetensors")
 _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenizer_config.json")
 _BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -45,13 +43,6 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 _GREETING = Item("greeting", None, "Good morning", (" ",), 0)
 """Put to a chat template when it is loaded: one that leaves it out would leave out every question."""
-
-
-_LIBRARIES = {"*.model": "sentencepiece", "*.tiktoken": "tiktoken"}
-"""Files of tokenizers, and what reads them where there is no tokenizer.json."""
-
-_SENTENCEPIECE = b"\n"
-"""The first byte of SentencePiece's files: the tag of a message's first field."""
 
 
 class LoadingError(ValueError):
@@ -82,7 +73,7 @@ def load_model(
     chat_template: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model, frozen and in evaluation mode, and its tokenizer, which has a token to pad with.
+    """Return the model, frozen and in evaluation mode, and its tokenizer, which has a token to pad with.
 
     Weights are read from safetensors only.
 
@@ -117,7 +108,7 @@ def load_model(
     if not is_folder(source):
         if index.is_file():
             _refuse_too_large(source, _index_bytes(index, config, dtype), device)  # before it is downloaded
-        folder = _download(source, revision, (*_SMALL_FILES, *_WEIGHTS))
+        folder = _download(source, revision, (*_SMALL_FILES, *WEIGHTS))
     _refuse_too_large(source, _stored_bytes(source, folder, dtype), device)
     unread = unread_weights(folder) if is_folder(source) else []
     if unread:
@@ -154,7 +145,7 @@ def describe_loaded(model: PreTrainedModel) -> ModelDescription:
 
 
 def _small_files(source: str, revision: str | None, trust_remote_code: bool) -> Path:
-    """A folder with configuration and tokenizer: the model's own, or the hub's cache."""
+    """Return a folder with configuration and tokenizer: the model's own, or the hub's cache."""
     try:
         if is_folder(source):
             check_folder(source)
@@ -171,7 +162,7 @@ def _folders_in(folder: Path) -> list[str]:
 
 
 def _download(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
-    """The hub's files of these names, in its cache; files in folders of a repository are left out."""
+    """Return the hub's files of these names, in its cache; files in folders of a repository are left out."""
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns), ignore_patterns=["*/*"]))
     except GatedRepoError:
@@ -233,28 +224,15 @@ def _config(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedCon
 def _tokenizer(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
     if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
         raise LoadingError(f"model {source}: it has no tokenizer; save one beside it, as `tokenizer.json`")
-    _check_library(source, folder)
+    try:
+        check_library(folder)
+    except ValueError as error:
+        raise LoadingError(f"model {source}: {error}") from None
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # as above
         raise LoadingError(f"model {source}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     return tokenizer
-
-
-def _check_library(source: str, folder: Path) -> None:
-    """Refuse a tokenizer whose file only a library reads that is not installed."""
-    if (folder / "tokenizer.json").is_file():
-        return
-    for pattern, library in _LIBRARIES.items():
-        for path in sorted(folder.glob(pattern)):
-            if pattern == "*.model" and path.read_bytes()[:1] != _SENTENCEPIECE:
-                continue  # a list of byte pairs, as Llama 3's
-            if find_spec(library) is None:
-                extra = "'transfer-warehouse[sentencepiece]'" if library == "sentencepiece" else library
-                raise LoadingError(
-                    f"model {source}: its tokenizer is in {path.name} alone, which {library} reads, and that is not "
-                    f"installed: pip install {extra}; or save it as `tokenizer.json`"
-                )
 
 
 def _set_padding(source: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
@@ -280,14 +258,11 @@ def _dtype(source: str, dtype: torch.dtype | str) -> torch.dtype | str:
 
 def _stored_bytes(source: str, folder: Path, dtype: torch.dtype | str) -> int:
     """Memory that the weights need, from the headers of their files."""
-    files = sorted({file for pattern in _WEIGHTS for file in folder.glob(pattern)})
-    if not files:
-        others = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf") for file in folder.glob(pattern))
-        found = f", only {others[0]}" if others else ""
-        raise LoadingError(
-            f"model {source}: it has no safetensors weights{found}; other formats are not read, as they may run code; "
-            "convert it with `save_pretrained`"
-        )
+    try:
+        check_weights(folder)
+    except ValueError as error:
+        raise LoadingError(f"model {source}: {error}") from None
+    files = sorted({file for pattern in WEIGHTS for file in folder.glob(pattern)})
     total = 0
     for file in files:
         try:
@@ -306,7 +281,7 @@ def _stored_bytes(source: str, folder: Path, dtype: torch.dtype | str) -> int:
 
 
 def _index_bytes(index: Path, config: PreTrainedConfig, dtype: torch.dtype | str) -> int:
-    """The same from the index of a model in several files; 0 where it does not say."""
+    """Return the same from the index of a model in several files; 0 where it does not say."""
     try:
         stored = int(json.loads(index.read_text(encoding="utf-8"))["metadata"]["total_size"])
     except (OSError, ValueError, KeyError, TypeError):

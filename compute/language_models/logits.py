@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 
 def logits_at(model: PreTrainedModel, places: Tensor, **arguments: Any) -> Tensor:
-    """Logits [places, vocabulary] of `model(**arguments)`.
+    """Return logits [places, vocabulary] of `model(**arguments)`.
 
     Args:
         model: any causal language model; one whose output layer cannot be told makes all logits.

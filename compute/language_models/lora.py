@@ -248,7 +248,7 @@ class LoraStack:
 
     @property
     def active(self) -> list[int]:
-        """Which adapters the groups of the next batch belong to, in order; all of them at first."""
+        """Return which adapters the groups of the next batch belong to, in order; all of them at first."""
         return list(self._active)
 
     @active.setter
@@ -269,7 +269,7 @@ class LoraStack:
             layer.forget_norms()
 
     def adapter(self, index: int) -> Adapter:
-        """A copy of one adapter as it is now."""
+        """Return a copy of one adapter as it is now."""
         # One copy a part: each makes the host wait for the device.
         rows = [(part, part.masters[index].cpu()) for part in self._parts.values()]
         arrays = {

@@ -101,5 +101,6 @@ def release_memory() -> None:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor there; to a GPU from pinned memory, so that the copy is queued like other work and nobody waits."""
+    """Return the tensor there; to a GPU from pinned memory, so that the copy is queued like other work and nobody
+    waits."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

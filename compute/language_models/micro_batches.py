@@ -28,7 +28,7 @@ _LINE = {"cpu": 256, "cuda": 1024}
 
 
 @dataclass(frozen=True)
-class Row:
+class TrainingRow:
     """One item as trained on.
 
     Attributes:
@@ -90,7 +90,7 @@ class MicroBatch:
 
 
 def line_capacity(model: PreTrainedModel, device: torch.device) -> int:
-    """Tokens of a line that rows are packed into; 0 where each row has a line of its own."""
+    """Return tokens of a line that rows are packed into; 0 where each row has a line of its own."""
     return _LINE.get(device.type, _LINE["cuda"]) if can_branch(model) else 0
 
 
@@ -140,7 +140,7 @@ def plan(lengths: Sequence[Sequence[int]], most_rows: int, overhead: float, capa
 
 
 def _cheapest(size: int, cost: Callable[[int, int], float], most: int | None = None) -> list[int]:
-    """The bounds, [0, ..., size], of the parts, of at most `most` each, whose costs are least in sum."""
+    """Return the bounds, [0, ..., size], of the parts, of at most `most` each, whose costs are least in sum."""
     costs, starts = [0.0], [0]
     for end in range(1, size + 1):
         first = max(0, end - most) if most is not None else 0
@@ -170,7 +170,7 @@ def packed(lengths: Sequence[int], lines: int) -> list[list[int]]:
 
 
 def pass_overhead(model: PreTrainedModel, layers: int, device: torch.device) -> float:
-    """Tokens worth a forward and backward pass beside them, for a model with so many adapted layers; see `plan`.
+    """Return tokens worth a forward and backward pass beside them, for a model with so many adapted layers; see `plan`.
 
     A rough figure on purpose: measuring would make the order of sums, and so the last digits, depend on the moment.
     """
@@ -178,8 +178,9 @@ def pass_overhead(model: PreTrainedModel, layers: int, device: torch.device) -> 
     return _LAUNCH_FLOP.get(device.type, _LAUNCH_FLOP["cuda"]) * layers / flop_a_token
 
 
-def collate(groups: Sequence[Sequence[Row]], device: torch.device, capacity: int = 0) -> MicroBatch:
-    """The rows as tensors, in lines padded on the right; groups that have fewer rows are filled up with empty ones.
+def collate(groups: Sequence[Sequence[TrainingRow]], device: torch.device, capacity: int = 0) -> MicroBatch:
+    """Return the rows as tensors, in lines padded on the right; groups that have fewer rows are filled up with empty
+    ones.
 
     Padding on the right needs no mask where a line is a row, since no token looks ahead. It repeats the line's first
     token, so that an embedding that is not finite spoils the lines that hold it only.

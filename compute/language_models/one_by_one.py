@@ -15,28 +15,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
 
 from compute.language_models.regimes import reads_alone
-
-_WITHOUT_EFFECT = frozenset(
-    {
-        "transformers_version", "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id",
-        # Of sampling, which is off.
-        "do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff",
-        # The batches follow it as well.
-        "repetition_penalty",
-        # Set by every call, or of the form in which the result comes.
-        "max_length", "use_cache", "cache_implementation", "cache_config", "return_legacy_cache",
-        "return_dict_in_generate", "output_scores", "output_logits", "output_attentions", "output_hidden_states",
-        "disable_compile", "compile_config", "renormalize_logits", "remove_invalid_values",
-        # Of beams and of drafts: with one beam, and without a second model, nothing.
-        "length_penalty", "early_stopping", "num_beam_groups", "diversity_penalty", "num_assistant_tokens",
-        "num_assistant_tokens_schedule", "assistant_confidence_threshold", "assistant_early_exit",
-        "assistant_lookbehind", "target_lookbehind", "is_assistant", "max_matching_ngram_size",
-    }
-)  # fmt: skip
-"""Generation settings that change no greedy text of one beam. One that is not listed is taken to change it."""
-
-_OWN_MASK = frozenset({"full_attention", "sliding_attention"})
-"""Types of layer that look where the mask lets them, wherever padding puts a token."""
+from compute.language_models.stored_reading import OWN_MASK, WITHOUT_EFFECT
 
 _BY_THE_MASK = frozenset({"bloom", "mpt"})
 """Families that take no positions and read them off the mask (ALiBi, Press et al., arXiv 2108.12409)."""
@@ -52,9 +31,9 @@ def in_batches(model: PreTrainedModel, settings: Mapping[str, Any]) -> bool:
 
 
 def _altering(config: GenerationConfig | None) -> set[str]:
-    """Names of the settings by which a greedy text may differ from that of the most likely tokens."""
+    """Return names of the settings by which a greedy text may differ from that of the most likely tokens."""
     names = () if config is None else config.to_diff_dict()
-    return {name for name in names if not name.startswith("_")} - _WITHOUT_EFFECT
+    return {name for name in names if not name.startswith("_")} - WITHOUT_EFFECT
 
 
 def _takes_padding(model: PreTrainedModel) -> bool:
@@ -66,7 +45,7 @@ def _takes_padding(model: PreTrainedModel) -> bool:
         and ("position_ids" in arguments or model.config.model_type in _BY_THE_MASK)
         and not getattr(model, "_is_stateful", False)
         and not reads_alone(model)
-        and set(getattr(config, "layer_types", None) or ()) <= _OWN_MASK
+        and set(getattr(config, "layer_types", None) or ()) <= OWN_MASK
     )
 
 
@@ -90,7 +69,7 @@ def generate_one(
     max_new_tokens: int,
     settings: Mapping[str, Any],
 ) -> list[int]:
-    """The tokens that follow `context`, with what ended them.
+    """Return the tokens that follow `context`, with what ended them.
 
     Args:
         model: in evaluation mode.

@@ -13,7 +13,7 @@ from compute.language_models.settings import Lora
 
 
 def share_of_peak(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at a step counted from 1: linear up from zero, then linear down to zero.
+    """Return the share of the peak learning rate at a step, from 1: linear up from zero, then linear down to zero.
 
     As `transformers.get_linear_schedule_with_warmup`: with warm-up, the first step has rate zero.
 

@@ -140,7 +140,7 @@ def pretrain(
 
 
 def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """A model with weights drawn from torch's global generator; input and output embeddings are one."""
+    """Return a model with weights drawn from torch's global generator; input and output embeddings are one."""
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": architecture.hidden_size,
@@ -163,7 +163,8 @@ def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast) ->
 
 
 def _cosine(step: int, settings: Pretraining) -> float:
-    """Share of the peak learning rate at a step counted from 1: linear warm-up, then a cosine down to a tenth."""
+    """Return the share of the peak learning rate at a step counted from 1: linear warm-up, then a cosine down to a
+    tenth."""
     warmup = max(1, round(settings.warmup * settings.steps))
     if step <= warmup:
         return step / warmup

@@ -1,14 +1,15 @@
 """Whether a model's adapters mean here what they mean elsewhere, tried before hours are spent on them.
 
-Once a model and settings, an adapter of random values is saved as those that are trained will be, loaded with PEFT, and
-both are asked for the same few tokens; and two are stacked, which must give what each gives alone.
+Once a model and settings, an adapter of random values is saved as those that are trained will be and loaded with PEFT.
+Each adapted layer is given the same numbers here and there, and the whole model the same few tokens; and two adapters
+are stacked, which must give what each gives alone.
 """
 
 from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from compute.language_models.fidelity import vectors
 from compute.language_models.lora import LoraStack
 from compute.language_models.regimes import reads_alone
 from compute.language_models.settings import Lora
-from compute.language_models.targets import Targets, describe, features, find_targets, matrix
+from compute.language_models.targets import Targets, describe, features, find_targets, matrix, number_type
 from compute.tasks.task import Item
 
 _TOKENS = 24
@@ -35,6 +36,9 @@ _SHARE_OF_WEIGHT = 0.3
 _TOLERANCE = {torch.float32: 0.01, torch.float64: 0.01}
 _ROUGH = 0.2
 """How far two results may be apart, beside the probe's own effect, in the dtypes above and in others."""
+
+_NUDGES = 4
+"""Units in the last place by which a probe is changed, to see how much rounding alone moves the results."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,10 @@ def try_adapters(
     for probe in probes:
         with LoraStack(model, [probe]):
             alone.append(_outputs(model, texts))
+    with LoraStack(model, [_nudged(probes[0], model.dtype)]):
+        rounding = float((_outputs(model, texts) - alone[0]).abs().max())
     effect = float(torch.stack([(one - plain).abs().max() for one in alone]).min())
-    allowed = _TOLERANCE.get(model.dtype, _ROUGH) * effect
+    allowed = max(_TOLERANCE.get(model.dtype, _ROUGH) * effect, 2 * rounding)
     _compare_with_peft(model, probes[0], settings, texts, alone[0], allowed)
     stacks = not reads_alone(model) and _stacks(model, probes, texts, alone, allowed)
     summary = describe(model, targets, settings)
@@ -100,7 +106,7 @@ def _texts(
 
 
 def _probe(model: PreTrainedModel, settings: Lora, seed: int, targets: Targets) -> Adapter:
-    """An adapter whose B is random, each layer's update of a fixed size beside its weight."""
+    """Return an adapter whose B is random, each layer's update of a fixed size beside its weight."""
     start = initial_adapter(model, settings, seed, targets)
     draw = torch.Generator().manual_seed(seed)
     matrices = {}
@@ -114,6 +120,24 @@ def _probe(model: PreTrainedModel, settings: Lora, seed: int, targets: Targets) 
     return replace(start, matrices=matrices)
 
 
+def _nudged(probe: Adapter, dtype: torch.dtype) -> Adapter:
+    by = 1 + _NUDGES * torch.finfo(dtype).eps
+    return replace(probe, matrices={name: (a, b * by) for name, (a, b) in probe.matrices.items()})
+
+
+@torch.no_grad()
+def _layer_outputs(model: PreTrainedModel, names: Iterable[str]) -> dict[str, Tensor]:
+    """Give each layer the same numbers; return what it makes of them, float32 [2, out]."""
+    found = {}
+    for name in names:
+        layer: Any = model.get_submodule(name)
+        bare = getattr(layer, "base_layer", getattr(layer, "base", layer))
+        draw = torch.Generator().manual_seed(0)
+        given = torch.randn(2, features(bare)[0], generator=draw).to(bare.weight.device, number_type(bare, model))
+        found[name] = layer(given).float()
+    return found
+
+
 @torch.no_grad()
 def _outputs(model: Any, rows: Tensor) -> Tensor:
     """Log-probabilities of every next token, float32 [rows, tokens, vocabulary]."""
@@ -125,13 +149,19 @@ def _compare_with_peft(
     model: PreTrainedModel, probe: Adapter, settings: Lora, rows: Tensor, ours: Tensor, allowed: float
 ) -> None:
     from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers = {name: model.get_submodule(name) for name in probe.matrices}
+    plain = _layer_outputs(model, layers)
+    with LoraStack(model, [probe]):
+        of_layers = _layer_outputs(model, layers)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         save_adapter(probe, settings, Path(folder), "base")
         try:
             theirs = _outputs(PeftModel.from_pretrained(model, folder), rows)
+            adapted = {name for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
+            of_theirs = _layer_outputs(model, layers)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever PEFT, or the model with its layers, makes of it
@@ -142,6 +172,13 @@ def _compare_with_peft(
                 model.set_submodule(name, layer)
             if hasattr(model, "peft_config"):
                 del model.peft_config
+    if adapted != layers.keys():
+        other = min(adapted ^ layers.keys())
+        raise ValueError(f"PEFT would put the adapters on other layers than these, as {other}; name `target_modules`")
+    for name, ones in of_layers.items():
+        effect = float((ones - plain[name]).abs().max())
+        if not float((of_theirs[name] - ones).abs().max()) <= _TOLERANCE.get(model.dtype, _ROUGH) * effect:
+            raise ValueError(f"an adapter on layer {name} means something else in PEFT; name other `target_modules`")
     apart = float((theirs - ours).abs().max())
     if not apart <= allowed:
         raise ValueError(

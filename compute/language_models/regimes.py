@@ -19,13 +19,13 @@ Regime = Callable[[int], int]
 
 
 def reads_alone(model: PreTrainedModel) -> bool:
-    """Whether every row is to be a batch by itself: LLM.int8 (Dettmers et al., arXiv 2208.07339) keeps columns of its
-    inputs in 16 bits that hold a large number in any row of the batch."""
+    """Return whether every row is to be a batch by itself: LLM.int8 (Dettmers et al., arXiv 2208.07339) keeps columns
+    of its inputs in 16 bits that hold a large number in any row of the batch."""
     return bool(getattr(model, "is_loaded_in_8bit", False))
 
 
 def regime_of(model: PreTrainedModel) -> Regime:
-    """The regimes of a model: one for all lengths, for nearly every family."""
+    """Return the regimes of a model: one for all lengths, for nearly every family."""
     if model.config.model_type in _LENGTH_BY_LENGTH:
         return lambda length: length
     config = model.config.get_text_config(decoder=True)
@@ -34,7 +34,7 @@ def regime_of(model: PreTrainedModel) -> Regime:
 
 
 def _bounds(rope: Any) -> list[int | None]:
-    """The longest row with the short factors, of each set of a configuration's rotary embeddings."""
+    """Return the longest row with the short factors, of each set of a configuration's rotary embeddings."""
     if not isinstance(rope, Mapping):
         return []
     if rope.get("rope_type") == "longrope":

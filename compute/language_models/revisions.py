@@ -76,7 +76,7 @@ def check_revision(checkpoint: str, revision: str) -> None:
 
 
 def pin(checkpoint: str, revision: str) -> Revision:
-    """The revision that `checkpoint` is at now.
+    """Return the revision that `checkpoint` is at now.
 
     A commit is taken as it is; of a branch or tag the hub is asked, or, where it cannot be reached, the cache of what
     was downloaded before.

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compute.language_models.branching import Row, can_branch, forward_arguments, rows
+from compute.language_models.branching import BranchedRow, can_branch, forward_arguments, rows
 from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, encode_items
 from compute.language_models.logits import logits_at
-from compute.language_models.lora import LoraStack
 from compute.language_models.memory import Limits, Load, default_limits, run_in_batches, to_device
 from compute.language_models.regimes import Regime, reads_alone, regime_of
 from compute.tasks.task import Item
@@ -24,7 +23,7 @@ _SOFTMAX_ROWS = 256
 
 @dataclass(frozen=True)
 class ItemScore:
-    """An item's choices, in order: log-likelihood given the context (nats), and lengths to normalise by.
+    """An item's choices, in order: log-likelihood given the context (nats), and lengths to normalize by.
 
     Characters and bytes (UTF-8) are counted without the delimiter that parts a choice from its context, as in
     lm-evaluation-harness. `truncated_tokens` were cut off the context's beginning.
@@ -37,6 +36,7 @@ class ItemScore:
     truncated_tokens: int = 0
 
 
+@torch.inference_mode()
 def score_items(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -45,7 +45,7 @@ def score_items(
     device: str | torch.device = "cpu",
     encoding: Encoding = PLAIN,
 ) -> list[ItemScore]:
-    """The scores of each item, in the items' order.
+    """Return the scores of each item, in the items' order.
 
     Batches depend on the items alone. Where the GPU's memory is not enough for one, they are halved.
 
@@ -61,35 +61,6 @@ def score_items(
     Raises:
         ValueError: an item that cannot be encoded (see `encode_items`), or that alone needs more memory than there is.
     """
-    return _score(model, tokenizer, items, batch_tokens, device, encoding, groups=1)[0]
-
-
-def score_adapters(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    items: Sequence[Item],
-    stack: LoraStack,
-    batch_tokens: int | None = None,
-    device: str | torch.device = "cpu",
-    encoding: Encoding = PLAIN,
-) -> list[list[ItemScore]]:
-    """The same for every active adapter of a stack installed on the model: one list of scores an adapter, in order.
-
-    A batch has `batch_tokens` an adapter, so that batches do not depend on how many adapters there are.
-    """
-    return _score(model, tokenizer, items, batch_tokens, device, encoding, groups=len(stack.active))
-
-
-@torch.inference_mode()
-def _score(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    items: Sequence[Item],
-    batch_tokens: int | None,
-    device: str | torch.device,
-    encoding: Encoding,
-    groups: int,
-) -> list[list[ItemScore]]:
     encoded = encode_items(model, tokenizer, items, encoding)
     columns = _columns(encoded)
     limits = default_limits(device, model.config.get_text_config(decoder=True).vocab_size)
@@ -98,7 +69,7 @@ def _score(
     alone = reads_alone(model)
     if alone:
         limits = Limits(tokens=0, logits=1)
-    by_regime: dict[int, tuple[list[Row], list[Load]]] = {}
+    by_regime: dict[int, tuple[list[BranchedRow], list[Load]]] = {}
     regime = regime_of(model)
     for context, (first_item, choices) in _prompts(encoded, columns).items():
         parts = [[choice] for choice in choices] if alone else [choices]
@@ -109,32 +80,30 @@ def _score(
                 loads.append(Load(len(row.tokens), len(row.predicting()), items[first_item].label))
     done: list[tuple[list[int], Tensor]] = []
 
-    def score(chosen: list[Row]) -> None:
+    def score(chosen: list[BranchedRow]) -> None:
         predicted_columns = [target.column for row in chosen for target in row.targets]
-        done.append((predicted_columns, _target_logprobs(model, chosen, groups)))
+        done.append((predicted_columns, _target_logprobs(model, chosen)))
 
     for all_rows, loads in by_regime.values():
         run_in_batches(loads, limits, partial(_run_on, score, all_rows))
-    logprobs = torch.zeros(groups, columns[-1], dtype=torch.float64)
+    logprobs = torch.zeros(columns[-1], dtype=torch.float64)
     for predicted_columns, values in done:
-        logprobs.index_add_(1, torch.tensor(predicted_columns), values.cpu())
+        logprobs.index_add_(0, torch.tensor(predicted_columns), values.cpu())
 
+    by_column = logprobs.tolist()
     return [
-        [
-            ItemScore(
-                values[columns[i] : columns[i + 1]],
-                [len(choice) for choice in encoded[i].choices],
-                [len(answer) for answer in item.answers],
-                [len(answer.encode()) for answer in item.answers],
-                encoded[i].truncated,
-            )
-            for i, item in enumerate(items)
-        ]
-        for values in logprobs.tolist()
+        ItemScore(
+            by_column[columns[i] : columns[i + 1]],
+            [len(choice) for choice in encoded[i].choices],
+            [len(answer) for answer in item.answers],
+            [len(answer.encode()) for answer in item.answers],
+            encoded[i].truncated,
+        )
+        for i, item in enumerate(items)
     ]
 
 
-def _run_on(run: Callable[[list[Row]], None], among: Sequence[Row], numbers: list[int]) -> None:
+def _run_on(run: Callable[[list[BranchedRow]], None], among: Sequence[BranchedRow], numbers: list[int]) -> None:
     run([among[i] for i in numbers])
 
 
@@ -149,7 +118,8 @@ def _columns(encoded: Sequence[EncodedItem]) -> list[int]:
 def _prompts(
     encoded: Sequence[EncodedItem], columns: Sequence[int]
 ) -> dict[tuple[int, ...], tuple[int, list[tuple[int, list[int]]]]]:
-    """The different contexts, each with the first item that has it and all choices that follow it: (column, tokens)."""
+    """Return the different contexts, each with the first item that has it and all choices that follow it: (column,
+    tokens)."""
     prompts: dict[tuple[int, ...], tuple[int, list[tuple[int, list[int]]]]] = {}
     for i, item in enumerate(encoded):
         for j, choice in enumerate(item.choices):
@@ -168,14 +138,13 @@ def _by_regime(
     return found
 
 
-def _target_logprobs(model: PreTrainedModel, batch: Sequence[Row], groups: int) -> Tensor:
-    """float64 [groups, targets of all rows], on the model's device."""
-    arguments = forward_arguments(model, batch, groups)
+def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> Tensor:
+    """float64 [targets of all rows], on the model's device."""
+    arguments = forward_arguments(model, batch)
     n = arguments["input_ids"].shape[1]
     predicting = [row.predicting() for row in batch]
     places = torch.tensor([i * n + after for i, afters in enumerate(predicting) for after in afters])
-    in_groups = (torch.arange(groups)[:, None] * (len(batch) * n) + places).flatten()
-    logits = logits_at(model, to_device(in_groups, model.device), **arguments)
+    logits = logits_at(model, to_device(places, model.device), **arguments)
 
     at, start = [], 0
     for row, afters in zip(batch, predicting, strict=True):
@@ -183,16 +152,16 @@ def _target_logprobs(model: PreTrainedModel, batch: Sequence[Row], groups: int) 
         at += [order[target.after] for target in row.targets]
         start += len(afters)
     tokens = [target.token for row in batch for target in row.targets]
-    return _picked_logprobs(logits.view(groups, start, -1), torch.tensor(at), torch.tensor(tokens))
+    return _picked_logprobs(logits, torch.tensor(at), torch.tensor(tokens))
 
 
 def _picked_logprobs(logits: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
-    """float64 [groups, targets]: log-probability of each token, from logits [groups, rows, vocabulary] at rows `at`."""
+    """float64 [targets]: log-probability of each token, from logits [rows, vocabulary] at rows `at`."""
     at, order = at.sort(stable=True)
     row, token, place = (to_device(index, logits.device) for index in (at, tokens[order], order.argsort()))
     values = []
-    for start in range(0, logits.shape[1], _SOFTMAX_ROWS):
-        part = logits[:, start : start + _SOFTMAX_ROWS].float().log_softmax(-1)
+    for start in range(0, len(logits), _SOFTMAX_ROWS):
+        part = logits[start : start + _SOFTMAX_ROWS].float().log_softmax(-1)
         here = slice(*torch.searchsorted(at, torch.tensor([start, start + _SOFTMAX_ROWS])).tolist())
-        values.append(part[:, row[here] - start, token[here]].double())
-    return torch.cat(values, 1)[:, place]
+        values.append(part[row[here] - start, token[here]].double())
+    return torch.cat(values)[place]

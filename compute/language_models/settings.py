@@ -130,5 +130,5 @@ class Lora(_Settings):
 
     @property
     def scaling(self) -> float:
-        """What the product B A is multiplied by."""
+        """Return what the product B A is multiplied by."""
         return self.alpha / (self.rank**0.5 if self.rs_lora else self.rank)

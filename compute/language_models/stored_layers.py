@@ -35,7 +35,7 @@ def check_target_modules(checkpoint: str, lora: Lora) -> None:
 
 
 def _layers(folder: Path) -> set[str]:
-    """Names of the linear layers but the output's; empty where they cannot be told."""
+    """Return names of the linear layers but the output's; empty where they cannot be told."""
     found = set()
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ def is_fan_in_fan_out(layers: Iterable[nn.Module]) -> bool:
 
 
 def matrix(layer: nn.Module) -> Tensor:
-    """The layer's weight [out, in] in floating point."""
+    """Return the layer's weight [out, in] in floating point."""
     weight: Any = layer.weight
     if weight.dtype == torch.int8:
         # Not through bitsandbytes, whose layer moves its scales about when it is first used.
@@ -69,7 +69,7 @@ def number_type(layer: nn.Module, model: PreTrainedModel) -> torch.dtype:
 
 
 def find_targets(model: PreTrainedModel, settings: Lora) -> Targets:
-    """The layers that `settings` name, as PEFT matches names; `all-linear`: all but the output layer.
+    """Return the layers that `settings` name, as PEFT matches names; `all-linear`: all but the output layer.
 
     Left out are layers that return more than their product, as routers do, and layers on which PEFT would not load the
     adapter again: those it refuses, and those whose names it takes for the experts of a mixture.
@@ -123,14 +123,16 @@ def _is_fused(parameter: str, ending: str) -> bool:
 
 @torch.no_grad()
 def _returns_its_product(layer: nn.Module) -> bool:
-    """Whether the layer gives what its kind gives. Routers that return several values do not; told by trying, since a
-    `forward` of its own may do the same in another order."""
+    """Return whether the layer gives what its kind gives. Routers that return several values do not; told by trying,
+    since a `forward` of its own may do the same in another order."""
     of_layer: Any = layer
     if type(layer).forward in (nn.Linear.forward, Conv1D.forward) or not of_layer.weight.is_floating_point():
         return True
+    if of_layer.weight.is_meta:
+        layer = copy.deepcopy(layer).to_empty(device="cpu")
+        for parameter in layer.parameters():
+            nn.init.constant_(parameter, 0.5)
     weight = matrix(layer)
-    if weight.is_meta:
-        return True
     given = torch.ones(1, features(layer)[0], device=weight.device, dtype=weight.dtype)
     try:
         found = layer(given)
@@ -217,7 +219,8 @@ def describe(model: PreTrainedModel, targets: Targets, settings: Lora) -> str:
 
 
 def _other_matrices(model: PreTrainedModel) -> list[tuple[str, int]]:
-    """Names and sizes of weights of several dimensions that belong to no layer of a usual kind, as stacked experts."""
+    """Return names and sizes of weights of several dimensions that belong to no layer of a usual kind, as stacked
+    experts."""
     owners = dict(model.named_modules())
     return [
         (name, parameter.numel())

@@ -16,7 +16,7 @@ number's value is spelled out the same way whatever numbers the text held."""
 
 
 def train_tokenizer(documents: Iterable[str], vocabulary_size: int, max_tokens: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of at most `vocabulary_size` entries that encodes any text; it puts `END_OF_TEXT` first.
+    """Return a tokenizer of at most `vocabulary_size` entries that encodes any text; it puts `END_OF_TEXT` first.
 
     Saved by `save_pretrained`, it loads with `AutoTokenizer.from_pretrained`. The same documents give the same one.
 

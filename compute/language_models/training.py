@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from compute.language_models import Progress
 from compute.language_models.encoding import PLAIN, Encoding, encode_items
 from compute.language_models.memory import release_memory
-from compute.language_models.micro_batches import Row
+from compute.language_models.micro_batches import TrainingRow
 from compute.language_models.probes import Trial
 from compute.language_models.settings import Lora
 from compute.language_models.targets import find_targets
@@ -43,14 +43,15 @@ __all__ = [
 
 
 def shuffle_labels(items: Sequence[Item], seed: int) -> list[Item]:
-    """The items with their gold indices permuted among them: as many of each label, none tied to its question."""
+    """Return the items with their gold indices permuted among them: as many of each label, none tied to its
+    question."""
     golds = [item.gold for item in items]
     random.Random(f"placebo {seed}").shuffle(golds)
     return [replace(item, gold=gold % len(item.choices)) for item, gold in zip(items, golds, strict=True)]
 
 
 def item_order(seed: int, items: int, epochs: int) -> list[list[int]]:
-    """The order of items in each epoch, from the source's seed."""
+    """Return the order of items in each epoch, from the source's seed."""
     order = random.Random(f"order {seed}")
     return [order.sample(range(items), items) for _ in range(epochs)]
 
@@ -141,10 +142,12 @@ def _prepare(
 
 def _rows(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], encoding: Encoding
-) -> list[Row]:
+) -> list[TrainingRow]:
     golds = [replace(item, choices=(item.choices[item.gold],), gold=0) for item in items]
     rows = []
     for item, encoded in zip(golds, encode_items(model, tokenizer, golds, encoding), strict=True):
         (answer,) = encoded.choices
-        rows.append(Row(item.item_id, torch.tensor(encoded.context + answer), len(answer), encoded.truncated > 0))
+        rows.append(
+            TrainingRow(item.item_id, torch.tensor(encoded.context + answer), len(answer), encoded.truncated > 0)
+        )
     return rows

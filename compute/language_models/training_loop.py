@@ -19,7 +19,7 @@ from compute.language_models.dropout import row_keys, token_keys
 from compute.language_models.lora import LoraStack
 from compute.language_models.memory import release_memory, to_device
 from compute.language_models.micro_batches import (
-    Row,
+    TrainingRow,
     answer_losses,
     collate,
     groups_of_adapters,
@@ -42,8 +42,8 @@ class PreparedSource:
     """A source's items as rows, and the rows of each step's batch."""
 
     source: TrainingSource
-    rows: list[Row]
-    eval_rows: list[Row]
+    rows: list[TrainingRow]
+    eval_rows: list[TrainingRow]
     batches: list[list[int]]
     batches_an_epoch: int
 
@@ -62,7 +62,7 @@ class _Run:
     def steps(self) -> int:
         return len(self.prepared.batches)
 
-    def batch(self, step: int) -> list[Row]:
+    def batch(self, step: int) -> list[TrainingRow]:
         return [self.prepared.rows[i] for i in self.prepared.batches[step - 1]]
 
     def ends_epoch(self, step: int) -> bool:
@@ -78,7 +78,7 @@ class _Step:
 
     step: int
     active: list[int]
-    rows: list[list[Row]]
+    rows: list[list[TrainingRow]]
     losses: Tensor
     norms: Tensor
     item_losses: Tensor
@@ -89,7 +89,7 @@ class _Step:
 class StackTooLargeError(Exception):
     """Memory is not enough for the stack: at a row an adapter, or before any step (`row` None)."""
 
-    def __init__(self, device: torch.device, step: int = 0, row: Row | None = None) -> None:
+    def __init__(self, device: torch.device, step: int = 0, row: TrainingRow | None = None) -> None:
         self.device, self.step, self.row = device, step, row
 
     def failure(self, key: str) -> TrainingFailure:
@@ -128,7 +128,7 @@ class StackTraining:
         self.text = ""
 
     def run(self) -> list[TrainedAdapter | TrainingFailure]:
-        """The loop.
+        """Return the loop.
 
         Raises:
             StackTooLargeError: memory is not enough for all these adapters at once.
@@ -195,7 +195,7 @@ class StackTraining:
     def _item_losses(
         self,
         step: int,
-        rows: Sequence[Sequence[Row]],
+        rows: Sequence[Sequence[TrainingRow]],
         answer_tokens: Tensor | None = None,
         names: Sequence[Sequence[str]] | None = None,
     ) -> Tensor:
@@ -232,7 +232,7 @@ class StackTraining:
                 self.stack.zero_gradients()
                 release_memory()
 
-    def _alike(self, rows: Sequence[Sequence[Row]], regime: int) -> dict[int, list[int]]:
+    def _alike(self, rows: Sequence[Sequence[TrainingRow]], regime: int) -> dict[int, list[int]]:
         """Of each group that has rows of a regime: which."""
         found = {
             i: [r for r, row in enumerate(group) if self.regime(row.length) == regime] for i, group in enumerate(rows)
@@ -245,11 +245,11 @@ class StackTraining:
     def _group_losses(
         self,
         step: int,
-        rows: Sequence[Sequence[Row]],
+        rows: Sequence[Sequence[TrainingRow]],
         answer_tokens: Tensor | None,
         names: Sequence[Sequence[str]] | None,
     ) -> Tensor:
-        """The same of the adapters that are active.
+        """Return the same of the adapters that are active.
 
         Raises:
             _SmallerPasses: memory was not enough; from now on passes have fewer rows.
@@ -274,7 +274,7 @@ class StackTraining:
         raise _SmallerPasses
 
     def _pass(
-        self, rows: Sequence[Sequence[Row]], answer_tokens: Tensor | None, names: Sequence[Sequence[str]] | None
+        self, rows: Sequence[Sequence[TrainingRow]], answer_tokens: Tensor | None, names: Sequence[Sequence[str]] | None
     ) -> Tensor:
         batch = collate(rows, self.device, self.capacity)
         dropout: AbstractContextManager[None] = nullcontext()
@@ -324,7 +324,7 @@ class StackTraining:
         )
 
     @torch.no_grad()
-    def _broken(self, k: int, rows: Sequence[Row]) -> Row:
+    def _broken(self, k: int, rows: Sequence[TrainingRow]) -> TrainingRow:
         """Of rows whose losses are no numbers, the first that has none by itself either, over what is a number in the
         failed adapter: a row spoils all that share a line with it. If all are well, the first."""
         for vector in self.stack.trained(k):

@@ -29,7 +29,11 @@ class Baseline(Plugin):
                 yield Job(
                     plugin=self.name,
                     version=self.version,
-                    config=Scoring(model=model, place=base.product.place, **target_fields(study, task, language)),
+                    config=Scoring(
+                        model=model,
+                        place=base.product.place,
+                        **target_fields(study, task, language, base.product.reading),
+                    ),
                     inputs={BASE: base.key, ITEMS: planned.find(TaskItems, f"{task}/{language}").key},
                     label=f"baseline {entry.name} -> {task}/{language}",
                     batch=model,

@@ -33,11 +33,14 @@ class Checkpoint(Plugin):
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         from compute.language_models.revisions import pin
+        from compute.language_models.stored_config import check_quantized
+        from compute.language_models.stored_reading import stored_reading
 
         for entry in study.models:
             if entry.checkpoint is None:
                 continue
             revision = pin(entry.checkpoint, entry.revision)
+            check_quantized(revision.location, revision.commit, study.sources is not None, ask_hub=True)
             loading = entry.model_dump(include={"dtype", "chat_template", "trust_remote_code"})
             place = CheckpointPlace(revision.location, revision.commit, **loading)
             yield Job(
@@ -46,7 +49,7 @@ class Checkpoint(Plugin):
                 config=PinnedModel(name=entry.name, revision=revision.identity, place=place, **loading),
                 label=f"look up {entry.name}",
                 cost=SECOND,
-                provides=BaseModel(entry.name, place),
+                provides=BaseModel(entry.name, place, stored_reading(revision.location, revision.commit)),
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

@@ -49,11 +49,11 @@ class LanguagePair(NamedTuple):
     """True: the words of both vocabularies are in lower case."""
 
     def source_words(self, texts: Iterable[str]) -> list[list[str]]:
-        """The words of texts in the source language."""
+        """Return the words of texts in the source language."""
         return [words_of(text, self.source_language, self.lower_case) for text in texts]
 
     def target_words(self, texts: Iterable[str]) -> list[list[str]]:
-        """The words of texts in the target language."""
+        """Return the words of texts in the target language."""
         return [words_of(text, self.target_language, self.lower_case) for text in texts]
 
 
@@ -67,7 +67,7 @@ class DownstreamPlugin(Plugin):
     def rows(
         self, pair: LanguagePair, collection: Collection, classifier: Classifier, seed: int, device: str
     ) -> Iterator[dict[str, Any]]:
-        """A row for each item, less the keys that all of a job's rows share."""
+        """Yield a row for each item, less the keys that all of a job's rows share."""
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         embeddings = study.embeddings

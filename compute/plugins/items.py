@@ -29,9 +29,9 @@ class TaskData(JobConfig):
 
 
 class Items(Plugin):
-    """Artefact: the questions of every split. Rows of `raw.tasks` and `raw.items`.
+    """Artifact: the questions of every split. Rows of `raw.tasks` and `raw.items`.
 
-    Its key carries the data's digest to every job that asks the questions, and its artefact the questions
+    Its key carries the data's digest to every job that asks the questions, and its artifact the questions
     themselves: sources are read here and nowhere else.
     """
 

@@ -37,7 +37,7 @@ class Mapping(MappingKeys):
 
 
 class Map(Plugin):
-    """Artefact: `source/` and `target/`, the mapped vectors of both sides. Lands no rows of its own.
+    """Artifact: `source/` and `target/`, the mapped vectors of both sides. Lands no rows of its own.
 
     A method that draws is planned for each seed of the study; one that does not once for each dictionary, and again for
     each seed only where the seed decides the dictionary. An unsupervised one is planned with `dictionary_size` 0, once

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compute.catalog import digest as catalogue_digest
+from compute.catalog import digest as catalog_digest
 from compute.catalog import fetch
 from compute.embeddings.dictionary import GoldPair
 from compute.embeddings.dictionary_files import Part, read_dictionary, xling_file
@@ -46,12 +46,12 @@ class Dictionary(BaseModel, ABC):
 
         Raises:
             ValueError, OSError: the file behind it is missing, malformed, or has not that many.
-            compute.errors.UserError: a catalogued file cannot be had.
+            compute.errors.UserError: a cataloged file cannot be had.
         """
 
     @abstractmethod
     def digest(self, part: Part, size: int | None) -> str:
-        """Return the SHA-256 that stands for `pairs(part, size)`; of a catalogued file without reading it. Raises as
+        """Return the SHA-256 that stands for `pairs(part, size)`; of a cataloged file without reading it. Raises as
         `pairs`."""
 
 
@@ -85,7 +85,7 @@ class XlingDictionary(Dictionary):
 
     def digest(self, part: Part, size: int | None) -> str:
         file, exchange = xling_file(self.source, self.target, part, size)
-        return catalogue_digest([file], f"exchange {exchange}", f"fold_case {self.fold_case}", f"size {size}")
+        return catalog_digest([file], f"exchange {exchange}", f"fold_case {self.fold_case}", f"size {size}")
 
 
 class FileDictionary(Dictionary):
@@ -162,7 +162,7 @@ class Pair:
         return f"{self.vectors.split('@')[0]} {self.source}-{self.target}"
 
     def dictionary(self, seed: int) -> Dictionary:
-        """The dictionaries for a seed of the study."""
+        """Return the dictionaries for a seed of the study."""
         origin, pair = self.embeddings.dictionaries, {"source": self.source, "target": self.target}
         if isinstance(origin, DictionaryFiles):
             train = None if origin.train is None else _absolute(origin.train)

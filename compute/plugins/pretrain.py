@@ -63,7 +63,7 @@ class Training(JobConfig):
 
 
 class Pretrain(Plugin):
-    """Artefact: a model in `save_pretrained` format. Rows of `raw.models` and `raw.training_log`."""
+    """Artifact: a model in `save_pretrained` format. Rows of `raw.models` and `raw.training_log`."""
 
     name = "pretrain"
     version = "3"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compute.language_models.stored_reading import AS_MOST, Reading
 from compute.plugin import JobConfig, Made, Product, digest
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class BaseModel(Product):
 
     model: str
     place: CheckpointPlace | None = None
+    reading: Reading = AS_MOST
 
     kind = "model"
 

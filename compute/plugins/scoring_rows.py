@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import field_serializer
 
 from compute.errors import JobError, UserError
+from compute.language_models.stored_reading import Reading
 from compute.plugin import Context, Job, Outcome
 from compute.plugins.bases import Base, OnBase
 from compute.study.schema import Study
@@ -31,6 +32,10 @@ class SourceKeys(OnBase):
     seed: int | None = None
     prompt: str
     prompt_format: Prompt
+    leaves_out_end: bool = False
+    """Tokens that the tokenizer puts after every text are left out."""
+
+    added = frozenset({"leaves_out_end"})
 
 
 class Scoring(SourceKeys):
@@ -40,6 +45,10 @@ class Scoring(SourceKeys):
     target_language: str
     generation: Generation | None
     test_items: int | None
+    alone: bool = False
+    """Every text is read by itself, as others would change its score."""
+
+    added = SourceKeys.added | {"alone"}
 
     @field_serializer("generation")
     def _identity(self, generation: Generation | None) -> dict[str, Any] | None:
@@ -56,8 +65,8 @@ _KEY_COLUMNS = (
 )  # fmt: skip
 
 
-def target_fields(study: Study, task_name: str, language: str) -> dict[str, Any]:
-    """Return the fields of a `Scoring` that say what is asked of the target, and how."""
+def target_fields(study: Study, task_name: str, language: str, reading: Reading) -> dict[str, Any]:
+    """Return the fields of a `Scoring` that say what is asked of the target, and how the model reads it."""
     task = study.task(task_name, language)
     prompt = task.prompt(study.prompt_name(task_name))
     return {
@@ -68,6 +77,8 @@ def target_fields(study: Study, task_name: str, language: str) -> dict[str, Any]
         "generation": task.generation,
         "test_items": study.items_used(task_name, language, "test"),
         "truncate": study.truncate,
+        "leaves_out_end": reading.leaves_out_end,
+        "alone": reading.alone if task.generation is None else reading.generates_alone,
     }
 
 

@@ -1,4 +1,4 @@
-"""The training log kept inside an artefact: a training that was committed but not landed is not done twice."""
+"""The training log kept inside an artifact: a training that was committed but not landed is not done twice."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _FILE = "training_log.json"
 
 
 def write_log(folder: Path, rows: Iterable[DataclassInstance]) -> None:
-    """Write rows of `raw.training_log` (less the job's key) beside an artefact's files."""
+    """Write rows of `raw.training_log` (less the job's key) beside an artifact's files."""
     (folder / _FILE).write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The rows that `write_log` wrote."""
+    """Return the rows that `write_log` wrote."""
     rows: list[dict[str, Any]] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     return rows

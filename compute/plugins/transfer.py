@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from compute.errors import JobError
+from compute.errors import JobError, UserError
+from compute.language_models.planned_layers import left_out
 from compute.language_models.settings import Lora
+from compute.language_models.stored_reading import Reading
 from compute.plugin import Context, Job, Made, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, Base, load_base
 from compute.plugins.costs import TEST_ITEMS, TRAINING_ITEMS, scoring_cost, tuning_cost
@@ -36,6 +38,10 @@ class Tuning(SourceKeys):
     train_items: int | None
     dev_items: int | None
     lora: Lora
+    left_out: tuple[str, ...] = ()
+    """Endings of the names of layers that no adapter is put on, though `lora` asks for them."""
+
+    added = SourceKeys.added | {"left_out"}
 
 
 class TunedScoring(Scoring):
@@ -45,7 +51,7 @@ class TunedScoring(Scoring):
 
 
 class Transfer(Plugin):
-    """Artefact: an adapter in PEFT's format. Rows of `raw.training_log` (training), `raw.item_scores` (scoring)."""
+    """Artifact: an adapter in PEFT's format. Rows of `raw.training_log` (training), `raw.item_scores` (scoring)."""
 
     name = "transfer"
     version = "3"
@@ -56,15 +62,25 @@ class Transfer(Plugin):
         arms = [(None, seed) for seed in study.seeds] + [("placebo", seed) for seed in study.placebo.seeds]
         for entry in study.models:
             base = planned.find(BaseModel, entry.name)
-            for variant in study.lora_settings:
+            for variant, lora in study.lora_settings.items():
+                left_out = self._left_out(base, lora)
                 for control, seed in arms:
                     trainings = [
-                        self._training(study, planned, entry, base, variant, control, seed, cell)
+                        self._training(study, planned, entry, base, variant, left_out, control, seed, cell)
                         for cell in study.sources.cells
                     ]
                     yield from trainings
                     for training in trainings:
-                        yield from self._scorings(study, planned, entry, training)
+                        yield from self._scorings(study, planned, entry, training, base.product.reading)
+
+    def _left_out(self, base: Made[BaseModel], lora: Lora) -> tuple[str, ...]:
+        place = base.product.place
+        if place is None:
+            return ()
+        try:
+            return left_out(place.checkpoint, place.revision, lora, ask_hub=True)
+        except ValueError as error:
+            raise UserError(f"model {base.product.model}: {error}") from None
 
     def _training(
         self,
@@ -73,6 +89,7 @@ class Transfer(Plugin):
         entry: ModelEntry,
         base: Made[BaseModel],
         variant: str,
+        left_out: tuple[str, ...],
         control: str | None,
         seed: int,
         cell: tuple[str, str],
@@ -98,6 +115,8 @@ class Transfer(Plugin):
                 dev_items=study.items_used(task, language, "dev"),
                 truncate=study.truncate,
                 lora=lora,
+                left_out=left_out,
+                leaves_out_end=base.product.reading.leaves_out_end,
             ),
             inputs={BASE: base.key, ITEMS: planned.find(TaskItems, f"{task}/{language}").key},
             label=f"tune {entry.name} {variant} on {arm}{task}/{language} seed {seed}",
@@ -106,7 +125,9 @@ class Transfer(Plugin):
             leaves_artifact=True,
         )
 
-    def _scorings(self, study: Study, planned: Planned, entry: ModelEntry, training: Job[Tuning]) -> Iterator[Job]:
+    def _scorings(
+        self, study: Study, planned: Planned, entry: ModelEntry, training: Job[Tuning], reading: Reading
+    ) -> Iterator[Job]:
         assert study.targets is not None
         keys = ("model", "place", "variant", "source_task", "source_language", "control", "seed")
         source = {key: getattr(training.config, key) for key in keys}
@@ -114,7 +135,7 @@ class Transfer(Plugin):
             yield Job(
                 plugin=self.name,
                 version=self.version,
-                config=TunedScoring(**source, **target_fields(study, task, language)),
+                config=TunedScoring(**source, **target_fields(study, task, language, reading)),
                 inputs={
                     BASE: training.inputs[BASE],
                     _ADAPTER: training.key,
@@ -218,7 +239,8 @@ class _Visit:
         return failed
 
     def _trial(self, job: Job[Tuning], settings: Lora, items: Sequence[Item]) -> Trial:
-        """What trying such adapters on the base shows, once a visit; raises ValueError if they cannot be trained."""
+        """Return what trying such adapters on the base shows, once a visit; raises ValueError if they cannot be
+        trained."""
         from compute.language_models.probes import try_adapters
 
         if self.trial is None:
@@ -228,7 +250,7 @@ class _Visit:
         return self.trial
 
     def score(self) -> Iterator[tuple[Job, Outcome]]:
-        """Each adapter alone, so that a score does not depend on which others were asked for."""
+        """Yield each adapter alone, so that a score does not depend on which others were asked for."""
         from compute.language_models.lora import LoraStack, load_adapter
 
         by_adapter: dict[str, list[Job[TunedScoring]]] = {}

@@ -65,7 +65,7 @@ class Features:
 
     @classmethod
     def read(cls, path: Path) -> Features:
-        """The arrays of lang2vec's `feature_predictions.npz`; pickled ones are refused.
+        """Return the arrays of lang2vec's `feature_predictions.npz`; pickled ones are refused.
 
         Raises:
             ValueError: the file is no such archive, or its arrays do not fit each other.

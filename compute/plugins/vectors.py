@@ -55,9 +55,9 @@ _FILE = "file"
 
 
 class TrainVectors(Plugin):
-    """Artefact: `.npy` and vocabulary. Lands no rows of its own: vectors are not numbers to query.
+    """Artifact: `.npy` and vocabulary. Lands no rows of its own: vectors are not numbers to query.
 
-    The artefact is also the cache of what was read: its key holds the content's digest, the limit on the vocabulary
+    The artifact is also the cache of what was read: its key holds the content's digest, the limit on the vocabulary
     and the folding, so that the same file is parsed once, whatever the vector set is called and wherever it lies.
     """
 
@@ -138,7 +138,7 @@ def _path(settings: TextVectors | ReadVectors, language: str) -> Path:
 
 
 def _make(job: Job[Making]) -> tuple[Vectors, dict[str, Any]]:
-    """A job's vectors, and notes on what was read for them.
+    """Return a job's vectors, and notes on what was read for them.
 
     Raises:
         OSError: a file cannot be read.

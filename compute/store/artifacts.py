@@ -1,4 +1,4 @@
-"""Artefacts of jobs: `artifacts/<job_key>/`, appearing whole or not at all.
+"""Artifacts of jobs: `artifacts/<job_key>/`, appearing whole or not at all.
 
 Jobs trained together commit together: all their directories are staged, then one rename makes the whole set
 final. A run killed at any moment therefore finds either every member of the set or none, and repeats the same
@@ -37,7 +37,7 @@ def _sync_tree(root: Path) -> None:
 
 
 class ArtifactStore:
-    """The directory of artefacts; one process may recover it while none is running jobs."""
+    """The directory of artifacts; one process may recover it while none is running jobs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -46,9 +46,9 @@ class ArtifactStore:
         return (self.root / key).is_dir()
 
     def path(self, key: str) -> Path:
-        """Directory of a finished artefact; raises JobError if it is gone."""
+        """Directory of a finished artifact; raises JobError if it is gone."""
         if not self.has(key):
-            raise JobError(f"artefact {self.root / key} is missing")
+            raise JobError(f"artifact {self.root / key} is missing")
         return self.root / key
 
     @contextmanager

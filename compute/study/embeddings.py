@@ -23,7 +23,7 @@ from compute.embeddings.settings import (
 )
 from compute.names import UnknownName
 from compute.numeral_words import NUMERAL_LANGUAGES
-from compute.values import Language, Languages, Name, NoRepeats, Section, Seeds, no_repeats
+from compute.values import Language, Languages, Name, NoRepeats, RandomSeeds, Section, check_settings, no_repeats
 
 MethodName = Annotated[str, AfterValidator(METHODS.check)]
 MeasureName = Annotated[str, AfterValidator(MEASURES.check)]
@@ -54,8 +54,15 @@ class MethodEntry(Section):
     def _bare_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
+    @field_validator("settings")
+    @classmethod
+    def _settings_fit(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "name" in info.data:
+            check_settings(load_method(info.data["name"]), settings)
+        return settings
+
     def build(self) -> MappingMethod:
-        """The method with these settings; pydantic's ValidationError if they do not fit it."""
+        """Return the method with these settings."""
         return load_method(self.name)(**self.settings)
 
 
@@ -79,7 +86,7 @@ class Embeddings(Section):
     dictionary_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoRepeats] = Field(
         (), description="training pairs; unsupervised methods need none"
     )
-    seeds: Annotated[Seeds, Field(min_length=1)] = (0,)
+    seeds: Annotated[RandomSeeds, Field(min_length=1)] = (0,)
     test_size: int | None = Field(None, ge=1, description="test pairs a language pair; left out: all, of numerals 200")
     preprocessing: Preprocessing = "unit"
     variants: dict[Name, EmbeddingVariant] = Field(default_factory=dict)

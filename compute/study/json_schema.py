@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from compute.embeddings.settings import CORPORA, PUBLISHED_DICTIONARIES, DictionaryFiles, DownloadedVectors, ReadVectors
-from compute.language_models.settings import Lora
-from compute.study.schema import TRAIN_PROMPT, Study
+from compute.study.schema import Study
 
 _BY_NAME = ("ModelEntry", "MethodEntry", "ClassifierEntry", "FolderPrompt")
 """Sections that a bare text stands for."""
@@ -22,7 +21,7 @@ def study_schema() -> dict[str, Any]:
     """Return the schema of the file as it is written, short forms too. What names mean is not looked up."""
     schema = Study.model_json_schema()
     parts = schema["$defs"]
-    further: tuple[type[BaseModel], ...] = (*_VECTORS, DictionaryFiles, Lora)
+    further: tuple[type[BaseModel], ...] = (*_VECTORS, DictionaryFiles)
     for model in further:
         own = model.model_json_schema(ref_template="#/$defs/{model}")
         parts.update(own.pop("$defs", {}))
@@ -36,11 +35,9 @@ def study_schema() -> dict[str, Any]:
     embeddings = parts["Embeddings"]["properties"]
     _by_name(embeddings["vectors"], {"anyOf": [_ref(model.__name__) for model in _VECTORS]})
     embeddings["dictionaries"]["anyOf"] = [{"enum": list(PUBLISHED_DICTIONARIES)}, _ref("DictionaryFiles")]
-    changes = {**parts["Lora"]["properties"], TRAIN_PROMPT: parts["PromptChoice"]["properties"]["train"]}
-    parts["Variant"] = {"type": "object", "properties": changes, "additionalProperties": False}
     _by_name(schema["properties"]["variants"], _ref("Variant"))
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": _DRAFT,
         **schema,
         "title": "A study of Transfer Warehouse",
     }

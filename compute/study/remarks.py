@@ -11,7 +11,7 @@ _NAMED = 3
 
 
 def remarks(study: Study) -> Iterator[str]:
-    """A line for each limit of `items` beyond what there is."""
+    """Yield a line for each limit of `items` beyond what there is."""
     for split in SPLITS:
         asked = getattr(study.items, split)
         grid = study.targets if split == "test" else study.sources

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
+from compute.errors import UserError
+from compute.language_models.revisions import check_folder, check_revision
 from compute.language_models.settings import Architecture, Lora, Pretraining
 from compute.names import UnknownName
+from compute.plugin import load_plugin, optional_plugins
 from compute.study.contrasts import Contrast
 from compute.study.embeddings import BliMap, Embeddings
+from compute.study.rules import first_broken
 from compute.tasks import Split, Task, open_task
 from compute.tasks.folder import FolderTaskSettings
-from compute.values import Languages, Name, NoRepeats, Section, Seeds, no_repeats
+from compute.values import Languages, Name, NoRepeats, RandomSeeds, Section, check_settings, no_repeats, refusal
 
 
 class ModelEntry(Section):
@@ -58,6 +63,16 @@ class ModelEntry(Section):
             )
         if self.checkpoint is None and found:
             raise ValueError(f"model {self.name!r}: {', '.join(found)} belong to a checkpoint, and it has none")
+        return self
+
+    @model_validator(mode="after")
+    def _checkpoint_is_there(self) -> ModelEntry:
+        for key, check in (("revision", partial(check_revision, revision=self.revision)), ("checkpoint", check_folder)):
+            try:
+                if self.checkpoint is not None:
+                    check(self.checkpoint)
+            except UserError as error:
+                raise refusal((key,), error) from None
         return self
 
 
@@ -117,11 +132,15 @@ class ItemLimits(Section):
 class Placebo(Section):
     """The control: the same sources with their labels permuted."""
 
-    seeds: Seeds = ()
+    seeds: RandomSeeds = ()
 
 
-TRAIN_PROMPT = "train_prompt"
-"""A variant's key that is not a LoRA setting: the name of the prompt tuned with."""
+class Variant(Lora):
+    """LoRA settings that differ from the study's `lora`; those that are not written are as there."""
+
+    train_prompt: str | dict[str, str] | None = Field(
+        None, description="the prompt tuned with, if that one differs: a name, or names by task"
+    )
 
 
 def _of_task(chosen: str | dict[str, str] | None, task: str) -> str | None:
@@ -142,12 +161,11 @@ class Study(Section):
         False, description="cut the beginning off contexts too long for a model, counted; else they fail their jobs"
     )
     items: ItemLimits = ItemLimits()
-    seeds: Seeds = ()
+    seeds: RandomSeeds = ()
     placebo: Placebo = Placebo()
     lora: Lora = Field(default_factory=Lora)
-    variants: dict[Name, dict[str, Any]] = Field(
-        default_factory=dict,
-        description="label -> LoRA settings that differ from `lora`, and `train_prompt` if that one differs",
+    variants: dict[Name, Variant] = Field(
+        default_factory=dict, description="label -> what differs from `lora`, and from the prompt tuned with"
     )
     harm_threshold_pp: float = Field(1.0, ge=0, le=100, description="a loss of at least this much is a harm")
     contrasts: dict[Name, Contrast] = Field(
@@ -172,9 +190,8 @@ class Study(Section):
             raise ValueError("the grid is empty: no models, no embeddings, no plugins")
         if "default" in self.variants:
             raise ValueError("a variant may not be called 'default': that is `lora` as it stands")
-        # A variant's settings are read later, so this looks at what is written.
         written = {"lora": self.lora.best_checkpoint} | {
-            f"variants.{name}": changes.get("best_checkpoint") for name, changes in self.variants.items()
+            f"variants.{name}": variant.best_checkpoint for name, variant in self.variants.items()
         }
         for place in (place for place, value in written.items() if value):
             if self.items.dev == 0:
@@ -208,15 +225,42 @@ class Study(Section):
         no_repeats(tuple(model.name for model in models))
         return models
 
+    @field_validator("plugins")
+    @classmethod
+    def _plugins_are_known(cls, plugins: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, section in plugins.items():
+            if name not in optional_plugins():
+                raise refusal((name,), UnknownName("plugin", name, optional_plugins()))
+            try:
+                settings = load_plugin(name).Config
+            except UserError as error:
+                raise refusal((name,), error) from None
+            if settings is not None:
+                check_settings(settings, section, (name,))
+            elif section:
+                raise refusal((name,), f"plugin {name!r} takes no settings, found {', '.join(section)}")
+        return plugins
+
+    @model_validator(mode="after")
+    def _keeps_the_rules(self) -> Study:
+        broken = first_broken(self)
+        if broken is not None:
+            raise refusal(*broken)
+        return self
+
+    @field_serializer("variants")
+    def _as_written(self, variants: dict[str, Variant]) -> dict[str, Any]:
+        return {name: variant.model_dump(exclude_unset=True) for name, variant in variants.items()}
+
     @property
     def lora_settings(self) -> dict[str, Lora]:
         """LoRA settings by variant label, the study's own first, as 'default'."""
         return {"default": self.lora} | {name: self.lora_variant(name) for name in self.variants}
 
     def lora_variant(self, name: str) -> Lora:
-        """The settings of one variant; pydantic's ValidationError if its changes do not fit."""
-        changes = {key: value for key, value in self.variants[name].items() if key != TRAIN_PROMPT}
-        return Lora(**(self.lora.model_dump() | changes))
+        """Return the settings of one variant."""
+        changes = self.variants[name].model_dump(exclude_unset=True, exclude={"train_prompt"})
+        return Lora.model_validate(self.lora.model_dump() | changes)
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -225,7 +269,7 @@ class Study(Section):
         return list(dict.fromkeys(cell for part in parts if part is not None for cell in part.cells))
 
     def task(self, name: str, language: str | None) -> Task:
-        """A task of the registry, of this study's own `tasks`, or of lm-evaluation-harness (`lm_eval:<name>`).
+        """Return a task of the registry, of this study's own `tasks`, or of lm-evaluation-harness (`lm_eval:<name>`).
 
         Raises:
             UnknownName: there is none of that name, or it does not have the language.
@@ -234,7 +278,7 @@ class Study(Section):
         return open_task(name, language, self.tasks)
 
     def items_used(self, task: str, language: str, split: Split) -> int | None:
-        """How many items of a split are used: those asked for, or as many as there are. None: all.
+        """Return how many items of a split are used: those asked for, or as many as there are. None: all.
 
         Where the data are not at hand at planning (`Task.size`), it is what is asked for.
         """
@@ -243,10 +287,10 @@ class Study(Section):
         return asked if there is None else min(there, asked or 0)
 
     def prompt_name(self, task: str) -> str | None:
-        """The prompt that `task` is evaluated with, by name; None: the task's first."""
+        """Return the prompt that `task` is evaluated with, by name; None: the task's first."""
         return _of_task(self.prompts.evaluate, task)
 
     def train_prompt_name(self, task: str, variant: str) -> str | None:
-        """The prompt that `task` is tuned with under a variant, by name; None: the task's first."""
-        own = _of_task(self.variants.get(variant, {}).get(TRAIN_PROMPT), task)
-        return own or _of_task(self.prompts.train, task) or self.prompt_name(task)
+        """Return the prompt that `task` is tuned with under a variant, by name; None: the task's first."""
+        own = self.variants[variant].train_prompt if variant in self.variants else None
+        return _of_task(own, task) or _of_task(self.prompts.train, task) or self.prompt_name(task)

@@ -50,7 +50,8 @@ LM_EVAL = "lm_eval:"
 
 
 def open_task(name: str, language: str | None, own: Mapping[str, FolderTaskSettings]) -> Task:
-    """A task that has `language`: one of `own` (a study's folders), of lm-evaluation-harness, or of the registry.
+    """Return a task that has `language`: one of `own` (a study's folders), of lm-evaluation-harness, or of the
+    registry.
 
     Without a language it is only looked up.
 

@@ -71,7 +71,8 @@ _ENDS_IN_A_FRACTION = re.compile(r"(?P<whole>.*)(?P<point>[.,，．])(?P<fractio
 
 
 def final_number(text: str) -> str | None:
-    """The last number in a text, in canonical form: ASCII digits, no grouping, a point, no zeros that say nothing.
+    """Return the last number in a text, in canonical form: ASCII digits, no grouping, a point, no zeros that say
+    nothing.
 
     Digits may be of any script; the minus sign too. Groups of three are thousands whatever separates them (comma,
     point, space, apostrophe), so "80.000" is eighty thousand in every language: a language model that solves word
@@ -98,7 +99,7 @@ def _ascii_digits(text: str) -> str:
 
 
 def _canonical(text: str) -> list[str]:
-    """The numbers that a run of digits and separators stands for, each in canonical form."""
+    """Return the numbers that a run of digits and separators stands for, each in canonical form."""
     if _GROUPED.fullmatch(text) or _GROUPED_BY_HUNDREDS.fullmatch(text):
         return [re.sub(r"\D", "", text)]
     fraction = _ENDS_IN_A_FRACTION.fullmatch(text)

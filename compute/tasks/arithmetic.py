@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compute.catalog import CataloguedFile, find
+from compute.catalog import CatalogedFile, find
 from compute.errors import UserError
 from compute.tasks.answers import final_number
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located
 from compute.tasks.reading import read_tsv
 from compute.tasks.task import Generation, Prompt, Question, Split
@@ -22,10 +22,10 @@ REPOSITORY = "google-research/url-nlp"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arithmetic(CataloguedTask):
+class Arithmetic(CatalogedTask):
     """A word problem and the number that solves it; `parallel_id` is the row."""
 
-    def sources(self, language: str) -> tuple[CataloguedFile, ...]:
+    def sources(self, language: str) -> tuple[CatalogedFile, ...]:
         return (find(REPOSITORY, f"mgsm/mgsm_{language}.tsv"),)
 
     def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compute.catalog import CataloguedFile, find
+from compute.catalog import CatalogedFile, find
 from compute.errors import UserError
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located
 from compute.tasks.order import stable_hash
 from compute.tasks.reading import integer, read_json_lines, text
@@ -28,10 +28,10 @@ _RELATIONS_FROM = "et"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Causal(CataloguedTask):
+class Causal(CatalogedTask):
     """A premise, "Cause" or "Effect", and two sentences; `parallel_id` is the source's split and `idx`."""
 
-    def sources(self, language: str) -> tuple[CataloguedFile, ...]:
+    def sources(self, language: str) -> tuple[CatalogedFile, ...]:
         return tuple(
             find(REPOSITORY, f"data/{of}/{part}.{of}.jsonl")
             for of in (language, _RELATIONS_FROM)

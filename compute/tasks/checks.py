@@ -15,7 +15,7 @@ Located = tuple[Question, Place]
 
 
 def with_places(located: Iterable[Located]) -> Iterator[Question]:
-    """The questions, each knowing its row."""
+    """Yield the questions, each knowing its row."""
     return (replace(question, place=str(place)) for question, place in located)
 
 

@@ -28,7 +28,7 @@ import polars as pl
 
 from compute.catalog import HubFile
 from compute.errors import UserError
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located, check_questions
 from compute.tasks.order import stable_hash
 from compute.tasks.reading import Place, Record, identifier, text, texts
@@ -39,7 +39,7 @@ DEV_SHARE, DEV_SEED = 0.1, 42
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreGridTask(CataloguedTask):
+class CoreGridTask(CatalogedTask):
     """A benchmark of the paper.
 
     Attributes:
@@ -55,7 +55,7 @@ class CoreGridTask(CataloguedTask):
 
     @abstractmethod
     def question(self, item_id: str, row: Record, place: Place) -> Question:
-        """A row as a question. Raises UserError, naming the row."""
+        """Return a row as a question. Raises UserError, naming the row."""
 
     def sources(self, language: str) -> tuple[HubFile, ...]:
         return tuple(
@@ -78,7 +78,7 @@ class CoreGridTask(CataloguedTask):
         check_questions(self.kind, splits)
 
     def _read(self, path: Path, number: int) -> list[Located]:
-        """The questions of a file in the order of their ids."""
+        """Return the questions of a file in the order of their ids."""
         try:
             rows = pl.read_parquet(path).to_dicts()
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -105,7 +105,7 @@ def _with_parentheses(choices: Sequence[str]) -> str:
 
 
 def _lettered_choices(row: Record, place: Place) -> tuple[list[str], int]:
-    """The columns `option_a`, `option_b`, ... that have a text, and the index of `answer` among them."""
+    """Return the columns `option_a`, `option_b`, ... that have a text, and the index of `answer` among them."""
     letters = [letter for letter in "ABCDE" if row.get(f"option_{letter.lower()}")]
     answer = text(row, "answer", place).strip().upper()
     if answer not in letters:

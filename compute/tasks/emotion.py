@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from compute.catalog import CataloguedFile, fetch, find
-from compute.tasks.catalogued import CataloguedTask
+from compute.catalog import CatalogedFile, fetch, find
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located
-from compute.tasks.emotion_lines import ANNOTATED, LABELS, PROJECTIONS, TABLE, known_lines, normalised
+from compute.tasks.emotion_lines import ANNOTATED, LABELS, PROJECTIONS, TABLE, known_lines, normalized
 from compute.tasks.order import stable_hash
 from compute.tasks.reading import read_lines
 from compute.tasks.task import SPLITS, Prompt, Question, Split
@@ -44,10 +44,10 @@ REPEATED = "its text is also in an earlier split"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Emotion(CataloguedTask):
+class Emotion(CatalogedTask):
     """A subtitle and eight emotions; an item is its line in the source's file."""
 
-    def sources(self, language: str) -> tuple[CataloguedFile, ...]:
+    def sources(self, language: str) -> tuple[CatalogedFile, ...]:
         path = (
             f"AnnotatedData/{language}-annotated.tsv"
             if language in ANNOTATED
@@ -73,7 +73,7 @@ def _table_digest() -> str:
 
 
 def _read(language: str, path: Path) -> tuple[dict[Split, list[Located]], Counter[str]]:
-    """The questions, and how many lines are none, by reason."""
+    """Return the questions, and how many lines are none, by reason."""
     splits: dict[Split, list[Located]] = {split: [] for split in SPLITS}
     dropped: Counter[str] = Counter()
     known = known_lines(language)
@@ -95,7 +95,7 @@ def _read(language: str, path: Path) -> tuple[dict[Split, list[Located]], Counte
         splits[split].append((question, place))
     seen: set[str] = set()
     for split in SPLITS:
-        texts = [normalised(question.fields["text"]) for question, _ in splits[split]]
+        texts = [normalized(question.fields["text"]) for question, _ in splits[split]]
         fresh = [one for one, text in zip(splits[split], texts, strict=True) if text not in seen]
         dropped[REPEATED] += len(splits[split]) - len(fresh)
         splits[split] = fresh
@@ -104,7 +104,7 @@ def _read(language: str, path: Path) -> tuple[dict[Split, list[Located]], Counte
 
 
 def _split_by_text(text: str) -> Split:
-    tenth = int(stable_hash("emotion", normalised(text))[:8], 16) % 10
+    tenth = int(stable_hash("emotion", normalized(text))[:8], 16) % 10
     return "test" if tenth < 2 else "dev" if tenth == 2 else "train"
 
 

@@ -58,7 +58,7 @@ class Line:
     source: str | None
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """Letters and digits alone, case folded: what two ways to write the same subtitle have in common."""
     return re.sub(r"[\W_]+", "", text).casefold()
 
@@ -82,7 +82,7 @@ def known_lines(language: str) -> Mapping[int, Line]:
 
 
 def derive(clone: Path) -> Iterator[str]:
-    """The lines of the table, from a clone of Helsinki-NLP/XED at the catalogued commit."""
+    """Yield the lines of the table, from a clone of Helsinki-NLP/XED at the cataloged commit."""
     annotated = _annotated_lines(clone / "subtitle-retrieval/students/student_annotations.csv")
     candidates = {language: _projected(clone, language) for language in PROJECTIONS}
     candidates |= {
@@ -123,12 +123,12 @@ def _film(document: str) -> str:
 
 
 def _annotated_lines(path: Path) -> dict[Source, set[str]]:
-    """The normalised English text (rarely: texts) of each annotated line."""
+    """Return the normalized English text (rarely: texts) of each annotated line."""
     found: dict[Source, set[str]] = defaultdict(set)
     for _, line in read_lines(path):
         cells = line.split("\t")
         if len(cells) > 5 and re.match(r"(en|da)/\d+/\d+/", cells[5]):
-            found[_film(cells[5]), cells[4]].add(normalised(cells[2]))
+            found[_film(cells[5]), cells[4]].add(normalized(cells[2]))
     return found
 
 
@@ -141,11 +141,11 @@ def _films_by_text(annotated: Mapping[Source, set[str]]) -> dict[str, set[str]]:
 
 
 def _pairs(clone: Path, language: str) -> list[tuple[Source, str]]:
-    """The annotated line that each aligned line translates, and the normalised text of the latter."""
+    """Return the annotated line that each aligned line translates, and the normalized text of the latter."""
     columns = ("annotated", "document", "source", "target", "original", "text")
     path = clone / f"subtitle-retrieval/students/pairs-{language}.txt"
     return [
-        ((_film(row["annotated"]), row["source"].replace(" ", "+")), normalised(row["text"]))
+        ((_film(row["annotated"]), row["source"].replace(" ", "+")), normalized(row["text"]))
         for _, row in read_tsv(path, columns, header=False, quoted=False)
     ]
 
@@ -159,8 +159,8 @@ def _projected(clone: Path, language: str) -> dict[int, set[Source]]:
     pairs = _pairs(clone, language)
     lines = list(_single_label_lines(clone / f"Projections/{language}-projections.tsv"))
     # "nan" stands for what the authors' tools made of an empty cell: it has no place in the alignment.
-    lines = [line for line in lines if normalised(line[1]) != "nan"]
-    texts, wanted = [text for _, text in pairs], [normalised(text) for _, text, _ in lines]
+    lines = [line for line in lines if normalized(line[1]) != "nan"]
+    texts, wanted = [text for _, text in pairs], [normalized(text) for _, text, _ in lines]
     earliest = _fit(texts, wanted)
     latest = [len(pairs) - 1 - position for position in reversed(_fit(texts[::-1], wanted[::-1]))]
     return {
@@ -171,7 +171,7 @@ def _projected(clone: Path, language: str) -> dict[int, set[Source]]:
 
 
 def _fit(texts: Sequence[str], wanted: Iterable[str]) -> list[int]:
-    """The first places at which `wanted` is a subsequence of `texts`. Raises ValueError if it is none."""
+    """Return the first places at which `wanted` is a subsequence of `texts`. Raises ValueError if it is none."""
     places, start = [], 0
     for text in wanted:
         place = texts.index(text, start)
@@ -191,7 +191,7 @@ def _english(path: Path, annotated: Mapping[Source, set[str]]) -> dict[int, set[
     for number, line, is_single in _single_label_lines(path):
         if not is_single:
             continue
-        parts = [normalised(part) for part in re.split(r"\[[A-Z]+\]", line)]
+        parts = [normalized(part) for part in re.split(r"\[[A-Z]+\]", line)]
         if len(parts) == 1:
             sources = by_text.get(parts[0], set())
         else:
@@ -207,14 +207,15 @@ def _finnish(clone: Path) -> dict[int, set[Source]]:
     for source, text in _pairs(clone, "fi"):
         by_text[text].add(source)
     return {
-        number: by_text[normalised(line)]
+        number: by_text[normalized(line)]
         for number, line, is_single in _single_label_lines(clone / "AnnotatedData/fi-annotated.tsv")
-        if is_single and normalised(line) in by_text
+        if is_single and normalized(line) in by_text
     }
 
 
 def _split_films(candidates: Mapping[str, Mapping[int, set[Source]]]) -> dict[str, Split]:
-    """A split for each film: of many draws the one whose shares are nearest to those wanted in every language."""
+    """Return a split for each film: of many draws the one whose shares are nearest to those wanted in every
+    language."""
     sizes: dict[str, Counter[str]] = {
         language: Counter(film for sources in candidates[language].values() for film in {film for film, _ in sources})
         for language in PROJECTIONS

@@ -91,7 +91,7 @@ class LmEvalTask(Task):
 
 
 def load_lm_eval(name: str, language: str | None) -> LmEvalTask:
-    """A task of the harness, or one written for it.
+    """Return a task of the harness, or one written for it.
 
     Args:
         name: as the harness takes it, without `lm_eval:`: the name of a task of its own, or the path of a task's
@@ -131,7 +131,7 @@ def load_lm_eval(name: str, language: str | None) -> LmEvalTask:
 
 
 def _among(folder: Path, name: str) -> Path:
-    """The YAML of the task of that name in `folder`."""
+    """Return the YAML of the task of that name in `folder`."""
     paths, groups = _index(folder)
     if name in groups and name not in paths:
         raise UserError(f"lm_eval:{name} is a group of tasks; name its tasks one by one")
@@ -142,7 +142,7 @@ def _among(folder: Path, name: str) -> Path:
 
 
 def _harness() -> Path:
-    """The folder of the installed harness."""
+    """Return the folder of the installed harness."""
     found = find_spec("lm_eval")
     if found is None or found.origin is None:
         raise UserError("lm_eval tasks need lm-evaluation-harness: pip install 'transfer-warehouse[lm-eval]'")
@@ -182,8 +182,8 @@ _FUNCTION = re.compile(r"!function\s+([\w.]+)\.\w+")
 
 
 def _config(path: Path, within: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tuple[Path, ...]]:
-    """A task's settings, those of the files it includes beneath its own; and the folders in which the harness looks for
-    the functions that any of them names. Raises UserError."""
+    """Return a task's settings, those of the files it includes beneath its own; and the folders in which the harness
+    looks for the functions that any of them names. Raises UserError."""
     if path in within:
         raise UserError(f"{path}: includes itself")
     try:
@@ -235,8 +235,8 @@ def _refuse(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _generation(name: str, config: Mapping[str, Any]) -> Generation:
-    """How the harness has answers generated: its defaults where the task is silent. What it hands on to transformers is
-    handed on here too, sampling's settings apart, which mean nothing to a greedy answer."""
+    """Return how the harness has answers generated: its defaults where the task is silent. What it hands on to
+    transformers is handed on here too, sampling's settings apart, which mean nothing to a greedy answer."""
     settings = config.get("generation_kwargs") or {}
     stop = settings.get("until", config.get("fewshot_delimiter", "\n\n"))
     longest = next((settings[key] for key in _LONGEST_ANSWER if settings.get(key) is not None), 256)
@@ -246,7 +246,7 @@ def _generation(name: str, config: Mapping[str, Any]) -> Generation:
 
 
 def _chance(name: str, path: Path, config: Mapping[str, Any]) -> float:
-    """Mean of 1 / number of choices; off the YAML where all questions have the same choices."""
+    """Return the mean of 1 / number of choices; off the YAML where all questions have the same choices."""
     choices = config.get("doc_to_choice")
     if isinstance(choices, list | dict):
         return 1 / len(choices)
@@ -284,7 +284,7 @@ def readable(name: str, what: str = "load it") -> Iterator[None]:
 
 @lru_cache(maxsize=8)
 def harness_task(path: Path) -> Any:
-    """The harness's own object for a task's YAML, its data loaded."""
+    """Return the harness's own object for a task's YAML, its data loaded."""
     from lm_eval.tasks import TaskManager
 
     (task,) = TaskManager(include_defaults=False).load([str(path)])["tasks"].values()
@@ -295,7 +295,7 @@ def harness_task(path: Path) -> Any:
 def _rendered(
     name: str, task: Any, answers: Callable[[Place, Any, Any], tuple[tuple[str, ...], int]]
 ) -> Iterator[Located]:
-    """Each document as the harness puts it, in its order."""
+    """Yield each document as the harness puts it, in its order."""
     if task.multiple_input:
         raise UserError(f"task {name} cannot be a target: each choice has a context of its own")
     contexts, chats = list(_contexts(task)), list(_contexts(task, apply_chat_template=True))
@@ -334,7 +334,7 @@ def _choices(place: Place, task: Any, document: Any) -> tuple[tuple[str, ...], i
 
 
 def _answer(place: Place, task: Any, document: Any) -> tuple[tuple[str, ...], int]:
-    """A right answer: the first where several are accepted (the harness judges by all of them)."""
+    """Return a right answer: the first where several are accepted (the harness judges by all of them)."""
     gold = task.doc_to_target(document)
     if task.config.doc_to_choice is not None:
         gold = task.doc_to_choice(document)[gold]

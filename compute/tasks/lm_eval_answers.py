@@ -1,7 +1,7 @@
 """How lm-evaluation-harness reads and judges the answers that are generated for its tasks.
 
 The harness does it itself: its task's filters on the text (of several pipelines the first, which it prints first),
-then its `process_results`, with all the answers it accepts, its normalisation and its functions.
+then its `process_results`, with all the answers it accepts, its normalization and its functions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HarnessJudge:
 
     @classmethod
     def of(cls, name: str) -> HarnessJudge:
-        """The judge of the task that a study calls `name`. Raises as `load_lm_eval`."""
+        """Return the judge of the task that a study calls `name`. Raises as `load_lm_eval`."""
         return cls(name, load_lm_eval(name.removeprefix(LM_EVAL), None).path)
 
     def judge(self, item: Item, text: str) -> tuple[str | None, bool]:

@@ -15,7 +15,7 @@ BUILDERS = ("json", "csv", "parquet", "text", "arrow")
 
 
 def local_data(config: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
-    """The data files that a task's settings name, in a fixed order.
+    """Yield the data files that a task's settings name, in a fixed order.
 
     `data_files` are paths or patterns (`data/**/*.jsonl`), in lists and mappings as deep as one likes; without them all
     files of `data_dir` are read, or of the folder that `dataset_path` names.

@@ -53,7 +53,7 @@ class NumeralsTask(Task):
 
 @cache
 def numbers_of(split: Split) -> tuple[int, ...]:
-    """The numbers of a split, ascending: about 70 % train, 10 % dev, 20 % test."""
+    """Return the numbers of a split, ascending: about 70 % train, 10 % dev, 20 % test."""
     return tuple(number for number in range(HIGHEST + 1) if _split_of(number) == split)
 
 
@@ -66,7 +66,7 @@ def _split_of(number: int) -> Split:
 
 
 def _random(*parts: object) -> random.Random:
-    """A generator that depends on the parts only, not on Python's salted `hash`."""
+    """Return a generator that depends on the parts only, not on Python's salted `hash`."""
     return random.Random(hashlib.sha256("\0".join(map(str, parts)).encode()).digest())
 
 
@@ -131,7 +131,7 @@ def _two_to_add(split: Split, draw: random.Random) -> Iterator[Numbers]:
 
 
 def _digits(numbers: Numbers, language: str, draw: random.Random) -> tuple[str, ...]:
-    """The number in digits, against numbers one is apt to mistake for it."""
+    """Return the number in digits, against numbers one is apt to mistake for it."""
     return (str(numbers[0]), *_mistakable(numbers[0], draw))
 
 

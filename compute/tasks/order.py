@@ -14,7 +14,7 @@ def stable_hash(*parts: str) -> str:
 
 
 def fair_order(questions: Iterable[Question]) -> tuple[Question, ...]:
-    """The questions in an order by `parallel_id` alone (`item_id` where there is none).
+    """Return the questions in an order by `parallel_id` alone (`item_id` where there is none).
 
     The first n are a random sample, and of a parallel task the same one in every language.
     """

@@ -31,9 +31,9 @@ from pathlib import Path
 
 import conllu
 
-from compute.catalog import CataloguedFile, find
+from compute.catalog import CatalogedFile, find
 from compute.errors import UserError
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located
 from compute.tasks.order import stable_hash
 from compute.tasks.reading import Place, read_lines
@@ -74,10 +74,10 @@ class Word:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartOfSpeech(CataloguedTask):
+class PartOfSpeech(CatalogedTask):
     """A sentence with one word in square brackets, which no sentence of PUD has, and eight classes."""
 
-    def sources(self, language: str) -> tuple[CataloguedFile, ...]:
+    def sources(self, language: str) -> tuple[CatalogedFile, ...]:
         return (find(f"UniversalDependencies/UD_{TREEBANKS[language]}-PUD", f"{language}_pud-ud-test.conllu"),)
 
     def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:
@@ -103,7 +103,8 @@ class PartOfSpeech(CataloguedTask):
 
 
 def split_documents(sent_ids: Sequence[str]) -> dict[str, Split]:
-    """The split of each sentence: whole documents, drawn by hash, until test and then dev have enough sentences."""
+    """Return the split of each sentence: whole documents, drawn by hash, until test and then dev have enough
+    sentences."""
     by_document: dict[str, list[str]] = {}
     for sent_id in sent_ids:
         by_document.setdefault(sent_id[:6], []).append(sent_id)
@@ -148,7 +149,7 @@ def _marked(words: Sequence[Word], marked: int) -> str:
 
 
 def _sentences(path: Path) -> Iterator[tuple[str, tuple[list[Word], Place]]]:
-    """Each sentence's id, words and first row, of a file in CoNLL-U. Raises UserError for what is not."""
+    """Yield each sentence's id, words and first row, of a file in CoNLL-U. Raises UserError for what is not."""
     rows, start = list[str](), None
     for place, line in chain(read_lines(path), [(Place(path, 0), "")]):
         if line.strip():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
+from compute.file_kinds import refuse_other_kind
 from compute.names import UnknownName
 
 
@@ -28,7 +29,7 @@ Record = Mapping[str, Any]
 
 
 def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
-    """The lines of a UTF-8 file, without their ends; blank ones too. A byte order mark is not part of the first.
+    """Yield the lines of a UTF-8 file, without their ends; blank ones too. A byte order mark is not part of the first.
 
     Only a newline ends a line: other characters that some readers break at, such as U+2028, are text.
 
@@ -37,6 +38,8 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
     """
     try:
         with open(path, "rb") as file:
+            refuse_other_kind(file.read(512))
+            file.seek(0)
             for row, raw in enumerate(file, start=1):
                 try:
                     line = raw.decode("utf-8-sig" if row == 1 else "utf-8")
@@ -45,10 +48,12 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
                 yield Place(path, row), line.rstrip("\r\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[Place, Record]]:
-    """The objects of a JSONL file; blank lines are passed over.
+    """Yield the objects of a JSONL file; blank lines are passed over.
 
     Raises:
         UserError: as for `read_lines`; a line is not JSON, or not an object.
@@ -67,7 +72,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[Place, Record]]:
 
 
 def read_tsv(path: Path, columns: tuple[str, ...], *, header: bool, quoted: bool) -> Iterator[tuple[Place, Record]]:
-    """The rows of a tab-separated file by column name; blank lines are passed over.
+    """Yield the rows of a tab-separated file by column name; blank lines are passed over.
 
     Args:
         columns: their names, in order.
@@ -99,7 +104,7 @@ def known_keys_only(record: Record, known: Iterable[str], place: Place) -> None:
 
 
 def text(record: Record, key: str, place: Place) -> str:
-    """The text under a key. Raises UserError if there is none."""
+    """Return the text under a key. Raises UserError if there is none."""
     value = _present(record, key, place)
     if not isinstance(value, str):
         raise UserError(f"{place}: {key}: expected a text, found {_kind(value)}")
@@ -107,7 +112,7 @@ def text(record: Record, key: str, place: Place) -> str:
 
 
 def texts(record: Record, key: str, place: Place) -> tuple[str, ...]:
-    """The list of texts under a key. Raises UserError if there is none."""
+    """Return the list of texts under a key. Raises UserError if there is none."""
     value = _present(record, key, place)
     if not isinstance(value, list):
         raise UserError(f"{place}: {key}: expected a list of texts, found {_kind(value)}")
@@ -118,13 +123,13 @@ def texts(record: Record, key: str, place: Place) -> tuple[str, ...]:
 
 
 def identifier(record: Record, key: str, place: Place) -> str:
-    """The text or whole number under a key, as a text. Raises UserError if there is neither."""
+    """Return the text or whole number under a key, as a text. Raises UserError if there is neither."""
     value = record.get(key)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(record, key, place)
 
 
 def integer(record: Record, key: str, place: Place) -> int:
-    """The whole number under a key. Raises UserError if there is none; true and 2.0 are none."""
+    """Return the whole number under a key. Raises UserError if there is none; true and 2.0 are none."""
     value = _present(record, key, place)
     if not isinstance(value, int) or isinstance(value, bool):
         raise UserError(f"{place}: {key}: expected a whole number, found {_kind(value)}")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from compute.catalog import CataloguedFile, find
+from compute.catalog import CatalogedFile, find
 from compute.errors import UserError
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located
 from compute.tasks.reading import read_lines
 from compute.tasks.task import SPLITS, Prompt, Question, Split
@@ -28,10 +28,10 @@ _FILES: dict[Split, str] = {"train": "train", "dev": "val", "test": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sentiment(CataloguedTask):
+class Sentiment(CatalogedTask):
     """A tweet and three sentiments. Nothing is parallel; an item is its line in the source's file."""
 
-    def sources(self, language: str) -> tuple[CataloguedFile, ...]:
+    def sources(self, language: str) -> tuple[CatalogedFile, ...]:
         return tuple(
             find(REPOSITORY, f"data/sentiment/{FOLDERS[language]}/{_FILES[split]}_{part}.txt")
             for split in SPLITS

@@ -1,4 +1,4 @@
-"""Questions on disk: the artefact from which training and scoring jobs read, instead of going back to the sources.
+"""Questions on disk: the artifact from which training and scoring jobs read, instead of going back to the sources.
 
 `<folder>/<split>.jsonl`, a file for every split, one question a line: UTF-8, and texts exactly as they were.
 """
@@ -17,7 +17,7 @@ def save_questions(folder: Path, questions: Mapping[Split, Sequence[Question]]) 
     """Write the questions of each split; a split that is not given becomes an empty file.
 
     Args:
-        folder: an existing directory, such as a job's artefact while it is being staged.
+        folder: an existing directory, such as a job's artifact while it is being staged.
         questions: by split, in the order in which they are to be read.
 
     Raises:
@@ -40,7 +40,7 @@ def save_questions(folder: Path, questions: Mapping[Split, Sequence[Question]]) 
 
 
 def load_questions(folder: Path, split: Split) -> list[Question]:
-    """The questions of a split as they were saved, in the same order.
+    """Return the questions of a split as they were saved, in the same order.
 
     Raises:
         JobError: the file is missing or damaged; the line names it and the row.

@@ -74,7 +74,7 @@ class Item:
 
     @property
     def label(self) -> str:
-        """What an error calls it: its id, and where it stands."""
+        """Return what an error calls it: its id, and where it stands."""
         return f"item {self.item_id}" + (f" ({self.place})" if self.place else "")
 
     @property
@@ -113,7 +113,7 @@ class Prompt:
         return f"{self.id}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def item(self, question: Question) -> Item:
-        """The question in this prompt's words.
+        """Return the question in this prompt's words.
 
         Raises:
             UnknownName: the template names a field that the question does not have.
@@ -161,7 +161,7 @@ class Generation:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What stands for it in job keys; without settings the same as before there were any."""
+        """Return what stands for it in job keys; without settings the same as before there were any."""
         return {name: value for name, value in asdict(self).items() if name != "settings" or value}
 
 
@@ -195,7 +195,7 @@ class Task(ABC):
 
     @abstractmethod
     def questions(self, language: str, split: Split) -> list[Question]:
-        """The questions of a split, always in the same order: the first n are a fair sample of it.
+        """Return the questions of a split, always in the same order: the first n are a fair sample of it.
 
         Empty for a split that the task does not have.
 
@@ -205,16 +205,18 @@ class Task(ABC):
         """
 
     def dropped(self, language: str) -> Mapping[str, int]:
-        """How many rows of a language's source are no questions, by reason; empty where all are. Raises as above."""
+        """Return how many rows of a language's source are no questions, by reason; empty where all are. Raises as
+        above."""
         return {}
 
     def size(self, language: str, split: Split) -> int | None:
-        """How many questions a split has; None where only reading data that may have to be fetched would tell."""
+        """Return how many questions a split has; None where only reading data that may have to be fetched would
+        tell."""
         return len(self.questions(language, split))
 
     @property
     def facts(self) -> dict[str, str | float]:
-        """What `raw.tasks` says of the task, the digest of its data apart."""
+        """Return what `raw.tasks` says of the task, the digest of its data apart."""
         return {
             "task": self.name,
             "kind": self.kind,
@@ -225,7 +227,7 @@ class Task(ABC):
         }
 
     def prompt(self, name: str | None = None) -> Prompt:
-        """The prompt of that id; the first if None.
+        """Return the prompt of that id; the first if None.
 
         Raises:
             UnknownName: the task has no such prompt.
@@ -238,7 +240,7 @@ class Task(ABC):
         return found
 
     def items(self, language: str, split: Split, prompt: str | None = None) -> list[Item]:
-        """The questions of a split under the prompt of that id."""
+        """Return the questions of a split under the prompt of that id."""
         render = self.prompt(prompt).item
         return [render(question) for question in self.questions(language, split)]
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compute.catalog import CataloguedFile, find
+from compute.catalog import CatalogedFile, find
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.checks import Located
 from compute.tasks.reading import read_tsv
 from compute.tasks.task import SPLITS, Prompt, Question, Split
@@ -26,10 +26,10 @@ FOLDERS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Topic(CataloguedTask):
+class Topic(CatalogedTask):
     """A sentence and seven topics; `parallel_id` is the source's `index_id`."""
 
-    def sources(self, language: str) -> tuple[CataloguedFile, ...]:
+    def sources(self, language: str) -> tuple[CatalogedFile, ...]:
         return tuple(find(REPOSITORY, f"data/annotated/{FOLDERS[language]}/{split}.tsv") for split in SPLITS)
 
     def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:

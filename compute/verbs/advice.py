@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import duckdb
+
 from compute.errors import UserError
 from compute.store.warehouse import Warehouse
 from compute.verbs.asked import built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
@@ -205,6 +207,8 @@ def advice(
             " where study = ? and expected_gain_pp is not null",
             [study],
         ).fetchall()
+        if not known:
+            raise UserError(_nothing_to_advise(connection, study))
         wanted = known_names("target", study, targets, (row[0] for row in known))
         asked = {"study": study, "targets": wanted, "limit": max_harm}
         left_out = None if model is None else full_model_name(connection, study, model)
@@ -216,6 +220,22 @@ def advice(
         besides = f" besides {left_out}" if left_out else ""
         raise UserError(f"study {study!r}: no model{besides} was measured from any source on {', '.join(wanted)}")
     return [Advice(*row) for row in rows]
+
+
+def _nothing_to_advise(connection: duckdb.DuckDBPyConnection, study: str) -> str:
+    """Return why a study with transfer cells has no advice."""
+    mixed = connection.execute(
+        "select count(*) = count(*) filter (where regime is null), min(source_task || '/' || source_language)"
+        " from marts.fct_transfer where study = ?",
+        [study],
+    ).fetchall()
+    is_mixed, example = mixed[0]
+    if is_mixed:
+        return (
+            f"study {study!r}: its sources are of several or unknown tasks or languages, as {example} is, so nothing "
+            "of it is transfer from one to another, and no source is advised; marts.fct_transfer has what each gained"
+        )
+    return f"study {study!r}: no source was measured on a target besides its own cell, so none is advised"
 
 
 def advise(

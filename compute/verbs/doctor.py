@@ -174,5 +174,5 @@ def _mirror() -> Iterator[Line]:
         True,
         f"TRANSFER_MIRROR is {mirror}"
         if mirror
-        else "TRANSFER_MIRROR is not set: catalogued files come from the network",
+        else "TRANSFER_MIRROR is not set: cataloged files come from the network",
     )

@@ -51,7 +51,7 @@ def export_vectors(
     sizes: Sequence[int] = (),
 ) -> int:
     """Writes both sides of every landed mapping of the study that `methods`, `pairs` and `sizes` leave (nothing said:
-    all) below `folder`. Returns 1 where an artefact is gone or damaged, which is told, else 0.
+    all) below `folder`. Returns 1 where an artifact is gone or damaged, which is told, else 0.
 
     Raises:
         UserError: no such study, or one that mapped nothing; a method, pair or size that it does not have; a folder

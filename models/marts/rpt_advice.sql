@@ -55,6 +55,7 @@ final as (
         origin,
         variant,
         prompt,
+        prompt as prompt_pool,
         target_task,
         target_language,
         source_task,

@@ -223,6 +223,7 @@ final as (
         studies.origin,
         cases.variant,
         cases.prompt_pool as prompt,
+        cases.prompt_pool,
         gains.recommender,
         cases.held_out_kind,
         cases.held_out,

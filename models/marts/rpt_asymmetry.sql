@@ -12,7 +12,7 @@ sources as (
         role_grid.study,
         studies.origin,
         role_grid.variant,
-        role_grid.prompt_pool as prompt,
+        role_grid.prompt_pool,
         role_grid.model,
         role_grid.source_task,
         role_grid.source_language,
@@ -36,7 +36,7 @@ dominated as (
     select distinct
         sources.study,
         sources.variant,
-        sources.prompt,
+        sources.prompt_pool,
         sources.model,
         sources.source_task,
         sources.source_language
@@ -44,7 +44,7 @@ dominated as (
     inner join sources as rivals
         on sources.study = rivals.study
         and sources.variant = rivals.variant
-        and sources.prompt is not distinct from rivals.prompt
+        and sources.prompt_pool is not distinct from rivals.prompt_pool
         and sources.model = rivals.model
         and round(sources.on_task_pp, 9) <= round(rivals.on_task_pp, 9)
         and round(sources.off_task_pp, 9) <= round(rivals.off_task_pp, 9)
@@ -59,7 +59,8 @@ final as (
         sources.study,
         sources.origin,
         sources.variant,
-        sources.prompt,
+        sources.prompt_pool as prompt,
+        sources.prompt_pool,
         sources.model,
         sources.source_task,
         sources.source_language,
@@ -75,7 +76,7 @@ final as (
     left join dominated
         on sources.study = dominated.study
         and sources.variant = dominated.variant
-        and sources.prompt is not distinct from dominated.prompt
+        and sources.prompt_pool is not distinct from dominated.prompt_pool
         and sources.model = dominated.model
         and sources.source_task = dominated.source_task
         and sources.source_language = dominated.source_language

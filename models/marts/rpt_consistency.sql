@@ -194,6 +194,7 @@ final as (
         studies.origin,
         told.variant,
         told.prompt_pool as prompt,
+        told.prompt_pool,
         told.regime,
         told.source_task,
         told.source_language,

@@ -139,6 +139,7 @@ final as (
         adjusted.origin,
         adjusted.variant,
         adjusted.prompt_pool as prompt,
+        adjusted.prompt_pool,
         adjusted.target_task,
         names.parallel_id,
         names.target_language,

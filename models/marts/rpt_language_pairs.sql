@@ -14,6 +14,7 @@ final as (
         embedding_study,
         variant,
         prompt_pool as prompt,
+        prompt_pool,
         embedding_variant,
         vector_set as vectors,
         source_language,

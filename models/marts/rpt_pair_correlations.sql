@@ -150,6 +150,7 @@ final as (
         coalesce(both_parts.embedding_study, regressions.embedding_study) as embedding_study,
         coalesce(both_parts.variant, regressions.variant) as variant,
         coalesce(both_parts.prompt_pool, regressions.prompt_pool) as prompt,
+        coalesce(both_parts.prompt_pool, regressions.prompt_pool) as prompt_pool,
         coalesce(both_parts.embedding_variant, regressions.embedding_variant) as embedding_variant,
         coalesce(both_parts.vector_set, regressions.vector_set) as vectors,
         coalesce(both_parts.measure, regressions.measure) as measure,

@@ -105,6 +105,7 @@ final as (
         summary.origin,
         summary.variant,
         summary.prompt_pool as prompt,
+        summary.prompt_pool,
         summary.scope,
         summary.regime,
         summary.n_cells,

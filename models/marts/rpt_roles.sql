@@ -191,6 +191,7 @@ final as (
         studies.origin,
         ranked.variant,
         ranked.prompt_pool as prompt,
+        ranked.prompt_pool,
         ranked.scope,
         ranked.axis,
         ranked.within_block as within, -- noqa: RF04

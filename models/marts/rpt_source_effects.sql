@@ -31,6 +31,7 @@ final as (
         adjusted.origin,
         adjusted.variant,
         adjusted.prompt_pool as prompt,
+        adjusted.prompt_pool,
         adjusted.source_task,
         adjusted.source_language,
         adjusted.target_task,

@@ -18,6 +18,7 @@ final as (
         studies.origin,
         effects.variant,
         effects.prompt_pool as prompt,
+        effects.prompt_pool,
         effects.held_out as model,
         effects.source_task,
         effects.source_language,

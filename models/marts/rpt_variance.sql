@@ -272,6 +272,7 @@ final as (
         studies.origin,
         shares.variant,
         shares.prompt_pool as prompt,
+        shares.prompt_pool,
         shares.regime,
         shares.component,
         shares.proportion as share -- noqa: RF04

@@ -18,6 +18,7 @@ final as (
         score,
         score_stderr,
         baseline_score,
+        baseline_stderr,
         coalesce(delta, delta_pp) as delta,
         coalesce(delta_unit, 'pp') as delta_unit,
         case when delta_unit is null then true else higher_is_better end as higher_is_better,

@@ -7,6 +7,7 @@ final as (
         study,
         job_key,
         plugin,
+        config ->> '$.step' as step,
         config ->> '$.model' as model,
         coalesce(config ->> '$.variant', 'default') as variant,
         config ->> '$.source_task' as source_task,
@@ -15,7 +16,10 @@ final as (
         cast(config ->> '$.seed' as bigint) as seed,
         config ->> '$.target_task' as target_task,
         config ->> '$.target_language' as target_language,
-        config ->> '$.prompt' as prompt
+        config ->> '$.prompt' as prompt,
+        config ->> '$.method' as method,
+        config ->> '$.vectors' as vectors,
+        cast(config ->> '$.dictionary_size' as bigint) as dictionary_size
     from study_jobs
 )
 

@@ -1,4 +1,4 @@
-"""The catalogued Bibles and vectors trained on them against those made with the same recipe (../shared/golden)."""
+"""The cataloged Bibles and vectors trained on them against those made with the same recipe (../shared/golden)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from compute.language_models.branching import can_branch
 from compute.language_models.loading import load_model
 from compute.language_models.lora import LoraStack, initial_adapter
-from compute.language_models.micro_batches import Row, answer_losses, collate, line_capacity
+from compute.language_models.micro_batches import TrainingRow, answer_losses, collate, line_capacity
 from compute.language_models.settings import Lora
 from tests.helpers.families import FAMILIES, WINDOW, save_tiny
 
@@ -21,12 +21,12 @@ LENGTHS = ((WINDOW + 9, 5, 14, 3), (8, WINDOW + 5, 2))
 """Of two adapters' rows; some are longer than a sliding window, and all of them together longer than any."""
 
 
-def rows_of(model: PreTrainedModel) -> list[list[Row]]:
+def rows_of(model: PreTrainedModel) -> list[list[TrainingRow]]:
     vocabulary = model.config.get_text_config(decoder=True).vocab_size
     draw = torch.Generator().manual_seed(0)
     return [
         [
-            Row(f"{g} {r}", torch.randint(vocabulary, (length + 1,), generator=draw), 1 + r % 2, False)
+            TrainingRow(f"{g} {r}", torch.randint(vocabulary, (length + 1,), generator=draw), 1 + r % 2, False)
             for r, length in enumerate(lengths)
         ]
         for g, lengths in enumerate(LENGTHS)

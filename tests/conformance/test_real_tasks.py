@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from compute.catalog import MIRROR_VARIABLE, CataloguedFile, entries, fetch
+from compute.catalog import MIRROR_VARIABLE, CatalogedFile, entries, fetch
 from compute.tasks import SPLITS, Question, Split, Task, load_task
 from compute.tasks.emotion import EMOTION, MALFORMED, REPEATED, SEVERAL, UNSAFE
-from compute.tasks.emotion_lines import normalised
+from compute.tasks.emotion_lines import normalized
 
 MIRROR = Path(__file__).parents[2].parent / "shared/data"
 
@@ -46,18 +46,18 @@ def questions(name: str, language: str, split: Split) -> list[Question]:
     return load_task(name).questions(language, split)
 
 
-def test_the_catalogue_is_the_mirror_s_manifest() -> None:
+def test_the_catalog_is_the_mirror_s_manifest() -> None:
     with open(MIRROR / "MANIFEST.tsv", encoding="utf-8") as file:
         rows = {row["path"]: row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)}
-    known = {entry.key: entry for paths in entries._catalogue().values() for entry in paths.values()}
+    known = {entry.key: entry for paths in entries._catalog().values() for entry in paths.values()}
     assert {key: (str(entry.bytes), entry.sha256) for key, entry in known.items()} == {
         path: (row["bytes"], row["sha256"]) for path, row in rows.items()
     }
 
 
 def test_a_path_with_spaces_is_fetched_from_the_mirror() -> None:
-    entry = next(e for paths in entries._catalogue().values() for e in paths.values() if "Luther 1912" in e.path)
-    assert isinstance(entry, CataloguedFile)
+    entry = next(e for paths in entries._catalog().values() for e in paths.values() if "Luther 1912" in e.path)
+    assert isinstance(entry, CatalogedFile)
     assert fetch(entry).stat().st_size == entry.bytes
 
 
@@ -172,7 +172,7 @@ def test_emotion_leaks_no_film_and_no_line_in_any_language() -> None:
     for language in EMOTION.languages:
         for split in SPLITS:
             for question in questions("emotion", language, split):
-                text = normalised(question.fields["text"])
+                text = normalized(question.fields["text"])
                 texts[language, text].add(split)
                 across[text][split].add(language)
                 if question.parallel_id is not None:

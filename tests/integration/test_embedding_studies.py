@@ -1,4 +1,4 @@
-"""Embedding studies from file to rows: the user's own vectors, text and dictionaries, and the catalogued ones."""
+"""Embedding studies from file to rows: the user's own vectors, text and dictionaries, and the cataloged ones."""
 
 from __future__ import annotations
 
@@ -427,7 +427,7 @@ def test_the_bible_study_runs_the_costly_on_three_pairs_unless_told_otherwise(tm
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason=f"no mirror of public data at {MIRROR}")
-def test_catalogued_text_and_dictionaries(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cataloged_text_and_dictionaries(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MIRROR_VARIABLE, os.fspath(MIRROR))
     quick = {"corpus": "bible", "dimension": 20, "epochs": 1, "min_count": 20}
     jobs = plan(

@@ -89,7 +89,7 @@ def embeddings(raw: RawRows, artifacts: Path) -> Mapped:
 
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapped]:
-    """A directory with a warehouse, its published copy and artefacts; and the vectors that are in these."""
+    """A directory with a warehouse, its published copy and artifacts; and the vectors that are in these."""
     folder = tmp_path_factory.mktemp("export")
     raw = RawRows()
     for study in (STUDY, "another"):

@@ -164,6 +164,31 @@ def test_every_layout_since_0_4_0(layout: str, by_name: bool, place: Place) -> N
     assert place.ask("select n_items from raw.aggregate_scores") == [(3,)]
 
 
+def test_samples_may_lie_in_another_folder(place: Place) -> None:
+    results, samples = place.folder / "r", place.folder / "s"
+    for folder, right in (("base", [True, False]), ("tuned", [True, True])):
+        run(results / folder, choices(right), adapter="out/a" if folder == "tuned" else None, samples_file="moved")
+        stamp = STAMP.replace("01T", "02T" if folder == "tuned" else "01T")
+        (results / folder / f"results_{STAMP}.json").rename(results / folder / f"results_{stamp}.json")
+        samples.mkdir(exist_ok=True)
+        (results / folder / "moved").rename(samples / f"samples_toy_de_{stamp}.jsonl")
+    names = place.write("map.yml", SOURCES)
+    place.take("lm-eval", results, samples, names=names)
+    assert place.ask("select count(*) from raw.item_scores") == [(4,)] and "belong to none" not in said(place)
+    other = samples / "copy" / f"samples_toy_de_{STAMP}.jsonl"
+    other.parent.mkdir()
+    other.write_bytes((samples / other.name).read_bytes())
+    place.take("lm-eval", results, samples, names=names, study="twice")
+    assert "no samples beside it, and several files elsewhere are called samples_toy_de_" in said(place)
+    assert "samples files that belong to none of these results: 2, the first " in said(place)
+    place.take(
+        "lm-eval", *sorted(results.rglob("*.json")), *sorted(samples.glob("*.jsonl")), names=names, study="named"
+    )
+    assert place.ask(
+        "select count(*) from raw.study_jobs where study = 'named' and (config ->> '$.items') is not null"
+    ) == [(1,)]
+
+
 def test_groups_are_means_of_tasks_and_not_imported(place: Place) -> None:
     folder = run(place.folder / "r", None, {"acc,none": 0.5})
     path = next(folder.glob("results_*"))

@@ -36,7 +36,7 @@ class DocumentClassifier(Classifier):
 
     @abstractmethod
     def predict(self, train: Texts, labels: Labels, test: Texts, device: str = "cpu", seed: int = 0) -> Probabilities:
-        """Probabilities of the classes for each text of `test`, after learning from `train`.
+        """Return probabilities of the classes for each text of `test`, after learning from `train`.
 
         Args:
             train: texts of the source language.

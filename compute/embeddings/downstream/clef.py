@@ -72,13 +72,13 @@ class Clef(Retrieval):
         )
 
     def _searched(self, target: str) -> tuple[list[Path], list[Path]]:
-        """Files of the documents and of their judgements."""
+        """Return files of the documents and of their judgements."""
         documents = (self.root / "documents" / target).rglob("*")
         return sorted(path for path in documents if path.is_file()), _of(self.root / "qrels", target)
 
 
 def _of(folder: Path, language: str) -> list[Path]:
-    """The files of a folder that are called after a language: its code alone, or with more after it."""
+    """Return the files of a folder that are called after a language: its code alone, or with more after it."""
     return sorted(path for path in folder.glob(f"{language}*") if re.match(rf"{language}(?![a-zA-Z])", path.name))
 
 

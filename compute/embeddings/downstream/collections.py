@@ -13,7 +13,7 @@ class Collection(ABC):
     """Items of one task.
 
     Attributes:
-        folder: where the user has it; None of a collection that is catalogued.
+        folder: where the user has it; None of a collection that is cataloged.
     """
 
     folder: Path | None = None
@@ -27,7 +27,7 @@ class Collection(ABC):
 
     @abstractmethod
     def digest(self, source: str, target: str) -> str:
-        """SHA-256 that stands for the items of a language pair; of catalogued files without reading them.
+        """SHA-256 that stands for the items of a language pair; of cataloged files without reading them.
 
         Raises:
             compute.errors.UserError: a file of the user's folder cannot be read.
@@ -60,7 +60,7 @@ class Classification(Collection):
 
     @abstractmethod
     def problems(self, source: str, target: str) -> list[Problem]:
-        """The problems of a language pair, whose test items have different ids.
+        """Return the problems of a language pair, whose test items have different ids.
 
         Raises:
             compute.errors.UserError: a file cannot be had or read, or is not as described; the line names it.
@@ -91,7 +91,7 @@ class Retrieval(Collection):
 
     @abstractmethod
     def search(self, source: str, target: str) -> Search:
-        """The queries and documents of a language pair. Raises compute.errors.UserError as `problems` does."""
+        """Return the queries and documents of a language pair. Raises compute.errors.UserError as `problems` does."""
 
 
 class SentencePair(NamedTuple):

@@ -98,7 +98,7 @@ def fit(
 def answer(
     network: torch.nn.Module, logits: Callable[[Batch], torch.Tensor], n: int, batch_size: int
 ) -> NDArray[np.float64]:
-    """Probabilities [n, classes] of items 0 to n - 1 by `logits`, which go through `network`."""
+    """Return probabilities [n, classes] of items 0 to n - 1 by `logits`, which go through `network`."""
     network.eval()
     found = []
     with torch.no_grad():

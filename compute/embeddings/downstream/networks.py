@@ -26,7 +26,7 @@ class Convolutional(nn.Module):
         self.output = nn.Linear(filters * len(self.widths), classes)
 
     def forward(self, words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Logits [b, classes] of texts [b, l, d] with `lengths` [b] words, zero beyond."""
+        """Return logits [b, classes] of texts [b, l, d] with `lengths` [b] words, zero beyond."""
         words = nn.functional.pad(words, (0, 0, 0, max(0, max(self.widths) - words.shape[1]))).transpose(1, 2)
         strongest = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
@@ -65,7 +65,7 @@ class Esim(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, premises: Sentences, hypotheses: Sentences) -> torch.Tensor:
-        """Logits [b, classes]."""
+        """Return logits [b, classes]."""
         (a, a_lengths), (b, b_lengths) = premises, hypotheses
         a, b = (self._run(self.encoder, self.dropout(words), n) for words, n in ((a, a_lengths), (b, b_lengths)))
         a_beyond, b_beyond = _beyond(a, a_lengths), _beyond(b, b_lengths)
@@ -83,7 +83,7 @@ class Esim(nn.Module):
     def _compose(
         self, own: torch.Tensor, other: torch.Tensor, lengths: torch.Tensor, beyond: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and maximum, [b, 2 hidden] each, of a sentence's words beside the other sentence's."""
+        """Return mean and maximum, [b, 2 hidden] each, of a sentence's words beside the other sentence's."""
         enhanced = torch.relu(self.projection(torch.cat([own, other, own - other, own * other], dim=2)))
         composed = self._run(self.composition, self.dropout(enhanced), lengths)
         # Zero beyond a sentence's end, so a sum is over its words alone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from compute.catalog import CataloguedFile, digest, fetch, find
+from compute.catalog import CatalogedFile, digest, fetch, find
 from compute.embeddings.downstream.collections import Retrieval, Search
 from compute.errors import UserError
 from compute.tasks.reading import read_lines
@@ -46,11 +46,11 @@ class Ntrex(Retrieval):
         )
 
 
-def _documents() -> CataloguedFile:
+def _documents() -> CatalogedFile:
     return find(_REPOSITORY, "DOCUMENT_IDS.tsv")
 
 
-def _file(language: str) -> CataloguedFile:
+def _file(language: str) -> CatalogedFile:
     return find(_REPOSITORY, f"NTREX-128/newstest2019-{FILES[language]}.txt")
 
 

@@ -111,7 +111,7 @@ def files_digest(paths: Sequence[Path]) -> str:
 
 
 def read_items(path: Path, keys: Sequence[str]) -> Iterator[tuple[Place, str, Record]]:
-    """The objects of a JSONL file with the place and the `item_id` of each.
+    """Yield the objects of a JSONL file with the place and the `item_id` of each.
 
     Raises:
         UserError: not JSONL, a key that is not one of `keys`, an id that stands twice, or nothing at all.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def average_precision(scores: NDArray[Any], relevant: list[int]) -> float:
-    """Mean over the relevant documents of the precision among all documents scored as high or higher.
+    """Return the mean over the relevant documents of the precision among all documents scored as high or higher.
 
     Documents of equal score are taken together: their order is not the model's, and none is made up for it. Equal to
     Σ_n (R_n − R_{n−1}) P_n over the distinct scores, scikit-learn's `average_precision_score`.

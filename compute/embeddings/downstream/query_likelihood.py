@@ -46,7 +46,8 @@ class QueryLikelihood(RetrievalModel):
 
 
 def translations(words: set[str], source: Vectors, target: Vectors, device: str = "cpu") -> dict[str, str]:
-    """The nearest target word by cosine of each of `words` that has a vector; of equal ones the more frequent."""
+    """Return the nearest target word by cosine of each of `words` that has a vector; of equal ones the more
+    frequent."""
     from compute.embeddings.neighbours import top_k, unit_tensor
 
     known = sorted(word for word in words if word in source.row_of)

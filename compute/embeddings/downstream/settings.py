@@ -12,7 +12,7 @@ from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
 from compute.project import expand
-from compute.values import Seeds
+from compute.values import RandomSeeds, check_settings
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
@@ -44,12 +44,12 @@ class Downstream(BaseModel):
 
     task: str = Field(description="cldc, clir or xnli")
     collection: str = Field(description="where its items come from")
-    folder: str | None = Field(None, min_length=1, description="where a collection that is not catalogued lies")
+    folder: str | None = Field(None, min_length=1, description="where a collection that is not cataloged lies")
     classifiers: tuple[ClassifierEntry, ...] = Field(min_length=1, description="by name, or with their settings")
     pairs: tuple[tuple[str, str], ...] | None = Field(
         None, min_length=1, description="pairs it is run on; left out: all of the study's that the collection has"
     )
-    seeds: Seeds = Field((), description="of classifiers that draw; left out: that of the mapping")
+    seeds: RandomSeeds = Field((), description="of classifiers that draw; left out: that of the mapping")
 
     @field_validator("task")
     @classmethod
@@ -75,6 +75,8 @@ class Downstream(BaseModel):
                 CLASSIFIERS[info.data["task"]].check(entry.name)
             if entry.shown in shown[:position]:
                 raise ValueError(f"{entry.shown!r} is listed twice: give one of them a `label`")
+        for position, entry in enumerate(classifiers if "task" in info.data else ()):
+            check_settings(load_classifier(info.data["task"], entry.name), entry.settings, (position, "settings"))
         return classifiers
 
     @model_validator(mode="after")
@@ -83,11 +85,11 @@ class Downstream(BaseModel):
         if reads_folder and self.folder is None:
             raise ValueError(f"collection {self.collection!r} is read from a folder of yours: say which, as `folder`")
         if not reads_folder and self.folder is not None:
-            raise ValueError(f"collection {self.collection!r} is catalogued: it takes no `folder`")
+            raise ValueError(f"collection {self.collection!r} is cataloged: it takes no `folder`")
         return self
 
     def build(self, entry: ClassifierEntry) -> Classifier:
-        """One of its classifiers with its settings; pydantic's ValidationError if they do not fit."""
+        """Return one of its classifiers with its settings."""
         return load_classifier(self.task, entry.name)(**entry.settings)
 
     def open(self) -> Collection:
@@ -116,5 +118,5 @@ class Downstream(BaseModel):
 
 
 def open_collection(task: str, name: str, folder: str | None) -> Collection:
-    """A collection. Raises compute.names.UnknownName: no such task, or it has no such collection."""
+    """Return a collection. Raises compute.names.UnknownName: no such task, or it has no such collection."""
     return load_collection(task, name)(None if folder is None else expand(folder).absolute())

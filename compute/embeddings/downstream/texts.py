@@ -13,7 +13,7 @@ from compute.embeddings.vectors import Matrix, Vectors, unit_rows
 
 
 def words_of(text: str, language: str, lower_case: bool) -> list[str]:
-    """The words of a text in order, as `compute.embeddings.corpora.words_in` tells them apart.
+    """Return the words of a text in order, as `compute.embeddings.corpora.words_in` tells them apart.
 
     Args:
         language: decides how letters are lower-cased.
@@ -48,7 +48,7 @@ class Texts:
 
 
 def embed(texts: Sequence[Sequence[str]], vectors: Vectors) -> Texts:
-    """The texts, given as words, in the space of `vectors`."""
+    """Return the texts, given as words, in the space of `vectors`."""
     row_of: dict[str, int] = {}
     used: list[int] = []
     rows = []

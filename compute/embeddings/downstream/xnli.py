@@ -55,7 +55,7 @@ def _test(language: str) -> HubFile:
 
 
 def _pairs(path: Path) -> list[SentencePair]:
-    """The pairs of a file; an `item_id` is the row's number, from 0, which is the same in all languages."""
+    """Return the pairs of a file; an `item_id` is the row's number, from 0, which is the same in all languages."""
     import polars as pl
 
     try:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from compute.catalog import CataloguedFile, digest, fetch, find
+from compute.catalog import CatalogedFile, digest, fetch, find
 from compute.embeddings.downstream.collections import Retrieval, Search
 from compute.errors import UserError
 
@@ -45,7 +45,7 @@ class Xquad(Retrieval):
         )
 
 
-def _file(language: str) -> CataloguedFile:
+def _file(language: str) -> CatalogedFile:
     return find("google-deepmind/xquad", f"xquad.{language}.json")
 
 

@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 
-from compute.embeddings.formats.kept import Kept
 from compute.embeddings.formats.stream import LONGEST_LINE, Source
 from compute.embeddings.formats.text import NUMBER, read_header
+from compute.embeddings.formats.words_read import WordsRead
 from compute.embeddings.vectors import Matrix
 
 _LINES_LOOKED_AT = 1 << 18
@@ -49,7 +49,7 @@ def _is_text(block: bytes) -> bool:
     return True
 
 
-def read_binary(source: Source, kept: Kept) -> None:
+def read_binary(source: Source, kept: WordsRead) -> None:
     """Reads all of `source` that `kept` has room for. Raises ValueError as `compute.embeddings.reading`."""
     start = source.peek(100)
     header = read_header(start) if b"\n" in start else None

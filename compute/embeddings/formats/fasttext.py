@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compute.embeddings.formats.kept import Kept, Reading
+from compute.embeddings.formats.words_read import Reading, WordsRead
 from compute.embeddings.vectors import Matrix, Vectors
 
 MAGIC = (793712314).to_bytes(4, "little")
@@ -44,7 +44,8 @@ class _Model:
 
 
 def looks_fasttext(beginning: bytes) -> bool:
-    """Whether a file begins like a model; those of before 2017 have no magic number, but settings that make sense."""
+    """Return whether a file begins like a model; those of before 2017 have no magic number, but settings that make
+    sense."""
     if beginning.startswith(MAGIC):
         return True
     if len(beginning) < _SETTINGS.size + 12:
@@ -70,7 +71,7 @@ def looks_fasttext(beginning: bytes) -> bool:
     )
 
 
-def read_fasttext(path: Path, kept: Kept) -> tuple[Vectors, Reading]:
+def read_fasttext(path: Path, kept: WordsRead) -> tuple[Vectors, Reading]:
     """Read the words of a model, without those that it would only make up. Raises ValueError if it is none."""
     try:
         model = _opened(path)

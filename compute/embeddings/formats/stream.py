@@ -32,13 +32,13 @@ class Source:
             self._stream, self._ahead = gzip.GzipFile(fileobj=whole), b""
 
     def peek(self, size: int) -> bytes:
-        """The next `size` bytes, fewer at the end; they will be read again."""
+        """Return the next `size` bytes, fewer at the end; they will be read again."""
         while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
             self._ahead += more
         return self._ahead[:size]
 
     def read(self, size: int) -> bytes:
-        """The next `size` bytes, fewer at the end."""
+        """Return the next `size` bytes, fewer at the end."""
         data = self.peek(size)
         self._ahead = self._ahead[size:]
         return data
@@ -54,7 +54,7 @@ class Source:
         return self.peek(BLOCK_BYTES)
 
     def read_block(self) -> bytes:
-        """The next `BLOCK_BYTES`, fewer at the end."""
+        """Return the next `BLOCK_BYTES`, fewer at the end."""
         return self.read(BLOCK_BYTES)
 
 

@@ -10,14 +10,14 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from compute.embeddings.formats.kept import Kept
 from compute.embeddings.formats.parsing import THREADS, count_lines, parse_lines
 from compute.embeddings.formats.stream import LONGEST_LINE, Source
+from compute.embeddings.formats.words_read import WordsRead
 from compute.embeddings.vectors import Matrix
 
 NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -46,7 +46,7 @@ class _Parsed(NamedTuple):
     malformed: list[tuple[int, str]]
 
 
-def read_text(source: Source, kept: Kept) -> None:
+def read_text(source: Source, kept: WordsRead) -> None:
     """Reads all of `source` that `kept` has room for. Raises ValueError as `compute.embeddings.reading`."""
     blocks = _blocks(source)
     block = next(blocks)
@@ -70,10 +70,12 @@ def read_text(source: Source, kept: Kept) -> None:
     if header is not None and not kept.full and lines != header[0]:
         cut_off = " (is it cut off?)" if lines < header[0] else ""
         raise ValueError(f"line 1 promises {header[0]} words, the file has {lines}{cut_off}")
+    if header is not None and kept.number > header[0]:  # as far as the limit, no matter what comes after
+        raise ValueError(f"line 1 promises {header[0]} words, the file has {kept.number} or more")
 
 
 def _blocks(source: Source) -> Iterator[_Block]:
-    """The text in blocks of whole lines, at least one."""
+    """Yield the text in blocks of whole lines, at least one."""
     if source.peek(3) == _BYTE_ORDER_MARK:
         source.read(3)
     number, rest = 1, b""
@@ -91,8 +93,8 @@ def _blocks(source: Source) -> Iterator[_Block]:
         yield _Block(number, 1, rest + b"\n")
 
 
-def _parsed(blocks: Iterable[_Block], dimension: int, kept: Kept) -> Iterator[_Parsed]:
-    """The blocks parsed, in order, several at once; no more of them are taken than `kept` may have room for."""
+def _parsed(blocks: Iterable[_Block], dimension: int, kept: WordsRead) -> Iterator[_Parsed]:
+    """Yield the blocks parsed, in order, several at once; no more of them are taken than `kept` may have room for."""
     ahead: deque[tuple[int, Future[_Parsed]]] = deque()
     waiting = 0
     with ThreadPoolExecutor(THREADS) as pool:
@@ -136,9 +138,29 @@ def _checked_dimension(block: _Block, header: tuple[int, int] | None) -> int:
     like_most = next(number for number, size in sizes.items() if size == dimension)
     if dimension == 0 or 2 * aligned > len(sizes):
         raise ValueError(f"line {like_most}: expected a word and its numbers, separated by single spaces")
+    _check_words(block, dimension)
     if header is not None and header[1] != dimension:
         raise ValueError(f"line 1 says {header[1]} dimensions, but line {like_most} has {dimension} numbers")
     return dimension
+
+
+def _check_words(block: _Block, dimension: int) -> None:
+    """Refuse a text whose first words end in a tab and a number, or count its lines: they are words and more.
+
+    Raises:
+        ValueError: half of them do.
+    """
+    lines = [line for line in block.text.split(b"\n")[:_SAMPLE_LINES] if line.strip()]
+    words = [_stripped(line).rsplit(b" ", dimension)[0] for line in lines]
+    with_numbers = sum(NUMBER.fullmatch(word.rpartition(b"\t")[2]) is not None for word in words if b"\t" in word)
+    if 2 * with_numbers > len(words):
+        raise ValueError(
+            f"line {block.first}: expected a word and its numbers, separated by single spaces, found a tab"
+        )
+    counts = [word.partition(b" ")[0] for word in words if b" " in word]
+    numbers = [int(count) for count in counts if count.isdigit()]
+    if len(words) > 2 and len(numbers) == len(words) and all(b - a == 1 for a, b in pairwise(numbers)):
+        raise ValueError(f"line {block.first}: expected a word and its numbers, found a line number before the word")
 
 
 def _parse(block: _Block, dimension: int) -> _Parsed:
@@ -174,12 +196,12 @@ def _parse(block: _Block, dimension: int) -> _Parsed:
 
 
 def _stripped(line: bytes) -> bytes:
-    """A line without the space or carriage return that some programs end it with."""
+    """Return a line without the space or carriage return that some programs end it with."""
     return line.removesuffix(b"\r").removesuffix(b" ")
 
 
 def _word_and_numbers(line: bytes, dimension: int) -> tuple[str, list[float]]:
-    """A line, split from its right. Raises ValueError saying what is wrong with it."""
+    """Return a line, split from its right. Raises ValueError saying what is wrong with it."""
     encoded, *fields = line.rsplit(b" ", dimension)
     if len(fields) < dimension:
         raise ValueError(f"expected a word and {dimension} numbers, found {len(fields) + 1} fields")

@@ -40,7 +40,7 @@ class Mapping:
     target_mean: Matrix | None = None
 
     def apply(self, source: Vectors, target: Vectors) -> tuple[Vectors, Vectors]:
-        """The mapped vectors of both sides.
+        """Return the mapped vectors of both sides.
 
         Raises:
             ValueError: the dimensions do not fit, or a mapped vector is not finite.
@@ -89,7 +89,7 @@ class MappingMethod(BaseModel, ABC):
 
 
 def restart_seeds(seed: int, restarts: int) -> range:
-    """The seeds of a run's restarts; runs of other seeds share none of them, so that they are other tries."""
+    """Return the seeds of a run's restarts; runs of other seeds share none of them, so that they are other tries."""
     return range(seed * restarts, (seed + 1) * restarts)
 
 

@@ -69,7 +69,7 @@ class LatentVariableMatching(MappingMethod):
 def _matching(
     weights: torch.Tensor, columns: torch.Tensor, n_columns: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
-    """The matching of maximum weight of rows with `columns` [n, c], whose `weights` [n, c] are given, each
+    """Return the matching of maximum weight of rows with `columns` [n, c], whose `weights` [n, c] are given, each
     row and column at most once: matched rows, their columns, and the weight of all."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching

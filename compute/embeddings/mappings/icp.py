@@ -54,7 +54,7 @@ class IterativeClosestPoints(MappingMethod):
     cycle_weight: float = Field(default=0.01, ge=0, description="λ, the weight of the way there and back")
 
     def fit(self, source: Vectors, target: Vectors, seeds: Seeds, device: str = "cpu", seed: int = 0) -> Mapping:
-        """A [d, d]; `seeds` are not used.
+        """Return A [d, d]; `seeds` are not used.
 
         Raises:
             ValueError: vectors of two dimensions, or every run ended with a map that is not finite.

@@ -46,7 +46,7 @@ class Matching:
         self.back = torch.eye(x.shape[1], device=x.device)
 
     def pairs(self) -> tuple[Pairs, float]:
-        """The nearest pairs under the maps, and how far apart they are: the smaller of the two directions'
+        """Return the nearest pairs under the maps, and how far apart they are: the smaller of the two directions'
         mean squares."""
         x_found, z_found = self._z @ self.back, self._x @ self.forth
         pairs = Pairs(_nearest(self._x, x_found), _nearest(self._z, z_found))
@@ -101,8 +101,8 @@ class Start(NamedTuple):
 
 
 def best_start(x: torch.Tensor, z: torch.Tensor, descent: Descent, epochs: int, seeds: range) -> Start:
-    """The run whose pairs are nearest, of one for each seed, of `epochs` each, on principal components x [n, p] and
-    z [m, p]. The first run turns no signs.
+    """Return the run whose pairs are nearest, of one for each seed, of `epochs` each, on principal components x [n,
+    p] and z [m, p]. The first run turns no signs.
 
     Raises:
         ValueError: in no run are the maps finite at the end.

@@ -53,7 +53,7 @@ class Sides:
 
 
 def refined(sides: Sides, start: Judged, refinements: int) -> Iterator[Judged]:
-    """The Procrustes solutions that follow `start`, each from the mutual nearest neighbours under the one before;
+    """Yield the Procrustes solutions that follow `start`, each from the mutual nearest neighbours under the one before;
     fewer than asked for where there are no such pairs."""
     latest = start
     for _ in range(refinements):
@@ -64,5 +64,5 @@ def refined(sides: Sides, start: Judged, refinements: int) -> Iterator[Judged]:
 
 
 def best_of(judged: Iterable[Judged]) -> Judged:
-    """The one with the highest criterion, the first of equal ones."""
+    """Return the one with the highest criterion, the first of equal ones."""
     return max(judged, key=lambda one: one.criterion)

@@ -37,5 +37,5 @@ def seed_vectors(source: Vectors, target: Vectors, seeds: Seeds, device: str) ->
 
 
 def as_map(weights: torch.Tensor) -> Matrix:
-    """A learnt tensor [d, d'] as what `Mapping` holds: float32, in host memory."""
+    """Return a learnt tensor [d, d'] as what `Mapping` holds: float32, in host memory."""
     return np.ascontiguousarray(weights.to(device="cpu", dtype=torch.float32).numpy())

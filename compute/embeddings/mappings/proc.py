@@ -1,7 +1,7 @@
 """PROC: orthogonal Procrustes (Schönemann 1966; for word vectors Xing et al. 2015, Artetxe et al. 2016).
 
 Of all orthogonal W, the one that minimises ||X_D W - Y_D||_F over the training pairs D: W = U Vᵀ where
-X_Dᵀ Y_D = U S Vᵀ. Nothing is normalised here; preprocessing is declared once for all methods.
+X_Dᵀ Y_D = U S Vᵀ. Nothing is normalized here; preprocessing is declared once for all methods.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Procrustes(MappingMethod):
 
 
 def rotation(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The orthogonal float64 [d, d] W with least ||x W - y||_F, for paired rows x and y [m, d] of any
+    """Return the orthogonal float64 [d, d] W with least ||x W - y||_F, for paired rows x and y [m, d] of any
     floating type, on their device."""
     import torch
 

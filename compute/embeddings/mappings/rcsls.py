@@ -88,7 +88,7 @@ def _loss(x: torch.Tensor, y: torch.Tensor, pairs: torch.Tensor, w: torch.Tensor
 
 
 def _clipped(w: torch.Tensor) -> torch.Tensor:
-    """The matrix nearest to `w` [d, d] whose singular values are at most 1."""
+    """Return the matrix nearest to `w` [d, d] whose singular values are at most 1."""
     import torch
 
     u, singular, vt = torch.linalg.svd(w)

@@ -27,7 +27,7 @@ M = (X Xᵀ)^(1/2), the sorted row of a word is the distribution of its similari
 share. Sorted rows are made unit-centre-unit, and matched by CSLS in both directions.
 
 Preprocessing: VecMap's own is `unit-centre-unit`, and its published results rest on it. It is for the study to
-declare; nothing is normalised here, since doing it twice would change the vectors again. Similarities are
+declare; nothing is normalized here, since doing it twice would change the vectors again. Similarities are
 cosines, which for unit rows are the inner products of the papers. Memory: 4 bytes times the square of the
 cut-off, for the similarities.
 """
@@ -100,14 +100,14 @@ class VecMapSemiSupervised(VecMapSupervised):
         return symmetric_map(source.matrix[pairs[:, 0]], target.matrix[pairs[:, 1]], self.reweight)
 
     def _learnt(self, source: Vectors, target: Vectors, seeds: Seeds, device: str, seed: int) -> tuple[Seeds, float]:
-        """The last dictionary of the self-learning, and the highest objective."""
+        """Return the last dictionary of the self-learning, and the highest objective."""
         best = -float("inf")
         for induced in self.iterations(source, target, seeds, device, seed):
             best = max(best, induced.objective)
         return induced.pairs.cpu().numpy(), best
 
     def iterations(self, source: Vectors, target: Vectors, seeds: Seeds, device: str, seed: int) -> Iterator[Induced]:
-        """The dictionaries of the self-learning, one after the other, until it has converged."""
+        """Yield the dictionaries of the self-learning, one after the other, until it has converged."""
         import torch
 
         from compute.embeddings.mappings.vecmap_induction import StochasticInduction
@@ -165,7 +165,7 @@ class VecMap(VecMapSemiSupervised):
 
 
 def symmetric_map(x: Matrix, z: Matrix, reweight: float) -> Mapping:
-    """The mapping of the module's docstring from paired rows `x` and `z` [m, d], in float64 inside."""
+    """Return the mapping of the module's docstring from paired rows `x` and `z` [m, d], in float64 inside."""
     x64, z64 = x.astype(np.float64), z.astype(np.float64)
     (whiten_x, colour_x), (whiten_z, colour_z) = _whitening(x64), _whitening(z64)
     u, s, vt = np.linalg.svd(whiten_x @ (x64.T @ z64) @ whiten_z)
@@ -185,7 +185,7 @@ def _whitening(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def initial_pairs(source: Vectors, target: Vectors, size: int, neighbours: int, device: str) -> Seeds:
-    """The first dictionary, [2 k, 2] with k = min(size, n, m): each word's match, in both directions."""
+    """Return the first dictionary, [2 k, 2] with k = min(size, n, m): each word's match, in both directions."""
     from compute.embeddings.mappings.vecmap_induction import StochasticInduction
 
     k = min(size, len(source), len(target))
@@ -195,7 +195,7 @@ def initial_pairs(source: Vectors, target: Vectors, size: int, neighbours: int, 
 
 
 def _sorted_similarities(matrix: Matrix, device: str) -> torch.Tensor:
-    """Rows of (X Xᵀ)^(1/2) = X (XᵀX)^(-1/2) Xᵀ [k, k], each sorted, then unit-centre-unit."""
+    """Return rows of (X Xᵀ)^(1/2) = X (XᵀX)^(-1/2) Xᵀ [k, k], each sorted, then unit-centre-unit."""
     import torch
     from torch.nn.functional import normalize
 
@@ -208,7 +208,7 @@ def _sorted_similarities(matrix: Matrix, device: str) -> torch.Tensor:
 
 
 def _rotation(cross: torch.Tensor) -> torch.Tensor:
-    """The orthogonal W [d, d] with the largest trace of Wᵀ cross, for cross = XᵀZ. On the CPU: so small a
+    """Return the orthogonal W [d, d] with the largest trace of Wᵀ cross, for cross = XᵀZ. On the CPU: so small a
     matrix is decomposed faster there than on a GPU."""
     import torch
 

@@ -53,7 +53,7 @@ class StochasticInduction:
         self._random = torch.Generator().manual_seed(seed)
 
     def __call__(self, source: torch.Tensor, target: torch.Tensor, keep: float) -> Induced:
-        """The dictionary for unit rows `source` [n, d] and `target` [m, d], each candidate kept with
+        """Return the dictionary for unit rows `source` [n, d] and `target` [m, d], each candidate kept with
         probability `keep`."""
         n, m = self._similarities.shape
         # Words in the order of their places: a block of words then looks for about equally many.
@@ -112,7 +112,7 @@ class StochasticInduction:
 
 
 def _blocks(rows: int, columns: int, cells: int, cuts: Sequence[int] = ()) -> Iterator[slice]:
-    """Slices that cover `rows`, none across one of the `cuts`, nor of more than `cells` cells (but one row)."""
+    """Yield slices that cover `rows`, none across one of the `cuts`, nor of more than `cells` cells (but one row)."""
     step = max(1, cells // columns)
     edges = sorted({0, rows, *cuts})
     for first, last in pairwise(edges):
@@ -121,7 +121,7 @@ def _blocks(rows: int, columns: int, cells: int, cuts: Sequence[int] = ()) -> It
 
 
 def largest(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and columns ([a, k] each) of the `k` largest cells of each row of `scores` [a, b], largest first;
+    """Return values and columns ([a, k] each) of the `k` largest cells of each row of `scores` [a, b], largest first;
     quick on a transposed view too. Between equal cells the device chooses.
 
     The columns are dealt into groups (column j into group j mod g); the k groups with the largest maxima hold

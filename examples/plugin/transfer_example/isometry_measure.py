@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from compute.embeddings.isometry import Measure, Seeds
+from compute.embeddings.isometry import Measure
+from compute.embeddings.mappings import Seeds
 from compute.embeddings.vectors import Vectors
 
 

@@ -39,7 +39,8 @@ baselines as (
         target_language,
         prompt,
         metric,
-        min(score) as score
+        min(score) as score,
+        arg_min(score_stderr, score) as score_stderr
     from study_scores
     where source_task is null and source_language is null
     group by all
@@ -47,8 +48,11 @@ baselines as (
 
 compared as (
     select
-        tuned.* exclude (baseline_score, delta),
+        tuned.* exclude (baseline_score, baseline_stderr, delta),
         coalesce(tuned.baseline_score, own_baselines.score, default_baselines.score) as baseline_score,
+        coalesce(
+            tuned.baseline_stderr, own_baselines.score_stderr, default_baselines.score_stderr
+        ) as baseline_stderr,
         coalesce(
             tuned.delta,
             (tuned.score - coalesce(tuned.baseline_score, own_baselines.score, default_baselines.score))
@@ -86,6 +90,18 @@ in_one_metric as (
     ) = 1
 ),
 
+-- Of two scores on the same items without these, as if the items were others: never too small an error where what is
+-- right before is likelier right after.
+with_errors as (
+    select
+        *,
+        case
+            when delta_se is null and delta_unit = 'pp' and coalesce(n_seeds, 1) = 1
+                then 100 * sqrt(pow(score_stderr, 2) + pow(baseline_stderr, 2))
+        end as unpaired_se
+    from in_one_metric
+),
+
 -- Most imports have one row a cell, over all seeds, which stays as it is; one row a seed is averaged.
 final as (
     select
@@ -111,8 +127,9 @@ final as (
             when min(delta_unit) = 'pp' and max(delta_unit) = 'pp' and coalesce(bool_and(higher_is_better), true)
                 then avg(delta)
         end as delta_pp,
-        case when count(*) = 1 then any_value(delta_se) end as delta_se
-    from in_one_metric
+        case when count(*) = 1 then coalesce(any_value(delta_se), any_value(unpaired_se)) end as delta_se,
+        case when count(*) = 1 and any_value(unpaired_se) is not null then 'this run' end as error_of
+    from with_errors
     group by all
 )
 

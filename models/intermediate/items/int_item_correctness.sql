@@ -33,7 +33,7 @@ numbered as (
 -- Log-probability per character and per byte, in double precision as lm-evaluation-harness divides. An empty choice
 -- has no length to divide by and can never win. (Zipped lists: a lambda that reaches for a second list takes twice the
 -- time. sqlfluff cannot parse DuckDB's lambdas.)
-normalised as (
+normalized as (
     select
         job_number,
         item_id,
@@ -63,7 +63,7 @@ compared as (
             when isfinite(list_max(scores)) then list_max(scores)
             else list_max(list_filter(scores, lambda score: isfinite(score)))
         end as highest
-    from normalised
+    from normalized
 ),
 
 weighed as (

@@ -1,4 +1,4 @@
-"""A catalogued file comes from the mirror, the cache or the network, and is what the catalogue says wherever it was."""
+"""A cataloged file comes from the mirror, the cache or the network, and is what the catalog says wherever it was."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from compute.catalog import MIRROR_VARIABLE, CataloguedFile, HubFile, digest, entries, fetch, files, find
+from compute.catalog import MIRROR_VARIABLE, CatalogedFile, HubFile, digest, entries, fetch, files, find
 from compute.errors import UserError
 from compute.names import UnknownName
 
 CONTENT = b"Im Anfang war das Wort\n"
-FILE = CataloguedFile(
+FILE = CatalogedFile(
     "some/texts", "0" * 40, "Bibles/Luther 1912 (german).txt", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), "none"
 )
 
@@ -53,8 +53,8 @@ def address(mirror: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_the_catalogue_is_well_formed() -> None:
-    every = [entry for repository in entries._catalogue() for entry in files(repository)]
+def test_the_catalog_is_well_formed() -> None:
+    every = [entry for repository in entries._catalog() for entry in files(repository)]
     assert len({entry.key for entry in every}) == len(every)
     for entry in every:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repository)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compute.catalog import CataloguedFile
+from compute.catalog import CatalogedFile
 from compute.embeddings import corpora
 from compute.embeddings.corpora import BIBLES, LONGEST_SENTENCE, TextFile, bible_file, bible_verses, lower_case, tokens
 from compute.embeddings.downstream.texts import words_of
@@ -36,13 +36,13 @@ def test_turkish_has_two_letters_i() -> None:
 
 
 @pytest.mark.parametrize("language", BIBLES)
-def test_every_bible_is_catalogued_with_its_rights(language: str) -> None:
+def test_every_bible_is_cataloged_with_its_rights(language: str) -> None:
     file = bible_file(language)
     assert len(file.sha256) == 64 and "public domain" in file.licence
 
 
 def test_there_is_no_turkish_bible_of_clear_rights() -> None:
-    with pytest.raises(UnknownName, match="'tr'; known: de, en, fi, fr, hr, it, ru"):
+    with pytest.raises(UnknownName, match="'tr' of corpus 'bible'; known: de, en, fi, fr, hr, it, ru"):
         bible_file("tr")
 
 
@@ -60,7 +60,7 @@ def test_verses_without_notes_headings_and_the_shortest(tmp_path: Path, monkeypa
         archive.writestr("bible.xml", ZEFANIA)
     plain.write_text("I reče Bog: neka bude!\n\n<range>\nkratko je\nI vidje\u2028Bog da\n", encoding="utf-8")
 
-    def fetched(entry: CataloguedFile) -> Path:
+    def fetched(entry: CatalogedFile) -> Path:
         return zipped if entry.path.endswith(".zip") else plain
 
     monkeypatch.setattr(corpora, "fetch", fetched)

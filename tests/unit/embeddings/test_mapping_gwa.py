@@ -10,14 +10,14 @@ from tests.helpers.clustered import NO_SEEDS, clustered
 from tests.helpers.rotated import Rotated, share_found, vectors
 
 
-def normalised(problem: Rotated) -> Rotated:
+def normalized(problem: Rotated) -> Rotated:
     source, target = (preprocess(side, "unit-centre-unit") for side in (problem.source, problem.target))
     return problem._replace(source=source, target=target)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_a_planted_rotation_of_unequal_vocabularies_is_recovered(noise: float) -> None:
-    problem = normalised(clustered(0, n=200, noise=noise, only_source=5, only_target=15))
+    problem = normalized(clustered(0, n=200, noise=noise, only_source=5, only_target=15))
     mapping = load_method("gwa")().fit(*problem[:2], NO_SEEDS)
     assert share_found(mapping, problem, problem.pairs) > 0.97
     assert mapping.source_map is not None

@@ -16,7 +16,7 @@ from tests.helpers.rotated import Rotated, rotated, share_found, vectors
 SMALL = {"initial_keep": 0.4, "patience": 10}
 
 
-def normalised(problem: Rotated) -> Rotated:
+def normalized(problem: Rotated) -> Rotated:
     source, target = (preprocess(side, "unit-centre-unit") for side in (problem.source, problem.target))
     return problem._replace(source=source, target=target)
 
@@ -62,14 +62,14 @@ def test_fewer_pairs_than_dimensions_map_what_the_pairs_span() -> None:
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_unsupervised_recovers_a_planted_rotation_of_unequal_vocabularies(noise: float) -> None:
-    problem = normalised(clustered(0, noise=noise))
+    problem = normalized(clustered(0, noise=noise))
     assert len(problem.source) != len(problem.target)
     mapping = load_method("vecmap")(**SMALL).fit(*problem[:2], NO_SEEDS)
     assert share_found(mapping, problem, problem.pairs) > 0.97
 
 
 def test_semi_supervised_learns_the_rest_from_a_few_pairs() -> None:
-    problem = normalised(clustered(1, noise=0.2))
+    problem = normalized(clustered(1, noise=0.2))
     few = problem.pairs[::80]
     alone = share_found(load_method("proc")().fit(*problem[:2], few), problem, problem.pairs)
     mapping = load_method("vecmap_semi_supervised")(**SMALL).fit(*problem[:2], few)
@@ -77,7 +77,7 @@ def test_semi_supervised_learns_the_rest_from_a_few_pairs() -> None:
 
 
 def test_only_words_within_the_cutoff_are_learnt_from() -> None:
-    problem = normalised(clustered(0))
+    problem = normalized(clustered(0))
     method = VecMap(vocabulary_cutoff=50, **SMALL)
     first = initial_pairs(*problem[:2], 50, 10, "cpu")
     for induced in method.iterations(*problem[:2], first, "cpu", 0):
@@ -86,7 +86,7 @@ def test_only_words_within_the_cutoff_are_learnt_from() -> None:
 
 
 def test_the_same_seed_gives_the_same_map_and_another_seed_other_draws() -> None:
-    problem = normalised(clustered(2, noise=0.3))
+    problem = normalized(clustered(2, noise=0.3))
     method = VecMap(initial_keep=0.4, keep_growth=2.5, patience=3)
     maps = [method.fit(*problem[:2], NO_SEEDS, seed=seed) for seed in (0, 0)]
     np.testing.assert_array_equal(maps[0].source_map, maps[1].source_map)
@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_map_and_another_seed_other_draws() -> None
 
 
 def test_of_restarts_the_highest_objective_is_kept() -> None:
-    problem = normalised(clustered(3, noise=0.5))
+    problem = normalized(clustered(3, noise=0.5))
     settings = {"initial_keep": 0.2, "keep_growth": 5, "patience": 1}
     first = initial_pairs(*problem[:2], 4_000, 10, "cpu")
     single = VecMap(**settings)
@@ -179,6 +179,6 @@ def test_what_cannot_be_learnt_from_is_said(method: str) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_finds_the_same() -> None:
-    problem = normalised(clustered(0))
+    problem = normalized(clustered(0))
     mapping = load_method("vecmap")(**SMALL).fit(*problem[:2], NO_SEEDS, device="cuda")
     assert share_found(mapping, problem, problem.pairs) > 0.97

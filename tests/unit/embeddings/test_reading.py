@@ -236,6 +236,13 @@ def test_damaged_text_is_refused_with_file_and_place(tmp_path: Path, text: str, 
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
+def test_a_limit_beyond_what_the_header_promises_does_not_hide_that_there_are_more(tmp_path: Path) -> None:
+    path = text_file(tmp_path, "1 2\na 1 2\nb 1 2\nc 1 2\n")
+    assert read_vectors(path, vocabulary=1)[0].words == ["a"]
+    with pytest.raises(ValueError, match="line 1 promises 1 words, the file has 2 or more"):
+        read_vectors(path, vocabulary=2)
+
+
 def test_a_file_cut_off_is_refused_unless_the_limit_was_reached(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     text = "5000 2\n" + "".join(f"w{i} {x:.6f} {y:.6f}\n" for i, (x, y) in enumerate(rng.normal(size=(5000, 2))))
@@ -373,3 +380,21 @@ def test_an_exported_mapping_is_read_by_gensim(four: Vectors, tmp_path: Path) ->
     assert (source.name, target.name) == ("de-en.de.vec", "de-en.en.vec")
     np.testing.assert_allclose(KeyedVectors.load_word2vec_format(str(source)).vectors, four.matrix, atol=1e-6)
     assert KeyedVectors.load_word2vec_format(str(target)).index_to_key == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("w{i}\t{i}.5 0.25\n", "line 1: expected a word and its numbers, separated by single spaces, found a tab"),
+        ("{i} w{i} 0.5 0.25\n", "line 1: expected a word and its numbers, found a line number before the word"),
+    ],
+)
+def test_what_stands_between_word_and_numbers_is_no_part_of_the_word(line: str, expected: str, tmp_path: Path) -> None:
+    path = text_file(tmp_path, "".join(line.format(i=i) for i in range(7)))
+    with pytest.raises(ValueError, match=expected):
+        read_vectors(path)
+
+
+def test_words_with_tabs_and_numbers_in_them_stay_words(tmp_path: Path) -> None:
+    path = text_file(tmp_path, "a\tb 1 2\n1 x 1 2\n2 x 1 2\nc\t1 1 2\n4 x 1 2\n")
+    assert read_vectors(path)[0].words == ["a\tb", "1 x", "2 x", "c\t1", "4 x"]

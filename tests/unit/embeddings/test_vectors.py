@@ -95,7 +95,7 @@ def test_preprocessing() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(50, 200), d=st.integers(3, 12), offset=st.floats(0, 5))
-def test_iterative_normalisation_makes_rows_unit_and_their_mean_zero(seed: int, n: int, d: int, offset: float) -> None:
+def test_iterative_normalization_makes_rows_unit_and_their_mean_zero(seed: int, n: int, d: int, offset: float) -> None:
     rng = np.random.default_rng(seed)
     matrix = (rng.normal(size=(n, d)) * np.linspace(1, 3, d) + offset).astype(np.float32)
     vectors = Vectors([str(i) for i in range(n)], matrix)
@@ -108,7 +108,7 @@ def test_iterative_normalisation_makes_rows_unit_and_their_mean_zero(seed: int, 
     np.testing.assert_allclose(turned, found @ rotation, atol=5e-4)
 
 
-def test_iterative_normalisation_goes_on_where_one_round_does_not_suffice() -> None:
+def test_iterative_normalization_goes_on_where_one_round_does_not_suffice() -> None:
     rng = np.random.default_rng(0)
     uneven = np.concatenate([rng.normal(size=(150, 5)) + 3, rng.normal(size=(30, 5)) * 20]).astype(np.float32)
     vectors = Vectors([str(i) for i in range(180)], uneven)

@@ -140,7 +140,7 @@ def test_a_name_and_a_description_decide_nothing(tiny: Study) -> None:
     assert set(study_jobs(changed(tiny, study="other", description="x"))) == set(study_jobs(tiny))
 
 
-def test_a_missing_artefact_matters_only_to_a_pending_reader(tiny: Study, tmp_path: Path) -> None:
+def test_a_missing_artifact_matters_only_to_a_pending_reader(tiny: Study, tmp_path: Path) -> None:
     landing, artifacts = Landing(tmp_path / "landing"), ArtifactStore(tmp_path / "artifacts")
     jobs = study_jobs(tiny)
     for job in jobs.values():

@@ -18,7 +18,7 @@ from compute.embeddings.retrieval import Ranker
 from compute.language_models import training_loop
 from compute.language_models.generation import generate_items
 from compute.language_models.lora import LoraStack, initial_adapter
-from compute.language_models.scoring import score_adapters, score_items
+from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
 from compute.language_models.training import TrainedAdapter, TrainingSource, train_stack
 from tests.helpers.clustered import NO_SEEDS, clustered
@@ -89,8 +89,9 @@ def test_scores_are_read_once_at_the_end() -> None:
         assert own_waits(gpu) == sum("scoring.py" in line for line in gpu.waits.elements()), gpu.waits
         assert all("to the host" in line for line in gpu.waits if "scoring.py" in line), gpu.waits
         with LoraStack(model, adapters) as stack:
-            scores = score_adapters(model, tokenizer, items, stack, device="cuda")
-        assert scores[1][7].logprobs == pytest.approx(alone[7].logprobs, abs=1e-4)
+            stack.active = [1]
+            scores = score_items(model, tokenizer, items, device="cuda")
+        assert scores[7].logprobs == pytest.approx(alone[7].logprobs, abs=1e-4)
         assert generate_items(model, tokenizer, items[:6], (".",), 5, device="cuda") == texts
 
 

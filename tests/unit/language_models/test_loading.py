@@ -78,6 +78,49 @@ def test_weights_in_several_files(original: Path, folder: Path) -> None:
     assert last.name in message(path_or_id=folder) or "no file" in message(path_or_id=folder)
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        ["pytorch_model.bin"],
+        ["adapter_model.safetensors"],
+        ["model-Q4_K_M.gguf", "consolidated.safetensors", "tf_model.h5"],
+        ["model-00001-of-00002.safetensors", "onnx.onnx"],
+    ],
+)
+def test_weights_that_lie_beside_those_that_are_read_are_said_and_change_nothing(
+    others: list[str], original: Path, folder: Path
+) -> None:
+    for name in others:
+        source = folder / "model.safetensors"
+        (folder / name).write_bytes(source.read_bytes() if name.endswith(".safetensors") else b"weights")
+    said: list[str] = []
+    model, _ = load_model(folder, say=said.append)
+    expected, _ = load_model(original)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in expected.state_dict().items())
+    assert said == [f"model {folder}: not read, though weights may be in them: {', '.join(sorted(others))}"]
+
+
+def test_what_a_training_leaves_beside_a_model_is_no_weights(folder: Path) -> None:
+    for name in ("training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        (folder / name).write_bytes(b"state")
+    said: list[str] = []
+    load_model(folder, say=said.append)
+    assert said == []
+
+
+def test_weights_of_a_wrapper_around_the_language_model_are_said(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        weights | {"vision_tower.patches.weight": torch.ones(2, 2)}, folder / "model.safetensors", {"format": "pt"}
+    )
+    said: list[str] = []
+    load_model(folder, say=said.append)
+    (line,) = said
+    assert line.endswith(
+        "1 weights of its files are no part of a LlamaForCausalLM, the first 'vision_tower.patches.weight'"
+    )
+
+
 def test_a_tokenizer_without_padding_pads_with_what_it_has(folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token": None}))

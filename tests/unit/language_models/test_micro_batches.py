@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.language_models.micro_batches import Row, collate, groups_of_adapters, packed, plan
+from compute.language_models.micro_batches import TrainingRow, collate, groups_of_adapters, packed, plan
 
 
 @given(
@@ -75,14 +75,14 @@ def test_rows_are_packed_evenly(lengths: list[int], lines: int) -> None:
 
 @given(st.data())
 def test_a_micro_batch_holds_each_row_with_padding_of_its_own(data: st.DataObject) -> None:
-    groups: list[list[Row]] = []
+    groups: list[list[TrainingRow]] = []
     for group in range(data.draw(st.integers(1, 3))):
         groups.append([])
         for row in range(data.draw(st.integers(0 if any(groups) else 1, 4))):
             length = data.draw(st.integers(2, 9))
             # A token tells which row it is of, and its place there.
             tokens = torch.arange(length) + 1000 * (10 * group + row + 1)
-            groups[-1].append(Row(f"{group} {row}", tokens, data.draw(st.integers(1, length - 1)), False))
+            groups[-1].append(TrainingRow(f"{group} {row}", tokens, data.draw(st.integers(1, length - 1)), False))
     capacity = data.draw(st.sampled_from([0, 5, 10, 100]))
     batch = collate(groups, torch.device("cpu"), capacity)
     size = max(map(len, groups))

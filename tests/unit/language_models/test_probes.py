@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +32,7 @@ from tests.helpers.tiny_model import tiny_items, tiny_model
 
 ITEMS = tiny_items()[:6]
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+LAYER = "model.layers.1.mlp.up_proj"
 EXPERTS = {"moe_intermediate_size": 16, "num_experts_per_tok": 2, "num_key_value_heads": 4}
 
 
@@ -111,17 +114,38 @@ def test_stacked_experts_are_said_to_be_left_out() -> None:
         find_targets(model, Lora(target_modules=("q_proj", "gate_proj")))
 
 
-def test_what_peft_reads_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_peft_reads_otherwise_is_refused(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = tiny_model()
+    model = model.to(dtype)
     modules = dict(model.named_modules())
+    matrices: Callable[[dict[str, Any]], dict[str, Any]]
 
     def wrong(adapter: Any, *rest: Any) -> None:
-        save_adapter(replace(adapter, matrices=dict(list(adapter.matrices.items())[1:])), *rest)
+        save_adapter(replace(adapter, matrices=matrices(adapter.matrices)), *rest)
 
     monkeypatch.setattr(probes, "save_adapter", wrong)
+    matrices = lambda found: dict(list(found.items())[1:])  # noqa: E731
+    with pytest.raises(ValueError, match=r"on other layers than these, as model.layers.0.self_attn.q_proj"):
+        try_adapters(model, tokenizer, ITEMS, Lora(rank=2))
+    matrices = lambda found: found | {LAYER: (found[LAYER][0], 2 * found[LAYER][1])}  # noqa: E731
+    with pytest.raises(ValueError, match=rf"an adapter on layer {LAYER} means something else in PEFT"):
+        try_adapters(model, tokenizer, ITEMS, Lora(rank=2))
+    monkeypatch.setattr(probes, "_layer_outputs", lambda model, names: {})
     with pytest.raises(ValueError, match="mean something else in PEFT"):
         try_adapters(model, tokenizer, ITEMS, Lora(rank=2))
-    assert dict(model.named_modules()) == modules
+    assert dict(model.named_modules()) == modules and not hasattr(model, "peft_config")
+
+
+def test_rounding_alone_is_no_reason_to_refuse() -> None:
+    """A deep random Mamba in bfloat16 gives other numbers for whatever is added in another order."""
+    model, (_, tokenizer) = made(MambaConfig, hidden_size=32, num_hidden_layers=12, state_size=4), tiny_model()
+    model = model.to(torch.bfloat16)
+    trial = try_adapters(model, tokenizer, ITEMS, Lora(rank=2))
+    assert trial.summary.startswith("LoRA on 36 layers (dt_proj, in_proj, x_proj)")
+    source = TrainingSource("one", ITEMS, (), 1)
+    (trained,) = train_stack(model, tokenizer, [source], Lora(rank=2, epochs=2, batch_size=3), trial=trial)
+    assert isinstance(trained, TrainedAdapter) and all(math.isfinite(row.loss) for row in trained.log)
 
 
 def test_layers_that_do_not_stack_are_trained_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from compute.language_models.dropout import drop, row_keys, token_keys
 from compute.language_models.loading import LoadingError, load_model
 from compute.language_models.lora import Adapter, LoraStack, initial_adapter, load_adapter, save_adapter
-from compute.language_models.scoring import score_adapters, score_items
+from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
 from tests.helpers.families import FAMILIES, save_tiny
 from tests.helpers.tiny_model import tiny_items, tiny_model
@@ -134,8 +134,9 @@ def test_first_values_depend_on_the_seed_alone_and_change_nothing() -> None:
         assert a.abs().max() <= 1 / a.shape[1] ** 0.5  # Kaiming-uniform with a = sqrt 5
     items = tiny_items("test")[::10]
     with LoraStack(model, [first, other]) as stack:
-        for scores in score_adapters(model, tokenizer, items, stack):
-            assert [s.logprobs for s in scores] == [
+        for number in range(2):
+            stack.active = [number]
+            assert [s.logprobs for s in score_items(model, tokenizer, items)] == [
                 pytest.approx(s.logprobs, abs=1e-4) for s in score_items_of_base(items)
             ]
 
@@ -150,12 +151,13 @@ def test_scores_do_not_depend_on_the_company() -> None:
     items = tiny_items("test")[::6]
     adapters = [_moved(initial_adapter(model, SETTINGS, seed), seed) for seed in range(3)]
     with LoraStack(model, adapters) as stack:
-        together = score_adapters(model, tokenizer, items, stack, batch_tokens=150)
-        stack.active = [2]
-        (last,) = score_adapters(model, tokenizer, items, stack, batch_tokens=150)
-    for adapter, scores in zip([*adapters, adapters[2]], [*together, last], strict=True):
-        with LoraStack(model, [adapter]) as stack:
-            (alone,) = score_adapters(model, tokenizer, items, stack, batch_tokens=150)
+        in_turn = []
+        for number in range(3):
+            stack.active = [number]
+            in_turn.append(score_items(model, tokenizer, items, batch_tokens=150))
+    for adapter, scores in zip(adapters, in_turn, strict=True):
+        with LoraStack(model, [adapter]):
+            alone = score_items(model, tokenizer, items, batch_tokens=150)
         for mine, theirs in zip(alone, scores, strict=True):
             assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
 

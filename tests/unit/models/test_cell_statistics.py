@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from tests.helpers.derived import add_cells, as_rows, derived, transfer_cells
 from tests.helpers.luck import Cell, error_of_cell, luck_of_runs
@@ -329,3 +330,35 @@ def test_imports_are_judged_by_their_published_errors() -> None:
     assert len(roles) == 5
     unknown = ("donor_ci_low", "recipient_ci_low", "p_top", "is_hub", "is_brittle", "placebo_pp")
     assert {role[name] for role in roles for name in unknown} == {None}
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.7])
+def test_one_run_of_an_import_is_judged_by_its_scores_errors(kept: float) -> None:
+    """Planted: half of the sources gain 15 points, half nothing. `kept`: share of answers that are as before."""
+    rng, n, raw = np.random.default_rng(3), 400, RawRows()
+    raw.study("published", origin="somebody")
+    before = rng.random(n) < 0.5
+    keys = {"model": "m@1", "target_task": "u", "target_language": "en", "metric": "acc", "delta_unit": "pp"}
+    keys |= {"higher_is_better": True, "n_items": n, "n_seeds": 1, "job_key": raw.job("published", "import")}
+
+    def published(right: np.ndarray, **source: str) -> None:
+        error = float(right.std(ddof=1)) / n**0.5
+        raw.add("aggregate_scores", **keys, **source, score=float(right.mean()), score_stderr=error)
+
+    published(before)
+    after = []
+    for number in range(300):
+        base = np.where(rng.random(n) < kept, before, rng.random(n) < 0.5)
+        after.append(base | (rng.random(n) < 0.3) if number % 2 else base)
+        published(after[-1], source_task="t", source_language=f"s{number:03d}")
+    rows = as_rows(derived(raw, "fct_transfer"), "from fct_transfer order by source_language")
+    for row, right in list(zip(rows, after, strict=True))[:20]:
+        means = CompareMeans(DescrStatsW(right.astype(float)), DescrStatsW(before.astype(float)))
+        low, high = means.zconfint_diff(usevar="unequal")
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((100 * low, 100 * high), rel=1e-6)
+        assert row["error_of"] == "this run"
+    found = [float(np.mean([row["p_value"] <= 0.05 for row in rows[half::2]])) for half in (0, 1)]
+    assert found[0] <= 0.05 + 0.03 and found[1] >= 0.95
+    truth = [100 * ((0.5 - before.mean()) * (1 - kept))] * 150  # of sources that gain nothing, on these items
+    covered = [row["ci_low"] <= expected <= row["ci_high"] for row, expected in zip(rows[::2], truth, strict=True)]
+    assert np.mean(covered) >= 0.95

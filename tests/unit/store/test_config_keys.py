@@ -24,6 +24,15 @@ def test_what_sql_reads_is_declared() -> None:
     assert read - OF_A_STUDY <= {key.name for key in CONFIG_KEYS}
 
 
+def test_one_staging_model_reads_all_that_is_declared() -> None:
+    read = {
+        file.stem: set(re.findall(r"config ->> '\$\.(\w+)", file.read_text()))
+        for file in (ROOT / "models").rglob("*.sql")
+    }
+    assert read.pop("stg_study_jobs") == {key.name for key in CONFIG_KEYS}
+    assert {name for name, keys in read.items() if keys - OF_A_STUDY} == set()
+
+
 def test_what_is_declared_is_there_in_some_job() -> None:
     jobs = study_jobs(read_study(ROOT / "tests" / "studies" / "tiny.yml")).values()
     assert {key.name for key in CONFIG_KEYS} <= {key for job in jobs for key in job.config.identity()}

@@ -1,4 +1,4 @@
-"""Shards and artefacts appear whole or not at all."""
+"""Shards and artifacts appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_success_clears_the_failure_before_it(tmp_path: Path) -> None:
     assert not landing.failed_keys()
 
 
-def test_artefacts_of_one_commit_appear_together(tmp_path: Path) -> None:
+def test_artifacts_of_one_commit_appear_together(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     with store.commit(["a", "b"]) as folders:
         (folders["a"] / "x").write_text("1")
@@ -126,7 +126,7 @@ def test_a_run_killed_after_the_commit_is_finished_by_the_next(tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b"]
 
 
-def test_an_artefact_that_is_there_is_kept(tmp_path: Path) -> None:
+def test_an_artifact_that_is_there_is_kept(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     for text in ("first", "second"):
         with store.commit(["a"]) as folders:

@@ -10,9 +10,9 @@ import pytest
 from compute.plugin import Context, Job
 from compute.plugins.items import Items, TaskData
 from compute.store.artifacts import ArtifactStore
-from compute.tasks import catalogued, emotion, emotion_lines
+from compute.tasks import cataloged, emotion, emotion_lines
 from compute.tasks.emotion import EMOTION, MALFORMED, REPEATED, SEVERAL, UNSAFE
-from compute.tasks.emotion_lines import PROJECTIONS, Line, derive, known_lines, normalised
+from compute.tasks.emotion_lines import PROJECTIONS, Line, derive, known_lines, normalized
 
 FILMS = [f"1990/{number}" for number in range(100, 140)]
 LINES = 12
@@ -120,7 +120,7 @@ def test_lines_that_are_no_questions_are_counted(table: Path, tmp_path: Path, mo
         encoding="utf-8",
     )
     monkeypatch.setattr(emotion, "fetch", lambda entry: path)
-    monkeypatch.setattr(catalogued, "fetch", lambda entry: path)
+    monkeypatch.setattr(cataloged, "fetch", lambda entry: path)
     notes: list[str] = []
     config = TaskData(task="emotion", language="en", prompt="cloze", sha256="", prompt_name=None, folder=None)
     job = Job("items", "0", config, label="items of emotion/en")
@@ -137,6 +137,6 @@ def test_a_text_is_in_one_split_of_a_language_though_its_rows_are_of_several_fil
     path = tmp_path / "fi-annotated.tsv"
     path.write_text("".join(f"Rivi {n % 150} {'!' * (n % 3)}\t{1 + n % 8}\n" for n in range(90_000, 90_600)))
     splits = EMOTION.read("fi", [path])
-    texts = {split: {normalised(one.fields["text"]) for one, _ in located} for split, located in splits.items()}
+    texts = {split: {normalized(one.fields["text"]) for one, _ in located} for split, located in splits.items()}
     assert all(texts.values())
     assert not (texts["train"] & texts["test"] or texts["train"] & texts["dev"] or texts["dev"] & texts["test"])

@@ -296,6 +296,22 @@ def test_a_warehouse_that_is_not_built(tmp_path: Path) -> None:
         advise(Warehouse(path), "s", ["qa/fr"])
 
 
+@pytest.mark.parametrize(
+    ("regime", "message"),
+    [
+        ("null", r"its sources are of several or unknown tasks or languages, as qa/de is, .* no source is advised"),
+        ("'MT-ML'", r"no source was measured on a target besides its own cell"),
+    ],
+)
+def test_a_study_without_transfer_is_told_so(warehouse: Warehouse, regime: str, message: str) -> None:
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("alter table marts.fct_transfer add column if not exists regime varchar")
+        connection.execute(f"update marts.fct_transfer set regime = {regime}")
+        connection.execute("delete from marts.rpt_source_effects where study = 's'")
+    with pytest.raises(UserError, match=rf"study 's': {message}"):
+        advise(warehouse, "s", ["qa/fr"])
+
+
 def test_one_model_alone_has_no_interval_of_a_new_one(warehouse: Warehouse) -> None:
     warehouse.path.unlink()
     written(warehouse.path, [cell for cell in cells() if cell[2] == "a@1"])

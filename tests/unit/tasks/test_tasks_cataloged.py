@@ -1,4 +1,4 @@
-"""The readers of catalogued files, on small files of the same form."""
+"""The readers of cataloged files, on small files of the same form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compute.errors import UserError
 from compute.names import UnknownName
 from compute.tasks import SPLITS, TASKS, Generation, Question, load_task
 from compute.tasks.arithmetic import ARITHMETIC
-from compute.tasks.catalogued import CataloguedTask
+from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.causal import CAUSAL
 from compute.tasks.order import fair_order
 from compute.tasks.pos import POS, split_documents
@@ -21,7 +21,7 @@ from compute.tasks.sentiment import SENTIMENT
 from compute.tasks.topic import TOPIC
 
 Write = Callable[[str, str], Path]
-CATALOGUED = [name for name in TASKS if isinstance(load_task(name), CataloguedTask)]
+CATALOGUED = [name for name in TASKS if isinstance(load_task(name), CatalogedTask)]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def write(tmp_path: Path) -> Write:
     return write_text
 
 
-def questions(task: CataloguedTask, language: str, *paths: Path) -> Mapping[str, list[Question]]:
+def questions(task: CatalogedTask, language: str, *paths: Path) -> Mapping[str, list[Question]]:
     splits = task.read(language, paths)
     task.check(splits)
     return {split: [question for question, _ in located] for split, located in splits.items()}

@@ -39,7 +39,7 @@ class Reading:
     malformed_lines: tuple[str, ...]
 
 
-class Kept:
+class WordsRead:
     """The words kept so far, each once, and their vectors."""
 
     def __init__(self, limit: int | None, fold: Fold | None) -> None:
@@ -55,13 +55,18 @@ class Kept:
         self._malformed_lines: list[str] = []
 
     @property
+    def number(self) -> int:
+        """Return how many words there are."""
+        return len(self._words)
+
+    @property
     def room(self) -> float:
-        """How many more words are wanted."""
+        """Return how many more words are wanted."""
         return float("inf") if self._limit is None else self._limit - len(self._words)
 
     @property
     def full(self) -> bool:
-        """Whether no more words are wanted."""
+        """Return whether no more words are wanted."""
         return self.room <= 0
 
     def add(self, words: Sequence[str], matrix: Matrix, places: Sequence[int]) -> None:

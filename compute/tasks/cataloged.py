@@ -1,4 +1,4 @@
-"""Tasks whose questions are read from catalogued files."""
+"""Tasks whose questions are read from cataloged files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compute.tasks.task import Question, Split, Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class CataloguedTask(Task):
+class CatalogedTask(Task):
     """A task over files of `compute.catalog`.
 
     Its digest comes from theirs, so a study is planned without reading or fetching one. Questions are in
@@ -30,11 +30,11 @@ class CataloguedTask(Task):
 
     @abstractmethod
     def sources(self, language: str) -> tuple[Entry, ...]:
-        """The files that the questions of a language are read from."""
+        """Return the files that the questions of a language are read from."""
 
     @abstractmethod
     def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:
-        """The questions of all splits that the task has, in any order, each with the row it is from.
+        """Return the questions of all splits that the task has, in any order, each with the row it is from.
 
         Args:
             paths: of the fetched `sources(language)`, in their order.
@@ -58,7 +58,7 @@ class CataloguedTask(Task):
         return list(_questions(self, language, tuple(fetch(entry) for entry in self.sources(language))).get(split, ()))
 
     def digest(self, language: str) -> str:
-        """See `Task.digest`. Derived from the catalogue's digests and the task's revision: no file is read."""
+        """See `Task.digest`. Derived from the catalog's digests and the task's revision: no file is read."""
         self.check_language(language)
         return digest(self.sources(language), self.name, str(self.revision), *self.rules())
 
@@ -73,7 +73,7 @@ class CataloguedTask(Task):
 
 
 @lru_cache(maxsize=256)
-def _questions(task: CataloguedTask, language: str, paths: tuple[Path, ...]) -> dict[Split, tuple[Question, ...]]:
+def _questions(task: CatalogedTask, language: str, paths: tuple[Path, ...]) -> dict[Split, tuple[Question, ...]]:
     splits = task.read(language, paths)
     task.check(splits)
     return {split: fair_order(with_places(located)) for split, located in splits.items()}
