@@ -48,7 +48,7 @@ def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
 
 
 def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:
-    """Return what `study` asks for, minus what has landed (as a shard or in the warehouse).
+    """Return what `study` asks for, minus what has landed (in a segment or in the warehouse).
 
     A landed job whose artefact is gone becomes pending again only if a pending job reads it.
     """
@@ -66,8 +66,8 @@ def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_wareh
 
 def _reasons(missing: Iterable[Job], landing: Landing) -> dict[str, str]:
     missing = list(missing)
-    failed = {record["job_key"]: record for record in landing.records(landing.failed_keys(), "failures")}
-    relatives = _latest_by_label(landing) if missing else {}
+    failed = landing.failures(landing.failed_keys() & {job.key for job in missing})
+    relatives = landing.latest_by_label({(job.plugin, job.label) for job in missing})
     reasons = {}
     for job in missing:
         if job.key in failed:
@@ -78,11 +78,6 @@ def _reasons(missing: Iterable[Job], landing: Landing) -> dict[str, str]:
         else:
             reasons[job.key] = "not computed yet"
     return reasons
-
-
-def _latest_by_label(landing: Landing) -> dict[tuple[str, str], dict[str, Any]]:
-    records = sorted(landing.records(landing.landed_keys()), key=lambda record: record["finished_at"])
-    return {(record["plugin"], record["label"]): record for record in records}
 
 
 def _difference(job: Job, landed: Mapping[str, Any], reasons: Mapping[str, str]) -> str:

@@ -17,8 +17,8 @@ import duckdb
 
 from compute.errors import UserError
 from compute.project import PUBLISHED
-from compute.store.artifacts import sync_directory
 from compute.store.database import literal
+from compute.store.files import sync_directory
 from compute.store.warehouse import Warehouse
 
 _STUDY_TABLES = ("marts.*", "checks.results", "raw.studies", "raw.study_jobs")

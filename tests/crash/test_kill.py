@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import pytest
+
+from compute.store.landing import Landing
 
 TINY = Path(__file__).parents[1] / "studies" / "tiny.yml"
 COMPUTE = [sys.executable, "-m", "compute.cli", "compute", "--study", str(TINY)]
@@ -51,7 +54,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float
 
 
 def landed(folder: Path) -> int:
-    return len(list((folder / "landing" / "jobs").glob("*.parquet")))
+    return len(Landing(folder / "landing").landed_keys())
 
 
 def test_killed_at_chosen_and_random_moments(uninterrupted: tuple[Path, float], tmp_path: Path) -> None:
@@ -80,16 +83,17 @@ def test_a_killed_worker_fails_its_batch_and_no_more(tmp_path: Path, uninterrupt
     process = compute(tmp_path)
     victim = None
     while process.poll() is None:
-        workers = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if "spawn_main" in " ".join(child.cmdline())
-        ]
-        busy = [worker for worker in workers if worker.memory_info().rss > 250e6]
-        if busy:
-            victim = busy[0]
-            victim.send_signal(signal.SIGKILL)
-            break
+        with suppress(psutil.Error):  # a process that has just ended
+            workers = [
+                child
+                for child in psutil.Process(process.pid).children(recursive=True)
+                if "spawn_main" in " ".join(child.cmdline())
+            ]
+            busy = [worker for worker in workers if worker.memory_info().rss > 250e6]
+            if busy:
+                victim = busy[0]
+                victim.send_signal(signal.SIGKILL)
+                break
         time.sleep(0.05)
     assert victim is not None
     assert process.wait() == 1
