@@ -75,8 +75,8 @@ def export_vectors(
     lost = 0
     for one in wanted:
         try:
-            mapped = artifacts.path(one.job_key)
-            export_mapping(mapped, folder / one.folder, one.source_language, one.target_language)
+            artifact = artifacts.path(one.job_key)
+            export_mapping(artifact, folder / one.folder, one.source_language, one.target_language)
         except (ValueError, JobError) as error:
             lost += 1
             say(f"not exported: {one.folder} {one.pair}: {error}")

@@ -100,3 +100,26 @@ def test_a_killed_worker_fails_its_batch_and_no_more(tmp_path: Path, uninterrupt
     assert compute(tmp_path).wait() == 0
     whole, again = contents(uninterrupted[0]), contents(tmp_path)
     assert again == whole
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+def test_told_to_end_it_ends_with_its_workers_and_keeps_what_has_landed(
+    signals: list[signal.Signals], tmp_path: Path, uninterrupted: tuple[Path, float]
+) -> None:
+    import psutil
+
+    process = compute(tmp_path)
+    while process.poll() is None and landed(tmp_path) < 5:
+        time.sleep(0.01)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    for one in signals:
+        process.send_signal(one)
+        time.sleep(0.3)
+    assert process.wait() == 130
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert landed(tmp_path) >= 5
+    if len(signals) == 1:
+        with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+            assert connection.execute("select count(*) from raw.jobs").fetchall() == [(landed(tmp_path),)]
+    assert compute(tmp_path).wait() == 0
+    assert contents(tmp_path) == contents(uninterrupted[0])
