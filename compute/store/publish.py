@@ -33,7 +33,8 @@ _SHARED_TABLES = ("raw.models", "raw.tasks", "raw.jobs")
 def publish(study: str, warehouse: Warehouse, published: Path = PUBLISHED) -> int:
     """Replace one study's rows in the published file, and make the file if it is not there. Returns its mart rows.
 
-    A study that the warehouse no longer has is taken out. One process at a time: a study that passes meanwhile would be left out by who read the old file before.
+    A study that the warehouse no longer has is taken out. One process at a time: who read the old file before another
+    replaced it would leave out what that one published.
 
     Raises:
         UserError: the published file or its folder cannot be written, or the old file is not a DuckDB one; another

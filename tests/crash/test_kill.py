@@ -15,6 +15,8 @@ import duckdb
 import pytest
 
 from compute.store.landing import Landing
+from tests.torture.flips import at_a_reader, through_a_rerun
+from tests.torture.project import Project
 
 TINY = Path(__file__).parents[1] / "studies" / "tiny.yml"
 COMPUTE = [sys.executable, "-m", "compute.cli", "compute", "--study", str(TINY)]
@@ -123,3 +125,16 @@ def test_told_to_end_it_ends_with_its_workers_and_keeps_what_has_landed(
             assert connection.execute("select count(*) from raw.jobs").fetchall() == [(landed(tmp_path),)]
     assert compute(tmp_path).wait() == 0
     assert contents(tmp_path) == contents(uninterrupted[0])
+
+
+def test_a_flipped_bit_is_found_where_it_is_read(tmp_path: Path, uninterrupted: tuple[Path, float]) -> None:
+    """A part of `make torture`."""
+    whole = Project(uninterrupted[0])
+    assert [line for number in range(60) for line in at_a_reader(number, 7, tmp_path / "now", whole)] == []
+
+
+@pytest.mark.parametrize("number", [0, 3])  # in an artefact, and in what has landed
+def test_what_a_flipped_bit_cost_is_computed_again(
+    number: int, tmp_path: Path, uninterrupted: tuple[Path, float]
+) -> None:
+    assert through_a_rerun(number, 7, tmp_path / "now", Project(uninterrupted[0])) == []
