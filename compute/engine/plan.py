@@ -56,11 +56,12 @@ def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_wareh
     landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
     reasons = _reasons([job for job in jobs.values() if job.key not in landed], landing)
     # Backwards: a job's readers come after it, so each has been decided before the job itself.
+    readers: dict[str, str] = {}
     for job in reversed(list(jobs.values())):
-        if job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
-            reader = next((r for r in jobs.values() if r.key in reasons and job.key in r.inputs.values()), None)
-            if reader is not None:
-                reasons[job.key] = f"its artefact is gone and is read by: {reader.label}"
+        if job.key in readers and job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
+            reasons[job.key] = f"its artefact is gone and is read by: {readers[job.key]}"
+        if job.key in reasons:
+            readers.update(dict.fromkeys(job.inputs.values(), job.label))
     return Plan(study, jobs, {key: reasons[key] for key in jobs if key in reasons})
 
 

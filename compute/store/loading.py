@@ -96,15 +96,13 @@ def _parts(study: RegisteredStudy, landing: Landing, known: set[str], damaged: l
 def _groups(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
     """Yield parts, as many at once as a transaction takes."""
     group: list[_Part] = []
+    rows = jobs = 0
     for part in parts:
         group.append(part)
-        if (
-            sum(part.rows for part in group) >= _ROWS_A_TRANSACTION
-            or sum(len(part.keys) for part in group) >= _JOBS_A_TRANSACTION
-            or len(group) >= _FILES_A_READ
-        ):
+        rows, jobs = rows + part.rows, jobs + len(part.keys)
+        if rows >= _ROWS_A_TRANSACTION or jobs >= _JOBS_A_TRANSACTION or len(group) >= _FILES_A_READ:
             yield group
-            group = []
+            group, rows, jobs = [], 0, 0
     if group:
         yield group
 

@@ -48,7 +48,7 @@ def _kill(project: Project, verb: str, after: float) -> list[str]:
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        return [f"process {one.pid} outlived it" for one in psutil.wait_procs(children, timeout=10)[1]]
+        return [f"process {one.pid} outlived it" for one in psutil.wait_procs(children, timeout=30)[1]]
     return []
 
 

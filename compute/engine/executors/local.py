@@ -91,7 +91,7 @@ class LocalExecutor:
         taken = {worker.place for worker in self._pool}
         place = next(place for place in range(self.workers) if place not in taken)
         ours, theirs = self._processes.Pipe()
-        process = self._processes.Process(target=_serve, args=(theirs, self.workplace), daemon=True)
+        process = self._processes.Process(target=_serve, args=(theirs, self.workplace, os.getpid()), daemon=True)
         with _seeing_one(self._gpus, place):
             process.start()
         theirs.close()
@@ -156,12 +156,12 @@ def _cause_of_death(exit_code: int | None) -> str:
     return f"the worker process ended with exit code {exit_code}"
 
 
-def _serve(connection: Connection, workplace: Workplace) -> None:
+def _serve(connection: Connection, workplace: Workplace, parent: int) -> None:
     """A worker's life: one batch after another, until the parent closes the connection."""
+    end_with(parent)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"  # the parent draws the progress
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    end_with(os.getppid())
     with suppress(EOFError, OSError):
         while True:
             batch: Batch = connection.recv()
