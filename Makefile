@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help all install locks compute build check report sql docs test truth lint bench clean
+.PHONY: help all install locks compute build check report sql docs test truth torture lint bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -72,6 +72,10 @@ test: install ## run the tests
 truth: install ## planted truth against the marts: writes docs/calibration.md
 	@$(BIN)/python -m tests.truth --draws 200 --seed 1 --work target/truth --write-docs
 
+# What is kept under target/torture is not done again; `make clean` removes it.
+torture: install ## kills and flipped bits, against a run that nobody disturbed: writes docs/survival.md
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --seed 1 --work target/torture --write-docs
+
 lint: install ## ruff, mypy, sqlfluff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -81,6 +85,6 @@ lint: install ## ruff, mypy, sqlfluff
 bench: install ## the benchmarks
 	@$(BIN)/python -m benchmarks
 
-clean: ## remove what can be made again; never the warehouse, landed shards or artifacts
+clean: ## remove what can be made again; never the warehouse, what has landed or artifacts
 	rm -rf target logs report.html .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = {
     "quickstart": "jobs per minute of the quickstart study, in a fresh directory",
+    "landing": "rows landed and loaded at the size of the paper's grid, and the plan of a million jobs",
     "dbt": "dbt build, and the report, over a raw grid of the paper's size",
     "scoring": "log-likelihoods against lm-evaluation-harness",
     "training": "LoRA training and grid cells against Trainer, PEFT and lm-evaluation-harness",

@@ -6,7 +6,9 @@ Exit codes: 0 done; 1 some jobs or checks failed, or nothing keeps within the li
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Collection, Sequence
 from contextlib import chdir
 from pathlib import Path
@@ -24,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     arguments = arguments or ["--help"]
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has landed is loaded
         # The verb is the first word: the only options that may stand before it end the run.
         options, unknown = parser(arguments[:1]).parse_known_args(arguments)
         if unknown:

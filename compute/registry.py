@@ -101,7 +101,8 @@ def _import(place: str, what: str) -> Any:
     module, _, attribute = place.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except ImportError as error:
-        raise UserError(f"{what}: cannot import {module}: {error}") from error
-    except AttributeError:
-        raise UserError(f"{what}: module {module} has no {attribute!r}") from None
+    except (Exception, SystemExit) as error:  # whatever the code of another package does when it is imported
+        if isinstance(error, AttributeError) and module in sys.modules:
+            raise UserError(f"{what}: module {module} has no {attribute!r}") from None
+        first_line = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        raise UserError(f"{what}: cannot import {module}: {first_line}") from error

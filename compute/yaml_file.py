@@ -17,6 +17,8 @@ from compute.names import UnknownName
 
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
+_MAX_BITS = 64
+_MAX_SHOWN = 80
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]
@@ -26,6 +28,22 @@ Location = Sequence[str | int]
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML that refuses a key written twice, which plain YAML would silently overwrite, and whose only booleans are
     true and false, as in YAML 1.2: `no` is Norwegian."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return a node's value. Raises ConstructorError, which knows the line, whatever is wrong with it: PyYAML makes
+        dates and numbers of what only looks like one (2020-99-99, `!!bool maybe`)."""
+        try:
+            value = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception:
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{_shown(node.value)} is read as a value of YAML's type {kind}, and is none; put text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            problem = f"{_shown(node.value)} is a number of more than {_MAX_BITS} bits"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return value
 
 
 _UniqueKeyLoader.yaml_implicit_resolvers = {
@@ -155,6 +173,12 @@ def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
+def _shown(value: object) -> str:
+    """Return how a value is shown in a line, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
 def _nearest_file(path: Path) -> str:
     siblings = [sibling.name for sibling in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
     nearest = difflib.get_close_matches(path.name, siblings, n=1)
@@ -239,9 +263,9 @@ def _expectation(problem: Any, model: Any) -> str:
     if kind == "too_short":
         return "this list is empty; at least one entry is expected"
     if kind in ("tuple_type", "list_type"):
-        return f"expected a list, found {found!r}"
+        return f"expected a list, found {_shown(found)}"
     if kind in ("dict_type", "model_type", "model_attributes_type"):
-        return f"expected a mapping of keys to values, found {found!r}"
+        return f"expected a mapping of keys to values, found {_shown(found)}"
     if kind == "string_type" and isinstance(found, dict | list):
         return f"expected text, found a {'mapping' if isinstance(found, dict) else 'list'}"
     if kind == "string_type" and isinstance(found, bool):
@@ -249,7 +273,7 @@ def _expectation(problem: Any, model: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if kind == "value_error" or isinstance(found, dict | list | tuple):
         return message
-    return f"{message[0].lower()}{message[1:]}, found {found!r}"
+    return f"{message[0].lower()}{message[1:]}, found {_shown(found)}"
 
 
 def _is_mistyped(problem: Any, missing: Location) -> bool:

@@ -45,8 +45,8 @@ def execute(plan: Plan, executor: Executor, landing: Landing, listen: Callable[[
     with the most work behind it goes first. Jobs whose inputs failed are dropped and counted as blocked; the rest of
     their batch runs.
     """
-    failed_before = landing.records(landing.failed_keys() & set(plan.pending), "failures")
-    attempts = {record["job_key"]: record["attempts"] for record in failed_before}
+    failed_before = landing.failures(landing.failed_keys() & set(plan.pending))
+    attempts = {key: record["attempts"] for key, record in failed_before.items()}
     waiting = make_batches(plan.pending_jobs, attempts)
     unlanded = set(plan.pending)
     lost: set[str] = set()

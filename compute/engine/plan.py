@@ -48,7 +48,7 @@ def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
 
 
 def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:
-    """Return what `study` asks for, minus what has landed (as a shard or in the warehouse).
+    """Return what `study` asks for, minus what has landed (in a segment or in the warehouse).
 
     A landed job whose artifact is gone becomes pending again only if a pending job reads it.
     """
@@ -56,18 +56,19 @@ def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_wareh
     landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
     reasons = _reasons([job for job in jobs.values() if job.key not in landed], landing)
     # Backwards: a job's readers come after it, so each has been decided before the job itself.
+    readers: dict[str, str] = {}
     for job in reversed(list(jobs.values())):
-        if job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
-            reader = next((r for r in jobs.values() if r.key in reasons and job.key in r.inputs.values()), None)
-            if reader is not None:
-                reasons[job.key] = f"its artifact is gone and is read by: {reader.label}"
+        if job.key in readers and job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
+            reasons[job.key] = f"its artifact is gone and is read by: {readers[job.key]}"
+        if job.key in reasons:
+            readers.update(dict.fromkeys(job.inputs.values(), job.label))
     return Plan(study, jobs, {key: reasons[key] for key in jobs if key in reasons})
 
 
 def _reasons(missing: Iterable[Job], landing: Landing) -> dict[str, str]:
     missing = list(missing)
-    failed = {record["job_key"]: record for record in landing.records(landing.failed_keys(), "failures")}
-    relatives = _latest_by_label(landing) if missing else {}
+    failed = landing.failures(landing.failed_keys() & {job.key for job in missing})
+    relatives = landing.latest_by_label({(job.plugin, job.label) for job in missing})
     reasons = {}
     for job in missing:
         if job.key in failed:
@@ -78,11 +79,6 @@ def _reasons(missing: Iterable[Job], landing: Landing) -> dict[str, str]:
         else:
             reasons[job.key] = "not computed yet"
     return reasons
-
-
-def _latest_by_label(landing: Landing) -> dict[tuple[str, str], dict[str, Any]]:
-    records = sorted(landing.records(landing.landed_keys()), key=lambda record: record["finished_at"])
-    return {(record["plugin"], record["label"]): record for record in records}
 
 
 def _difference(job: Job, landed: Mapping[str, Any], reasons: Mapping[str, str]) -> str:

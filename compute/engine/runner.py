@@ -9,9 +9,10 @@ import platform
 import resource
 import socket
 import sys
+import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,8 +25,15 @@ from compute.names import UnknownName
 from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin
 from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
+from compute.store.segments import OpenSegment
 
 _DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+_SECONDS_AT_RISK = 10.0
+"""How long work that is finished may wait for others before it is committed: a killed run loses no more of it."""
+
+_ROWS_A_SEGMENT = 500_000
+"""A worker's memory holds no more of them than this, and one job's."""
+
 _RECORDED_LIBRARIES = ("torch", "transformers", "peft", "gensim", "numpy", "polars")
 
 
@@ -65,7 +73,7 @@ class Event:
 
 
 def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None]) -> None:
-    """Run every job of a batch, landing each as its plugin yields it.
+    """Run every job of a batch, and land them as its plugin yields them.
 
     A JobError fails the job it came with, any other exception fails the jobs still open (with the traceback in the
     log), and each failure is landed and reported.
@@ -90,10 +98,12 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
             ledger.settle(job, outcome)
         ledger.close(JobError("the plugin ended without a result for this job"))
     except DeviceLost:
+        ledger.commit()
         raise
     except Exception as error:  # a plugin's defect must not stop the other batches
         failure = _as_job_error(error, workplace.landing)
         if not device_works(workplace.device):
+            ledger.commit()
             raise DeviceLost(str(failure)) from error
         ledger.close(failure)
 
@@ -116,38 +126,70 @@ def fail_batch(batch: Batch, error: JobError, workplace: Workplace, report: Call
 
 
 class _Ledger:
-    """Lands the outcomes of one batch's jobs, timing each by what passed since the one before."""
+    """Lands the outcomes of one batch's jobs, timing each by what passed since the one before.
+
+    Jobs land together: those finished within seconds are one segment, which is committed before more work than that
+    could be lost. A job is reported once it is committed, and not before.
+    """
 
     def __init__(self, batch: Batch, workplace: Workplace, report: Callable[[Event], None]) -> None:
         self.batch, self.workplace, self.report = batch, workplace, report
         self.landing = Landing(workplace.landing)
         self.open = {job.key: job for job in batch.jobs}
         self.since = datetime.now(UTC)
+        self.segment = self.landing.open_segment()
+        self.unreported: list[Event] = []
+        self.committed = time.monotonic()
 
     def settle(self, job: Job, outcome: Outcome) -> None:
+        """Add a job's outcome to the segment, and commit that once much work or many rows are in it."""
         record = self._record(job)
         if not isinstance(outcome, JobError):
             try:
-                self.landing.write(job.key, outcome, record | {"state": "landed"})
-                self.open.pop(job.key, None)
-                self.report(Event("landed", self.batch.name, job.label, job_key=job.key))
-                return
+                self.segment.add(job.key, outcome, record | {"state": "landed"})
+                self.unreported.append(Event("landed", self.batch.name, job.label, job_key=job.key))
             except JobError as error:
                 outcome = error
-            except OSError as error:
-                outcome = JobError(f"cannot land in {self.landing.root}: {error.strerror or error}")
-        text = str(outcome)
-        try:
-            self.landing.write_failure(job.key, record | {"state": "failed", "error": text})
-        except OSError as error:
-            text += f" (and the failure could not be recorded: {error.strerror or error})"
+        if isinstance(outcome, JobError):
+            text = str(outcome)
+            self.segment.add_failure(job.key, record | {"state": "failed", "error": text})
+            self.unreported.append(Event("failed", self.batch.name, f"{job.label}: {text}", job_key=job.key))
         self.open.pop(job.key, None)
-        self.report(Event("failed", self.batch.name, f"{job.label}: {text}", job_key=job.key))
+        if time.monotonic() - self.committed >= _SECONDS_AT_RISK or self.segment.rows >= _ROWS_A_SEGMENT:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit what was settled, and report it. Where the disk refuses, those jobs have failed."""
+        segment, events = self.segment, self.unreported
+        self.segment, self.unreported = self.landing.open_segment(), []
+        try:
+            segment.commit()
+        except Exception as error:  # whatever it is, the jobs have not landed
+            events = self._refused(segment, events, error)
+        for event in events:
+            self.report(event)
+        self.committed = time.monotonic()
+
+    def _refused(self, segment: OpenSegment, events: Sequence[Event], error: Exception) -> list[Event]:
+        """Return events in which the jobs of a segment failed, and land these failures if that is possible."""
+        if isinstance(error, OSError):
+            text = f"cannot land in {self.landing.root}: {error.strerror or error}"
+        else:
+            text = f"cannot land: {_as_job_error(error, self.landing.root)}"
+        try:
+            segment.as_failures(text).commit()
+        except Exception as again:  # as above
+            text += f" (and the failure could not be recorded: {getattr(again, 'strerror', None) or again})"
+        return [
+            replace(event, kind="failed", text=event.text if event.kind == "failed" else f"{event.text}: {text}")
+            for event in events
+        ]
 
     def close(self, error: JobError) -> None:
         """Fail the jobs that have no outcome, and end the batch."""
         for job in list(self.open.values()):
             self.settle(job, error)
+        self.commit()
         self.report(Event("finished", self.batch.name))
 
     def _record(self, job: Job) -> dict[str, Any]:

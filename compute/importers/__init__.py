@@ -1,6 +1,6 @@
 """Results that others have computed, as studies of their own: a file an importer, a line an importer in `IMPORTERS`.
 
-An importer turns files into `Imported` jobs with their rows; here they are landed as shards and loaded like any other,
+An importer turns files into `Imported` jobs with their rows; here they are landed and loaded like any other,
 so that importing twice counts nothing twice.
 """
 
@@ -18,14 +18,15 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from compute.errors import UserError
+from compute.errors import JobError, UserError
 from compute.file_kinds import refuse_other_kind
 from compute.importers.baselines import score_cell, without_baseline
 from compute.plugin import Job, JobConfig, Rows, canonical_json
 from compute.registry import Registry
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
-from compute.store.warehouse import RegisteredJob, RegisteredStudy, Warehouse
+from compute.store.registration import RegisteredJob, RegisteredStudy
+from compute.store.warehouse import Warehouse
 
 
 class ImportConfig(JobConfig):
@@ -102,10 +103,7 @@ def import_results(
         if earlier is not None and earlier.origin != name:
             raise UserError(f"study {study!r} is there already, with origin {earlier.origin!r}; choose another --study")
         store = Landing(landing)
-        there = store.landed_keys()
-        for imported in found:
-            if imported.job.key not in there:
-                store.write(imported.job.key, imported.tables, _record(imported.job))
+        _land(found, store)
         kept = _kept(earlier, jobs.values(), say)
         if earlier is not None:
             config = {**_lasting_settings(earlier), **config}
@@ -114,6 +112,31 @@ def import_results(
     for line in without_baseline((kept | jobs).values()):
         say(line)
     say(f"{warehouse.path}: study {study}: {len(jobs)} jobs imported, {loaded.rows:,} rows loaded")
+
+
+_JOBS_A_SEGMENT = 250
+_ROWS_A_SEGMENT = 500_000
+
+
+def _land(found: Iterable[Imported], landing: Landing) -> None:
+    """Land the jobs that have not landed yet. Raises UserError for rows that do not fit, and where the disk refuses."""
+    there = landing.landed_keys()
+    segment = landing.open_segment()
+    try:
+        for imported in found:
+            job = imported.job
+            if job.key in there:
+                continue
+            try:
+                segment.add(job.key, imported.tables, _record(job))
+            except JobError as error:
+                raise UserError(f"{job.label}: {error}") from None
+            if len(segment.jobs) >= _JOBS_A_SEGMENT or segment.rows >= _ROWS_A_SEGMENT:
+                segment.commit()
+                segment = landing.open_segment()
+        segment.commit()
+    except OSError as error:
+        raise UserError(f"{landing.root}: cannot be written: {error.strerror}") from None
 
 
 def _kept(earlier: RegisteredStudy | None, jobs: Iterable[Job], say: Say) -> dict[str, Job | RegisteredJob]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from compute.plugin import Job
-from compute.store.warehouse import RegisteredJob
+from compute.store.registration import RegisteredJob
 
 _MODEL = ("model", "variant", "source_task", "source_language", "control", "seed")
 _TARGET = ("target_task", "target_language", "prompt")

@@ -8,8 +8,8 @@ from typing import Any
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, load_base
 from compute.plugins.costs import TEST_ITEMS, scoring_cost
-from compute.plugins.products import BaseModel, TaskItems, label_of
-from compute.plugins.scoring_rows import ITEMS, Scoring, score_rows, target_fields
+from compute.plugins.products import BaseModel, label_of
+from compute.plugins.scoring_rows import ITEMS, Scoring, score_rows, targets
 from compute.study.schema import Study
 
 
@@ -22,20 +22,17 @@ class Baseline(Plugin):
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.targets is None:
             return
+        asked = targets(study, planned)
         for entry in study.models:
             base = planned.find(BaseModel, entry.name)
             model = label_of(base)
-            for task, language in study.targets.cells:
+            for target in asked:
                 yield Job(
                     plugin=self.name,
                     version=self.version,
-                    config=Scoring(
-                        model=model,
-                        place=base.product.place,
-                        **target_fields(study, task, language, base.product.reading),
-                    ),
-                    inputs={BASE: base.key, ITEMS: planned.find(TaskItems, f"{task}/{language}").key},
-                    label=f"baseline {entry.name} -> {task}/{language}",
+                    config=Scoring(model=model, place=base.product.place, **target.fields(base.product.reading)),
+                    inputs={BASE: base.key, ITEMS: target.items},
+                    label=f"baseline {entry.name} -> {target.label}",
                     batch=model,
                     cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
                 )

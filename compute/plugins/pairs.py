@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -69,7 +69,14 @@ class NumeralDictionary(Dictionary):
         return make(self.source, self.target, size or NUMERAL_TEST_SIZE, self.highest, self.seed)
 
     def digest(self, part: Part, size: int | None) -> str:
-        return digest([list(pair) for pair in self.pairs(part, size)])
+        return _digest_of_numerals(self.source, self.target, self.highest, self.seed, part, size)
+
+
+@cache
+def _digest_of_numerals(source: str, target: str, highest: int, seed: int, part: Part, size: int | None) -> str:
+    """Return `NumeralDictionary.digest`: all methods and variants of a study ask for the same few."""
+    pairs = NumeralDictionary(source=source, target=target, highest=highest, seed=seed).pairs(part, size)
+    return digest([list(pair) for pair in pairs])
 
 
 class XlingDictionary(Dictionary):

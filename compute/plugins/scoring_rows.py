@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import field_serializer
 
 from compute.errors import JobError, UserError
 from compute.language_models.stored_reading import Reading
-from compute.plugin import Context, Job, Outcome
+from compute.plugin import Context, Job, Outcome, Planned
 from compute.plugins.bases import Base, OnBase
+from compute.plugins.products import TaskItems
 from compute.study.schema import Study
 from compute.tasks import Generation, Item, Prompt, Split
 from compute.tasks.answers import open_judge
@@ -65,8 +66,38 @@ _KEY_COLUMNS = (
 )  # fmt: skip
 
 
-def target_fields(study: Study, task_name: str, language: str, reading: Reading) -> dict[str, Any]:
-    """Return the fields of a `Scoring` that say what is asked of the target, and how the model reads it."""
+@dataclass(frozen=True)
+class Target:
+    """A target of a study, as the jobs that score a model on it have it.
+
+    Attributes:
+        label: task/language.
+        asked: the fields of a `Scoring` that say what is asked.
+        items: key of the job that has the questions.
+    """
+
+    label: str
+    asked: Mapping[str, Any]
+    items: str
+
+    def fields(self, reading: Reading) -> dict[str, Any]:
+        """Return the fields of a `Scoring` that say what is asked, and how a model reads it."""
+        is_choice = self.asked["generation"] is None
+        alone = reading.alone if is_choice else reading.generates_alone
+        return {**self.asked, "leaves_out_end": reading.leaves_out_end, "alone": alone}
+
+
+def targets(study: Study, planned: Planned) -> list[Target]:
+    """Return a study's targets, each looked up once for all the jobs that ask it."""
+    assert study.targets is not None
+    found = []
+    for task, language in study.targets.cells:
+        label = f"{task}/{language}"
+        found.append(Target(label, _asked(study, task, language), planned.find(TaskItems, label).key))
+    return found
+
+
+def _asked(study: Study, task_name: str, language: str) -> dict[str, Any]:
     task = study.task(task_name, language)
     prompt = task.prompt(study.prompt_name(task_name))
     return {
@@ -77,8 +108,6 @@ def target_fields(study: Study, task_name: str, language: str, reading: Reading)
         "generation": task.generation,
         "test_items": study.items_used(task_name, language, "test"),
         "truncate": study.truncate,
-        "leaves_out_end": reading.leaves_out_end,
-        "alone": reading.alone if task.generation is None else reading.generates_alone,
     }
 
 

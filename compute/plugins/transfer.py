@@ -17,7 +17,7 @@ from compute.plugin import Context, Job, Made, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, Base, load_base
 from compute.plugins.costs import TEST_ITEMS, TRAINING_ITEMS, scoring_cost, tuning_cost
 from compute.plugins.products import BaseModel, TaskItems, label_of
-from compute.plugins.scoring_rows import ITEMS, Scoring, SourceKeys, asked_items, score_rows, target_fields
+from compute.plugins.scoring_rows import ITEMS, Scoring, SourceKeys, Target, asked_items, score_rows, targets
 from compute.plugins.training_log import read_log, write_log
 from compute.study.schema import ModelEntry, Study
 from compute.tasks import Item
@@ -59,6 +59,7 @@ class Transfer(Plugin):
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.sources is None:
             return
+        asked = targets(study, planned)
         arms = [(None, seed) for seed in study.seeds] + [("placebo", seed) for seed in study.placebo.seeds]
         for entry in study.models:
             base = planned.find(BaseModel, entry.name)
@@ -71,7 +72,7 @@ class Transfer(Plugin):
                     ]
                     yield from trainings
                     for training in trainings:
-                        yield from self._scorings(study, planned, entry, training, base.product.reading)
+                        yield from self._scorings(study, entry, training, asked, base.product.reading)
 
     def _left_out(self, base: Made[BaseModel], lora: Lora) -> tuple[str, ...]:
         place = base.product.place
@@ -126,24 +127,20 @@ class Transfer(Plugin):
         )
 
     def _scorings(
-        self, study: Study, planned: Planned, entry: ModelEntry, training: Job[Tuning], reading: Reading
+        self, study: Study, entry: ModelEntry, training: Job[Tuning], asked: Sequence[Target], reading: Reading
     ) -> Iterator[Job]:
-        assert study.targets is not None
         keys = ("model", "place", "variant", "source_task", "source_language", "control", "seed")
         source = {key: getattr(training.config, key) for key in keys}
-        for task, language in study.targets.cells:
+        cost = scoring_cost(entry, study.items.test or TEST_ITEMS)
+        for target in asked:
             yield Job(
                 plugin=self.name,
                 version=self.version,
-                config=TunedScoring(**source, **target_fields(study, task, language, reading)),
-                inputs={
-                    BASE: training.inputs[BASE],
-                    _ADAPTER: training.key,
-                    ITEMS: planned.find(TaskItems, f"{task}/{language}").key,
-                },
-                label=f"{training.label} -> {task}/{language}",
+                config=TunedScoring(**source, **target.fields(reading)),
+                inputs={BASE: training.inputs[BASE], _ADAPTER: training.key, ITEMS: target.items},
+                label=f"{training.label} -> {target.label}",
                 batch=training.batch,
-                cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
+                cost=cost,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

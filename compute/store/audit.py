@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -41,19 +40,17 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
         raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
     with warehouse.connect(read_only=True):
         pass  # a lock or a damaged file is reported here, in one line
-    with tempfile.TemporaryDirectory() as folder:
-        findings_file = Path(folder, "findings.json")
-        command = [sys.executable, "-P", "-m", "data_checks", str(warehouse.path), study, str(findings_file)]
-        command += ["--docs", str(docs_folder(study)), "--own", str(CHECKS)]
-        # -P, and our own place first: a folder of that name where one stands, or among one's own modules, is another.
-        path = os.pathsep.join(filter(None, (str(_OURS), os.environ.get("PYTHONPATH"))))
-        environment = os.environ | {"PYTHONPATH": path}
-        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
-        if done.returncode == 2:
-            raise UserError(done.stderr.strip().splitlines()[-1])
-        if done.returncode != 0:
-            raise RuntimeError(f"the checks could not be run:\n{done.stderr}")
-        findings = json.loads(findings_file.read_text(encoding="utf-8"))
+    command = [sys.executable, "-P", "-m", "data_checks", str(warehouse.path), study, "-"]
+    command += ["--docs", str(docs_folder(study)), "--own", str(CHECKS), "--parent", str(os.getpid())]
+    # -P, and our own place first: a folder of that name where one stands, or among one's own modules, is another.
+    path = os.pathsep.join(filter(None, (str(_OURS), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode == 2:
+        raise UserError(done.stderr.strip().splitlines()[-1])
+    if done.returncode != 0:
+        raise RuntimeError(f"the checks could not be run:\n{done.stderr}")
+    findings = json.loads(done.stdout.splitlines()[-1])
     run_id, checked_at = uuid.uuid4().hex, datetime.now(UTC).replace(tzinfo=None)
     warehouse.write_checks(
         [

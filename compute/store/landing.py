@@ -1,155 +1,189 @@
-"""The landing directory: one Parquet shard per job and table, written atomically.
-
-`<root>/<table>/<job_key>.parquet` holds a job's rows; `<root>/jobs/<job_key>.parquet` is written last and is the
-job's commit mark: without it the other shards do not count. A failure leaves only
-`<root>/failures/<job_key>.parquet`, which a later success removes.
-"""
+"""The landing directory: what jobs have landed, as segments (`compute.store.segments`)."""
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from compute.errors import JobError
 from compute.plugin import Rows
-from compute.store.artifacts import sync_directory
-from compute.store.raw_schema import BOOKKEEPING_TABLES, JOB_KEY, TABLES, Table
-
-_POLARS_TYPES: dict[str, Any] = {
-    "varchar": pl.String,
-    "json": pl.String,
-    "boolean": pl.Boolean,
-    "integer": pl.Int32,
-    "bigint": pl.Int64,
-    "double": pl.Float64,
-    "timestamp": pl.Datetime("us"),
-    "float[]": pl.List(pl.Float32),
-    "integer[]": pl.List(pl.Int32),
-    "varchar[]": pl.List(pl.String),
-}
-
-
-def shard_schema(table: Table) -> dict[str, Any]:
-    """Polars types of a table's columns."""
-    return {column.name: _POLARS_TYPES[column.type] for column in table.columns}
-
-
-def to_frame(table_name: str, rows: Rows, job_key: str) -> pl.DataFrame:
-    """Rows as a frame with exactly the raw table's columns; missing ones become NULL.
-
-    Raises JobError for an unknown table or column and for values of another type.
-    """
-    if table_name in BOOKKEEPING_TABLES or table_name not in TABLES:
-        raise JobError(f"a plugin may not write table {table_name!r}")
-    table = TABLES[table_name]
-    schema = shard_schema(table)
-    unknown = {name for row in rows for name in row} - set(schema)
-    if unknown:
-        raise JobError(f"table {table_name!r} has no column {sorted(unknown)[0]!r}")
-    try:
-        frame = pl.from_dicts([dict(row) for row in rows], schema=schema) if rows else pl.DataFrame(schema=schema)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise JobError(f"table {table_name!r}: {error}") from error
-    return frame.with_columns(pl.lit(job_key).alias(JOB_KEY.name))
-
-
-def parquet_bytes(frame: pl.DataFrame) -> memoryview:
-    """A frame as Parquet. Polars writes to a file by itself and calls a full disk a ComputeError; so it gets none."""
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getbuffer()
+from compute.store import first_layout
+from compute.store.files import TEMPORARY, DamagedRecord
+from compute.store.frames import UnreadableFile, read_frame
+from compute.store.segments import (
+    JOBS,
+    NAME,
+    RECORDS,
+    Damage,
+    OpenSegment,
+    Segment,
+    read_segment,
+    record_path,
+    remove,
+)
 
 
 class Landing:
-    """Reads and writes shards below `root`."""
+    """Reads and writes segments below `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._read: dict[str, tuple[tuple[int, int, int], Segment]] = {}
 
-    def shard(self, table: str, job_key: str) -> Path:
-        return self.root / table / f"{job_key}.parquet"
+    def open_segment(self) -> OpenSegment:
+        """Return an empty segment, to add jobs to and commit."""
+        return OpenSegment(self.root)
 
     def write(self, job_key: str, tables: Mapping[str, Rows], record: Mapping[str, Any]) -> None:
-        """Land a job: its rows, then its `jobs` record (columns of `raw.jobs`), which commits it.
+        """Land one job in a segment of its own. Raises as a segment's `add` and `commit` do."""
+        segment = self.open_segment()
+        segment.add(job_key, tables, record)
+        segment.commit()
 
-        Raises OSError when the disk refuses; nothing of the job counts then.
-        """
-        frames = {name: to_frame(name, rows, job_key) for name, rows in tables.items()}
-        for name, frame in frames.items():
-            self._write(frame, self.shard(name, job_key))
-        counts = {name: frame.height for name, frame in frames.items()}
-        self._write(_record_frame(record, counts), self.shard("jobs", job_key))
-        self.shard("failures", job_key).unlink(missing_ok=True)
+    def segments(self) -> list[Segment]:
+        """Return the segments that count, in the order in which they were begun; damaged records are left out."""
+        return [segment for segment in self._all_segments() if isinstance(segment, Segment)]
 
-    def write_failure(self, job_key: str, record: Mapping[str, Any]) -> None:
-        self._write(_record_frame(record, {}), self.shard("failures", job_key))
+    def _all_segments(self) -> Iterator[Segment | tuple[str, str]]:
+        """Yield each segment, or (name, what is wrong) where its record is damaged."""
+        found: dict[str, Segment | tuple[str, str]] = {}
+        for name in self._segment_names(RECORDS, ".json"):
+            try:
+                found[name] = self._segment(name)
+            except DamagedRecord as error:
+                found[name] = (name, str(error))
+            except FileNotFoundError:
+                continue  # another process has just merged it into a larger one
+        replaced = {name for one in found.values() if isinstance(one, Segment) for name in one.replaces}
+        yield from (one for name, one in found.items() if name not in replaced)
 
-    def _write(self, frame: pl.DataFrame, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
+    def _segment(self, name: str) -> Segment:
+        # A record is replaced when jobs are withdrawn, and otherwise never changed.
+        facts = record_path(self.root, name).stat()
+        now = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        before, segment = self._read.get(name, (None, None))
+        if segment is None or before != now:
+            segment = read_segment(self.root, name)
+            self._read[name] = (now, segment)
+        return segment
+
+    def _segment_names(self, folder: str, ending: str) -> list[str]:
         try:
-            with open(temporary, "wb") as file:
-                file.write(parquet_bytes(frame))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_directory(path.parent)
+            names = os.listdir(self.root / folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = (name.removesuffix(ending) for name in names if name.endswith(ending))
+        return sorted(name for name in found if NAME.fullmatch(name))
 
     def landed_keys(self) -> set[str]:
-        """Keys of the jobs whose commit mark is there; reads names only."""
-        return self._keys("jobs")
+        """Return the keys of the jobs that have landed, by their records alone."""
+        keys = first_layout.landed_keys(self.root)
+        for segment in self.segments():
+            keys.update(segment.jobs)
+        return keys
 
     def failed_keys(self) -> set[str]:
-        return self._keys("failures") - self.landed_keys()
+        """Return the keys of the jobs that failed and have not landed since."""
+        failed = first_layout.failed_keys(self.root)
+        for segment in self.segments():
+            failed.update(segment.failed)
+        return failed - self.landed_keys() if failed else failed
 
-    def _keys(self, table: str) -> set[str]:
+    def failures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the last record (columns of `raw.jobs`) of each of some failed jobs, where it can be read."""
+        files = self._sound_files(one for one in self.segments() if not set(keys).isdisjoint(one.failed))
+        files += first_layout.failure_files(self.root, keys)
+        wanted = pl.col("job_key").is_in(list(keys)) & (pl.col("state") == "failed")
+        return {record["job_key"]: record for record in self._records(files, wanted)}
+
+    def latest_by_label(self, labels: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return the record of the job that landed last under each (plugin, label), where there is one to read."""
+        if not labels:
+            return {}
+        files = self._sound_files(one for one in self.segments() if one.jobs)
+        files += first_layout.landed_files(self.root)
+        wanted = pl.col("label").is_in(list({label for _, label in labels})) & (pl.col("state") == "landed")
+        latest = {}
+        for record in self._records(files, wanted):
+            latest[record["plugin"], record["label"]] = record
+        return latest
+
+    def _sound_files(self, segments: Iterable[Segment]) -> list[Path]:
+        """Return the `jobs` files of some segments, without those that are damaged: they only tell why a job runs."""
+        return [one.path(self.root, JOBS) for one in segments if not one.damaged_tables(self.root, [JOBS])]
+
+    def _records(self, files: Iterable[Path], wanted: pl.Expr) -> list[dict[str, Any]]:
+        """Return rows of `jobs` files, the oldest first, without what cannot be read."""
+        records: list[dict[str, Any]] = []
+        for file in files:
+            try:
+                records += read_frame(file, JOBS).filter(wanted).to_dicts()
+            except UnreadableFile:
+                continue
+        return sorted(records, key=lambda record: record["finished_at"] or datetime.min)
+
+    def withdraw(self, job_keys: Collection[str]) -> None:
+        """Take back jobs wherever they have landed or failed: they run again."""
+        keys = set(job_keys)
+        for segment in self.segments():
+            if not (keys.isdisjoint(segment.jobs) and keys.isdisjoint(segment.failed)):
+                self._replace(segment, segment.without(keys))
+        first_layout.withdraw(self.root, keys)
+
+    def withdraw_damaged(self, segment: Segment, tables: Collection[str]) -> list[Damage]:
+        """Withdraw the jobs of a segment that have rows in damaged files of some tables; return what was found."""
+        found = []
+        for table, reason in segment.damaged_tables(self.root, tables).items():
+            concerned = tuple(key for key, rows in segment.jobs.items() if table == JOBS or table in rows)
+            found.append(Damage(segment.path(self.root, table), reason, concerned))
+        if found:
+            lost = {key for damage in found for key in damage.job_keys}
+            if any(damage.file == segment.path(self.root, JOBS) for damage in found):
+                lost.update(segment.failed)
+            self._replace(segment, segment.without(lost))
+        return found
+
+    def withdraw_damaged_records(self) -> list[Damage]:
+        """Withdraw the segments whose records are damaged, and with them all their jobs; return what was found."""
+        found = []
+        for one in list(self._all_segments()):
+            if not isinstance(one, Segment):
+                name, reason = one
+                found.append(Damage(record_path(self.root, name), reason, self._named_jobs(name)))
+                remove(self.root, name)
+        return found
+
+    def _named_jobs(self, name: str) -> tuple[str, ...]:
+        """Return the keys that a segment's `jobs` file names, where it can be read."""
         try:
-            names = os.listdir(self.root / table)
-        except FileNotFoundError:
-            return set()
-        return {name.removesuffix(".parquet") for name in names if name.endswith(".parquet") and name[0] != "."}
+            return tuple(read_frame(self.root / JOBS / f"{name}.parquet", JOBS)["job_key"])
+        except UnreadableFile:
+            return ()
 
-    def records(self, job_keys: Iterable[str], table: str = "jobs") -> list[dict[str, Any]]:
-        """The `jobs` (or `failures`) records of some keys, without those whose file is damaged or gone."""
-        paths = [self.shard(table, key) for key in job_keys]
-        try:
-            return pl.read_parquet(paths).to_dicts() if paths else []
-        except (pl.exceptions.PolarsError, OSError):
-            return [row for path in paths for row in _rows_of(path)]
+    def _replace(self, segment: Segment, remaining: Segment) -> None:
+        if not (remaining.jobs or remaining.failed):
+            segment.remove(self.root)
+            return
+        remaining.commit(self.root)
+        for table in segment.files.keys() - remaining.files.keys():
+            segment.path(self.root, table).unlink(missing_ok=True)
 
-    def retract(self, job_key: str) -> None:
-        """Withdraw a job whose shards are damaged: without its commit mark it runs again."""
-        self.shard("jobs", job_key).unlink(missing_ok=True)
-
-    def withdraw(self, job_keys: Iterable[str]) -> None:
-        """Take back jobs wherever they have landed or failed, commit marks first, and remove their rows."""
-        for key in job_keys:
-            for table in ("jobs", "failures", *TABLES):
-                self.shard(table, key).unlink(missing_ok=True)
+    def adopt(self) -> list[Damage]:
+        """Turn what lies here in the first layout into segments; return what was damaged there and is withdrawn."""
+        return first_layout.adopt(self.root, {key for segment in self.segments() for key in segment.jobs})
 
     def sweep(self) -> None:
-        """Remove temporary files that a killed run left; call it while no run is writing."""
-        for leftover in self.root.glob("*/.*.tmp"):
+        """Remove what a killed run left: call it while no run is writing."""
+        for leftover in self.root.glob(f"*/.*{TEMPORARY}"):
             leftover.unlink(missing_ok=True)
-
-
-def _rows_of(path: Path) -> list[dict[str, Any]]:
-    try:
-        return pl.read_parquet(path).to_dicts()
-    except (pl.exceptions.PolarsError, OSError):
-        return []
-
-
-def _record_frame(record: Mapping[str, Any], counts: Mapping[str, int]) -> pl.DataFrame:
-    row = dict(record) | {"rows": json.dumps(dict(counts), sort_keys=True)}
-    return pl.from_dicts([row], schema=shard_schema(TABLES["jobs"]))
+        for segment in self.segments():
+            for name in segment.replaces:
+                remove(self.root, name)
+        committed = set(self._segment_names(RECORDS, ".json"))
+        for file in self.root.glob("*/*.parquet"):
+            if NAME.fullmatch(file.stem) and file.stem not in committed:
+                file.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from compute.errors import UserError
 
 @contextmanager
 def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of directory `root`; the system drops it when this process ends, however it ends.
+    """Hold the lock of directory `root`, in which is computed; the system drops it when this process ends, however.
 
     Raises UserError when another process still holds it after `wait` seconds, the directory cannot be written, or its
     file system has no locks.
@@ -27,28 +27,63 @@ def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[N
     except OSError as error:
         raise UserError(f"{root}: cannot be written: {error.strerror}") from None
     with file:
-        deadline = time.monotonic() + wait
-        told = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                holder = path.read_text(encoding="utf-8").strip() or "unknown"
-                if time.monotonic() >= deadline:
-                    raise UserError(f"{root}: process {holder} is computing here; wait for it or end it") from None
-                if not told:
-                    say(f"process {holder} is computing in {root}; waiting up to {wait:.0f} s")
-                    told = True
-                time.sleep(0.5)
-            except OSError as error:
-                raise UserError(
-                    f"{root}: {no_locks(error)}; run in a folder on a local disk, or mount the share with locks"
-                ) from None
+        _take(file.fileno(), root, "computing", lambda: path.read_text(encoding="utf-8").strip(), wait, say)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+@contextmanager
+def only_publisher(folder: Path, wait: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of a folder in which is published, by the folder itself: readers find no file more in it.
+
+    Raises as `exclusive` does.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        _take(descriptor, folder, "publishing", lambda: _holder(descriptor), wait, say)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(
+    descriptor: int, root: Path, doing: str, holder: Callable[[], str], wait: float, say: Callable[[str], None]
+) -> None:
+    deadline = time.monotonic() + wait
+    told = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            process = holder() or "unknown"
+            if time.monotonic() >= deadline:
+                raise UserError(f"{root}: process {process} is {doing} here; wait for it or end it") from None
+            if not told:
+                say(f"process {process} is {doing} in {root}; waiting up to {wait:.0f} s")
+                told = True
+            time.sleep(0.5)
+        except OSError as error:
+            raise UserError(
+                f"{root}: {no_locks(error)}; run in a folder on a local disk, or mount the share with locks"
+            ) from None
+
+
+def _holder(descriptor: int) -> str:
+    """Return the number of the process that holds a lock, where Linux tells it; else nothing."""
+    inode = f":{os.fstat(descriptor).st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return ""
+    # As in `1: FLOCK  ADVISORY  WRITE 4711 fe:01:123456 0 EOF`.
+    return next((line.split()[4] for line in lines if " FLOCK " in line and line.split()[5].endswith(inode)), "")
 
 
 def no_locks(error: OSError) -> str:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 
 from compute.errors import UserError
 from compute.project import PUBLISHED
-from compute.store.artifacts import sync_directory
 from compute.store.database import literal
+from compute.store.files import sync_directory
+from compute.store.lock import only_publisher
 from compute.store.warehouse import Warehouse
 
 _STUDY_TABLES = ("marts.*", "checks.results", "raw.studies", "raw.study_jobs")
@@ -31,34 +33,47 @@ _SHARED_TABLES = ("raw.models", "raw.tasks", "raw.jobs")
 def publish(study: str, warehouse: Warehouse, published: Path = PUBLISHED) -> int:
     """Replace one study's rows in the published file, and make the file if it is not there. Returns its mart rows.
 
-    A study that the warehouse no longer has is taken out.
+    A study that the warehouse no longer has is taken out. One process at a time: who read the old file before another
+    replaced it would leave out what that one published.
 
     Raises:
-        UserError: the published file or its folder cannot be written, or the old file is not a DuckDB one.
+        UserError: the published file or its folder cannot be written, or the old file is not a DuckDB one; another
+            process is still publishing after the warehouse's `wait` seconds.
     """
-    building = published.with_name(f".{published.name}.{uuid.uuid4().hex}")
-    try:
-        published.parent.mkdir(parents=True, exist_ok=True)
-        with warehouse.connect(read_only=True):
-            pass  # a lock or a damaged file is told in one line
-        with duckdb.connect(str(building)) as connection:
-            connection.execute(f"attach {literal(warehouse.path.absolute())} as fresh (read_only)")
-            if published.exists():
-                connection.execute(f"attach {literal(published.absolute())} as old (read_only)")
-            rows = _build(connection, study, published.exists())
-            connection.execute("detach fresh")
-            connection.execute("checkpoint")
-        with open(building, "rb") as file:
-            os.fsync(file.fileno())
-        building.replace(published)
-        sync_directory(published.parent)
-        return rows
-    except (duckdb.Error, OSError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise UserError(f"{published}: cannot be published: {first_line}") from None
-    finally:
-        for leftover in published.parent.glob(f"{building.name}*"):
+    with only_publisher(published.parent, warehouse.wait, warehouse.say):
+        _sweep(published)
+        try:
+            return _replace(study, warehouse, published)
+        except (duckdb.Error, OSError) as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise UserError(f"{published}: cannot be published: {first_line}") from None
+        finally:
+            _sweep(published)
+
+
+def _sweep(published: Path) -> None:
+    """Remove copies that were never finished, this run's or a killed one's."""
+    for leftover in published.parent.glob(f".{published.name}.*"):
+        with suppress(OSError):  # one that cannot be removed is in nobody's way
             leftover.unlink()
+
+
+def _replace(study: str, warehouse: Warehouse, published: Path) -> int:
+    building = published.with_name(f".{published.name}.{uuid.uuid4().hex}")
+    with warehouse.connect(read_only=True):
+        pass  # a lock or a damaged file is told in one line
+    with duckdb.connect(str(building)) as connection:
+        connection.execute(f"attach {literal(warehouse.path.absolute())} as fresh (read_only)")
+        if published.exists():
+            connection.execute(f"attach {literal(published.absolute())} as old (read_only)")
+        rows = _build(connection, study, published.exists())
+        connection.execute("detach fresh")
+        connection.execute("checkpoint")
+    with open(building, "rb") as file:
+        os.fsync(file.fileno())
+    building.replace(published)
+    sync_directory(published.parent)
+    return rows
 
 
 def _build(connection: duckdb.DuckDBPyConnection, study: str, has_old: bool) -> int:

@@ -1,4 +1,4 @@
-"""The raw schema, described once: Parquet shards, DuckDB tables and the dbt sources file all derive from it.
+"""The raw schema, described once: landed Parquet files, DuckDB tables and the dbt sources file all derive from it.
 
 Each table lists its grain (the columns that identify one row; nullable ones compare as equal NULLs) and its
 columns with SQL type and meaning. `python -m compute.store.raw_schema` prints the dbt sources file.

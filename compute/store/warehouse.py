@@ -1,27 +1,24 @@
-"""The warehouse: creates the raw schema, loads landed shards in one transaction. The only writer of DuckDB."""
+"""The warehouse: a DuckDB file, its raw schema, and what is asked of it. With `loading` the only writer of DuckDB."""
 
 from __future__ import annotations
 
 import json
 import re
-import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import polars as pl
 
 from compute.errors import UserError
-from compute.plugin import Job, canonical_json
 from compute.store.database import literal, open_database, transaction
-from compute.store.landing import Landing, parquet_bytes
+from compute.store.landing import Landing
+from compute.store.loading import Loaded, load
 from compute.store.lock import no_locks, refused_locks
-from compute.store.raw_schema import BOOKKEEPING_TABLES, TABLES
+from compute.store.raw_schema import TABLES
+from compute.store.registration import RegisteredJob, RegisteredStudy
 
 CHECK_RESULTS = """
 create table if not exists checks.results (
@@ -29,57 +26,6 @@ create table if not exists checks.results (
     observed varchar, details json, checked_at timestamp
 )
 """
-
-_FILES_A_READ = 500
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a load did.
-
-    Attributes:
-        jobs: added.
-        rows: added.
-        redeclared: (task, other study) where the other declared a task of that name otherwise; `raw.tasks` has one row
-            for both, and it is this study's now.
-        damaged: jobs withdrawn because their shards were.
-    """
-
-    jobs: int
-    rows: int
-    redeclared: tuple[tuple[str, str], ...] = ()
-    damaged: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RegisteredJob:
-    """A job as it is registered for a study."""
-
-    key: str
-    plugin: str
-    label: str
-    values: Mapping[str, Any]
-    """Its configuration."""
-
-
-@dataclass(frozen=True)
-class RegisteredStudy:
-    """A study as the warehouse keeps it: computed from a study file, or imported.
-
-    Attributes:
-        name: of the study.
-        config: JSON: its file as validated, or what the importer was told.
-        origin: `computed`, or the importer's name.
-        jobs: all it asks for, by key.
-        tasks: what it says of its tasks, in columns of `raw.tasks`. A study may change its mind about one of its own,
-            such as which metric is the primary one, without anything to compute again.
-    """
-
-    name: str
-    config: str
-    origin: str
-    jobs: Mapping[str, Job | RegisteredJob]
-    tasks: Sequence[Mapping[str, Any]] = ()
 
 
 class Warehouse:
@@ -132,7 +78,7 @@ class Warehouse:
             return f"{self.path}: its directory does not exist"
         return (
             f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} database ({_first_line(error)}); "
-            "move it away and run `transfer compute`: landed shards refill a new one"
+            "move it away and run `transfer compute`: what has landed refills a new one"
         )
 
     def prepare(self) -> None:
@@ -191,24 +137,18 @@ class Warehouse:
         return [row[0] for row in rows]
 
     def load(self, study: RegisteredStudy, landing: Landing) -> Loaded:
-        """Register the study and move its landed shards into `raw`, in one transaction.
+        """Register the study and move what has landed for it into `raw`, in bounded transactions and memory.
 
-        Jobs already there are left alone, so loading twice changes nothing. A shard that cannot be read, or
-        lacks rows that its commit mark promises, withdraws its job, which then runs again.
+        Jobs already there are left alone, so loading twice changes nothing; a transaction has whole jobs only, so a
+        load that is killed leaves none of them in part, and the next goes on. A file that is not what was written
+        withdraws the jobs that have rows in it, which then run again.
+
+        Raises:
+            UserError: the landing directory cannot be written.
         """
-        damaged: list[str] = []
-        while True:
-            with self.connect() as connection:
-                _create_schemas(connection)
-                try:
-                    with transaction(connection):
-                        redeclared = _redeclared(connection, study)
-                        jobs, rows = _load(connection, study, landing)
-                    return Loaded(jobs, rows, redeclared, tuple(damaged))
-                except _DamagedShardsError as error:
-                    for key in error.job_keys:
-                        landing.retract(key)
-                    damaged.extend(error.job_keys)
+        with self.connect() as connection:
+            _create_schemas(connection)
+            return load(connection, study, landing)
 
     def write_checks(self, rows: Sequence[Sequence[Any]]) -> None:
         """Append rows of `checks.results`, in that table's column order."""
@@ -216,12 +156,6 @@ class Warehouse:
             _create_schemas(connection)
             with transaction(connection):
                 connection.executemany("insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-
-class _DamagedShardsError(Exception):
-    def __init__(self, job_keys: Collection[str]) -> None:
-        self.job_keys = tuple(job_keys)
-        super().__init__(f"{len(self.job_keys)} damaged")
 
 
 def _first_line(error: Exception) -> str:
@@ -270,117 +204,3 @@ def _comment(connection: duckdb.DuckDBPyConnection) -> None:
             if (table.name, column.name, column.description) not in said:
                 text = literal(column.description)
                 connection.execute(f"comment on column raw.{table.name}.{column.name} is {text}")
-
-
-def _load(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing: Landing) -> tuple[int, int]:
-    _register(connection, study)
-    known = {row[0] for row in connection.execute("select job_key from raw.jobs where state = 'landed'").fetchall()}
-    new = sorted((landing.landed_keys() & set(study.jobs)) - known)
-    records = _readable_records(landing, new)
-    rows = 0
-    for table in TABLES:
-        if table not in BOOKKEEPING_TABLES:
-            expected = {r["job_key"]: json.loads(r["rows"]).get(table) for r in records}
-            rows += _load_table(connection, landing, table, {k: n for k, n in expected.items() if n is not None})
-    for facts in study.tasks:
-        changes = ", ".join(f"{column} = ${column}" for column in facts if column != "task")
-        connection.execute(f"update raw.tasks set {changes} where task = $task", dict(facts))
-    _insert_files(connection, "jobs", [landing.shard("jobs", key) for key in new])
-    failed = sorted((landing.failed_keys() & set(study.jobs)) - known)
-    _insert_files(connection, "jobs", [landing.shard("failures", key) for key in failed])
-    return len(new), rows
-
-
-def _redeclared(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> tuple[tuple[str, str], ...]:
-    """See `Loaded`. Asked before the study is loaded, while `raw.tasks` still has what others said."""
-    found: list[tuple[str, str]] = []
-    for facts in study.tasks:
-        differ = " or ".join(f"tasks.{column} is distinct from ${column}" for column in facts if column != "task")
-        found += connection.execute(
-            "select tasks.task, studies.study from raw.tasks cross join raw.studies "
-            f"where tasks.task = $task and studies.study != $study and ({differ}) "
-            "and list_contains(json_keys(studies.config, '$.tasks'), tasks.task) order by all",
-            {**facts, "study": study.name},
-        ).fetchall()
-    return tuple(found)
-
-
-def _register(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> None:
-    name = study.name
-    connection.execute(
-        "insert or replace into raw.studies by name select ? as study, ? as config, ? as origin, ? as planned_at",
-        [name, study.config, study.origin, datetime.now(UTC).replace(tzinfo=None)],
-    )
-    connection.execute(
-        "delete from raw.study_jobs where study = ? and job_key not in (select unnest(?))",
-        [name, list(study.jobs)],
-    )
-    wanted = pl.DataFrame(
-        [(name, job.key, job.plugin, job.label, canonical_json(job.values)) for job in study.jobs.values()],
-        schema=["study", "job_key", "plugin", "label", "config"],
-        orient="row",
-    )
-    try:
-        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-            file.write(parquet_bytes(wanted))
-            file.flush()
-            _insert_files(connection, "study_jobs", [Path(file.name)])
-    except OSError as error:
-        raise UserError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
-
-
-def _insert_files(connection: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]) -> None:
-    """Insert Parquet files into a raw table; on one with a primary key, rows already there are replaced."""
-    verb, one_each = "insert", ""
-    if TABLES[table].primary_key:
-        # Several jobs may bring the same row (a task's, one per language): one statement may write it only once.
-        verb = "insert or replace"
-        one_each = f"qualify row_number() over (partition by {', '.join(TABLES[table].grain)} order by job_key) = 1"
-    for start in range(0, len(paths), _FILES_A_READ):
-        some = [str(path) for path in paths[start : start + _FILES_A_READ]]
-        # Shards of an earlier version lack columns added since.
-        rows = f"select * from read_parquet(?, union_by_name => true) {one_each}"
-        connection.execute(f"{verb} into raw.{table} by name {rows}", [some])
-
-
-def _readable_records(landing: Landing, keys: Iterable[str]) -> list[dict[str, Any]]:
-    keys = list(keys)
-    records = landing.records(keys)
-    damaged = set(keys) - {record["job_key"] for record in records}
-    if damaged:
-        raise _DamagedShardsError(sorted(damaged))
-    return records
-
-
-def _count_rows(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
-    total = 0
-    for start in range(0, len(paths), _FILES_A_READ):
-        some = [str(path) for path in paths[start : start + _FILES_A_READ]]
-        row = connection.execute("select count(*) from read_parquet(?)", [some]).fetchone()
-        total += row[0] if row else 0
-    return total
-
-
-def _load_table(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, table: str, expected: Mapping[str, int]
-) -> int:
-    """Insert the shards of some jobs into one table; returns the number of rows."""
-    paths = {key: landing.shard(table, key) for key in expected}
-    try:
-        found = _count_rows(connection, list(paths.values()))
-        if found != sum(expected.values()):
-            raise duckdb.IOException("rows are missing")
-        _insert_files(connection, table, list(paths.values()))
-    except duckdb.Error:
-        bad = [key for key, path in paths.items() if not _is_readable(path, expected[key])]
-        if not bad:
-            raise
-        raise _DamagedShardsError(bad) from None
-    return found
-
-
-def _is_readable(path: Path, rows: int) -> bool:
-    try:
-        return pl.read_parquet(path).height == rows
-    except (pl.exceptions.PolarsError, OSError):
-        return False

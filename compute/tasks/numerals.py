@@ -73,7 +73,7 @@ def _random(*parts: object) -> random.Random:
 @cache
 def _questions(task: NumeralsTask, language: str, split: Split) -> tuple[Question, ...]:
     questions = []
-    for position, numbers in enumerate(task.draw(split, _random(task.name, split))):
+    for position, numbers in enumerate(_drawn(task, split)):
         item_id = f"{split}-" + "-".join(map(str, numbers))
         # Seeded without the language: the wrong answers of parallel items are parallel too.
         right, *wrong = task.answers(numbers, language, _random(task.name, item_id))
@@ -85,6 +85,12 @@ def _questions(task: NumeralsTask, language: str, split: Split) -> tuple[Questio
         words = dict(zip("ab", (number_word(number, language) for number in numbers), strict=False))
         questions.append(Question(item_id, item_id, words, choices, gold))
     return tuple(questions)
+
+
+@cache
+def _drawn(task: NumeralsTask, split: Split) -> tuple[Numbers, ...]:
+    """Return the numbers that a split's items ask about, the same in all languages."""
+    return tuple(task.draw(split, _random(task.name, split)))
 
 
 # ---- the numbers asked about ----
@@ -219,7 +225,8 @@ def pretraining_text(
         documents += [_count(language, draw) for _ in range(counting)]
         for task in NUMERALS_TASKS:
             if task is not READ:
-                documents += [_labelled(item) for item in task.items(language, "train")[-examples:]]
+                shown = task.questions(language, "train")[-examples:]
+                documents += [_labelled(task.prompt().item(question)) for question in shown]
     draw.shuffle(documents)
     return documents
 

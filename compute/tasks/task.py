@@ -10,7 +10,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from string import Formatter
 from typing import Any, Literal
 
@@ -46,6 +46,9 @@ class Question:
     gold: int
     place: str | None = field(default=None, compare=False)
     chat: tuple[tuple[str, str], ...] = ()
+
+
+_IDENTITY = tuple(field.name for field in fields(Question) if field.name not in ("place", "chat"))
 
 
 @dataclass(frozen=True)
@@ -251,11 +254,12 @@ class Task(ABC):
         empty chat is left out: tasks that were there before chats were have the digests that they had.
         """
         digest = hashlib.sha256()
+        encode = json.JSONEncoder(ensure_ascii=False).encode
         for split in self.splits:
             for question in self.questions(language, split):
-                content = asdict(question)
-                del content["place"]
-                if not question.chat:
-                    del content["chat"]
-                digest.update(json.dumps([split, content], ensure_ascii=False).encode())
+                # Not `asdict`, which copies every text of them, and takes three times as long as the rest.
+                content = {name: getattr(question, name) for name in _IDENTITY}
+                if question.chat:
+                    content["chat"] = question.chat
+                digest.update(encode([split, content]).encode())
         return digest.hexdigest()

@@ -16,7 +16,10 @@ from compute.project import ARTIFACTS, LANDING
 from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
-from compute.store.warehouse import RegisteredStudy, Warehouse
+from compute.store.merging import merge_small
+from compute.store.registration import RegisteredStudy
+from compute.store.segments import Damage
+from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
 from compute.study.remarks import remarks
 
@@ -76,8 +79,9 @@ class Session:
         study = RegisteredStudy(plan.study.study, plan.study.model_dump_json(), "computed", plan.jobs, self.tasks)
         loaded = self.warehouse.load(study, self.landing)
         self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
-        for key in loaded.damaged:
-            self.say(f"damaged shards of job {key[:8]} ({plan.jobs[key].label}) withdrawn; run `transfer compute`")
+        for damage in loaded.damaged:
+            self.say(_withdrawn(damage, plan))
+        merge_small(self.landing)
         for task, other in loaded.redeclared:
             self.say(f"task {task!r}: study {other!r} declares it otherwise; both go by what {study.name!r} says now")
         self._look_for_compared()
@@ -91,3 +95,18 @@ class Session:
             self.say(
                 f"compare_with: {self.warehouse.path} does not have it, so nothing stands beside transfer: {unknown}"
             )
+
+
+_JOBS_NAMED = 5
+
+
+def _withdrawn(damage: Damage, plan: Plan) -> str:
+    """Say which jobs a damaged file had, in one line."""
+    named = [
+        f"{key[:8]} ({plan.jobs[key].label})" if key in plan.jobs else f"{key[:8]} (of another study)"
+        for key in damage.job_keys[:_JOBS_NAMED]
+    ]
+    if len(damage.job_keys) > _JOBS_NAMED:
+        named.append(f"{len(damage.job_keys) - _JOBS_NAMED} more")
+    jobs = f"job{'s' * (len(damage.job_keys) > 1)} {', '.join(named)}" if named else "jobs that nothing names now"
+    return f"{damage.file} is damaged ({damage.reason}): {jobs} withdrawn; run `transfer compute` again"

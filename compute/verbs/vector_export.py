@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from compute.embeddings.writing import export_mapping
-from compute.errors import UserError
+from compute.errors import JobError, UserError
 from compute.names import UnknownName
 from compute.store.artifacts import ArtifactStore
 from compute.store.warehouse import Warehouse
@@ -75,8 +75,9 @@ def export_vectors(
     lost = 0
     for one in wanted:
         try:
-            export_mapping(artifacts.root / one.job_key, folder / one.folder, one.source_language, one.target_language)
-        except ValueError as error:
+            artifact = artifacts.path(one.job_key)
+            export_mapping(artifact, folder / one.folder, one.source_language, one.target_language)
+        except (ValueError, JobError) as error:
             lost += 1
             say(f"not exported: {one.folder} {one.pair}: {error}")
         except OSError as error:

@@ -293,6 +293,12 @@ def test_command_says_in_a_line_that_marts_are_missing(raw_only: Path, tmp_path:
     assert not (tmp_path / "findings.json").exists()
 
 
+def test_the_checks_end_with_the_process_that_began_them(healthy: Path, tmp_path: Path) -> None:
+    done = _command(healthy, EMBEDDINGS_ONLY, tmp_path / "findings.json", "--parent", "1")
+    assert done.returncode == 1
+    assert not (tmp_path / "findings.json").exists()
+
+
 def test_command_says_in_a_line_that_docs_cannot_be_written(healthy: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = _command(healthy, EMBEDDINGS_ONLY, tmp_path / "findings.json", "--docs", str(tmp_path / "file" / "docs"))

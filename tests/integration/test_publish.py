@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -94,3 +95,39 @@ def test_a_half_made_file_is_never_seen(place: Path) -> None:
         publish("a", warehouse(place), published)
     assert published.stat().st_ino == before and read(published) == [("a", 1.0)]
     assert sorted(path.name for path in published.parent.iterdir()) == ["warehouse.duckdb"]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from compute.store.lock import only_publisher
+with only_publisher(Path(sys.argv[1]), 0.0, print):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_one_publishes_at_a_time_and_the_other_names_it(place: Path) -> None:
+    published = place / "published" / "warehouse.duckdb"
+    fill(place, 1.0)
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(published.parent)], stdin=-1, stdout=-1, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match=f"published: process {holder.pid} is publishing here"):
+        publish("a", warehouse(place), published)
+    said: list[str] = []
+    waiting = threading.Timer(0.7, lambda: holder.communicate("\n"))
+    waiting.start()
+    assert publish("a", Warehouse(place / "w.duckdb", wait=20.0, say=said.append), published) == 1
+    assert said == [f"process {holder.pid} is publishing in {published.parent}; waiting up to 20 s"]
+    waiting.join()
+
+
+def test_what_a_killed_publisher_left_is_swept(place: Path) -> None:
+    published = place / "published" / "warehouse.duckdb"
+    fill(place, 1.0)
+    publish("a", warehouse(place), published)
+    for name in (".warehouse.duckdb.0123", ".warehouse.duckdb.0123.wal", "notes.txt"):
+        (published.parent / name).write_bytes(b"x")
+    publish("b", warehouse(place), published)
+    assert sorted(path.name for path in published.parent.iterdir()) == ["notes.txt", "warehouse.duckdb"]
+    assert read(published) == [("a", 1.0), ("b", 1.0)]

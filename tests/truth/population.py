@@ -178,7 +178,9 @@ def baseline_and_runs(plant: Plant, rng: np.random.Generator) -> tuple[np.ndarra
             right = _answers(plant, ability[:, None] + moved[..., None].astype(np.float32) + np.float32(NOISE) * noise)
             if plant.broken and control is None:
                 of_first = np.array(of_task) == 0
-                right[:, :, of_first, : plant.broken] = rng.random((models, sources, of_first.sum(), plant.broken)) < 0.1
+                right[:, :, of_first, : plant.broken] = (
+                    rng.random((models, sources, of_first.sum(), plant.broken)) < 0.1
+                )
             runs.append(Run(control, seed, right, expected))
     base = _answers(plant, ability)
     if plant.broken:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +16,7 @@ from typing import Self
 from compute.engine.devices import visible_gpus
 from compute.engine.runner import Batch, Event, Workplace, fail_batch, limit_threads, run_batch
 from compute.errors import DeviceLost, JobError
+from compute.orphans import end_with
 
 _SECONDS_TO_END = 5.0
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -92,7 +91,7 @@ class LocalExecutor:
         taken = {worker.place for worker in self._pool}
         place = next(place for place in range(self.workers) if place not in taken)
         ours, theirs = self._processes.Pipe()
-        process = self._processes.Process(target=_serve, args=(theirs, self.workplace), daemon=True)
+        process = self._processes.Process(target=_serve, args=(theirs, self.workplace, os.getpid()), daemon=True)
         with _seeing_one(self._gpus, place):
             process.start()
         theirs.close()
@@ -157,12 +156,12 @@ def _cause_of_death(exit_code: int | None) -> str:
     return f"the worker process ended with exit code {exit_code}"
 
 
-def _serve(connection: Connection, workplace: Workplace) -> None:
+def _serve(connection: Connection, workplace: Workplace, parent: int) -> None:
     """A worker's life: one batch after another, until the parent closes the connection."""
+    end_with(parent)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"  # the parent draws the progress
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _die_with(os.getppid())
     with suppress(EOFError, OSError):
         while True:
             batch: Batch = connection.recv()
@@ -171,14 +170,3 @@ def _serve(connection: Connection, workplace: Workplace) -> None:
             except DeviceLost as error:
                 connection.send(Event("lost", batch.name, str(error)))
                 os._exit(1)  # at once: what would tidy up on the GPU fails too, or hangs
-
-
-def _die_with(parent: int) -> None:
-    """End this process when its parent is gone: an orphan would go on landing beside the next run."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -12,8 +12,10 @@ import pytest
 from compute.engine.execute import Summary, execute
 from compute.engine.plan import Plan
 from compute.engine.runner import Batch, Event, Workplace, run_batch
-from compute.plugin import Job
+from compute.errors import JobError
+from compute.plugin import Job, Outcome
 from compute.store.landing import Landing
+from compute.store.segments import OpenSegment
 from compute.study.file import read_study
 from tests.helpers.any_config import AnyConfig
 
@@ -89,7 +91,8 @@ def test_a_job_of_which_nothing_was_heard_is_not_done(tmp_path: Path) -> None:
     assert not summary.complete
 
 
-def test_a_result_that_cannot_land_fails_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("refused", ["add", "commit"])
+def test_a_result_that_cannot_land_fails_its_job(refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Says:
         def run(self, jobs: list[Job], context: object) -> Iterator[tuple[Job, dict[str, list[object]]]]:
             yield from ((one, {"isometry": []}) for one in jobs)
@@ -98,11 +101,81 @@ def test_a_result_that_cannot_land_fails_its_job(tmp_path: Path, monkeypatch: py
         raise RuntimeError("not an error of the system's")
 
     monkeypatch.setattr("compute.engine.runner.load_plugin", lambda name: Says())
-    monkeypatch.setattr(Landing, "write", refuse)
+    monkeypatch.setattr(OpenSegment, refused, refuse)
     events: list[Event] = []
     jobs = job("one"), job("two")
     run_batch(Batch("b", jobs), Workplace(tmp_path, tmp_path), events.append)
     assert {event.job_key for event in events if event.kind == "failed"} == {one.key for one in jobs}
+    assert [event.kind for event in events][-1] == "finished"
+    assert not Landing(tmp_path).landed_keys()
+
+
+def test_a_disk_that_is_full_for_rows_may_still_take_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = OpenSegment.commit
+
+    def full(self: OpenSegment) -> None:
+        if self.jobs:
+            raise OSError(28, "No space left on device")
+        commit(self)
+
+    monkeypatch.setattr("compute.engine.runner.load_plugin", lambda name: Yields({"one": {}, "two": JobError("bad")}))
+    monkeypatch.setattr(OpenSegment, "commit", full)
+    one, two = job("one"), job("two")
+    events: list[Event] = []
+    run_batch(Batch("b", (one, two)), Workplace(tmp_path, tmp_path), events.append)
+    assert [event.text for event in events if event.kind == "failed"] == [
+        f"one: cannot land in {tmp_path}: No space left on device",
+        "two: bad",
+    ]
+    failures = Landing(tmp_path).failures([one.key, two.key])
+    assert (failures[one.key]["error"], failures[two.key]["error"]) == (
+        f"cannot land in {tmp_path}: No space left on device",
+        "bad",
+    )
+
+
+class Yields:
+    """A plugin with an outcome for each label."""
+
+    def __init__(self, outcomes: dict[str, Outcome]) -> None:
+        self.outcomes = outcomes
+
+    def run(self, jobs: list[Job], context: object) -> Iterator[tuple[Job, Outcome]]:
+        yield from ((one, self.outcomes[one.label]) for one in jobs)
+
+
+def test_jobs_of_a_visit_land_together_and_are_reported_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    class Watching(Yields):
+        def run(self, jobs: list[Job], context: object) -> Iterator[tuple[Job, Outcome]]:
+            for one in super().run(jobs, context):
+                yield one
+                seen.append(len(Landing(tmp_path).landed_keys()))
+
+    jobs = [job(f"job {number}") for number in range(4)]
+    rows: Outcome = {"isometry": [{"measure": "m"}]}
+    monkeypatch.setattr(
+        "compute.engine.runner.load_plugin", lambda name: Watching(dict.fromkeys((one.label for one in jobs), rows))
+    )
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "landed":
+            assert event.job_key in Landing(tmp_path).landed_keys()
+        events.append(event)
+
+    run_batch(Batch("b", tuple(jobs)), Workplace(tmp_path, tmp_path), listen)
+    assert seen == [0, 0, 0, 0]
+    assert len(Landing(tmp_path).segments()) == 1
+    assert [event.kind for event in events] == ["progress", *["landed"] * 4, "finished"]
+    # Once as much work as may be lost has been done, it is committed, within a visit too.
+    monkeypatch.setattr("compute.engine.runner._SECONDS_AT_RISK", 0.0)
+    seen.clear()
+    run_batch(Batch("b", tuple(jobs)), Workplace(tmp_path / "at once", tmp_path), events.append)
+    assert len(Landing(tmp_path / "at once").segments()) == 4
 
 
 @pytest.mark.parametrize(

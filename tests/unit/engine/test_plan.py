@@ -86,18 +86,22 @@ def test_nothing_is_pending_when_all_has_landed(tiny: Study, tmp_path: Path) -> 
     assert not plan_after_landing_all(tiny, tiny, tmp_path).pending
 
 
-def test_a_damaged_record_does_not_stop_a_plan(tiny: Study, tmp_path: Path) -> None:
-    """Records only say why a job runs: of one that a full disk or a crash has cut, nothing is said."""
+def test_a_damaged_file_does_not_stop_a_plan(tiny: Study, tmp_path: Path) -> None:
+    """What it says of the jobs only tells why others run: of one that a full disk or a crash has cut, nothing is."""
     landing = Landing(tmp_path / "landing")
     first, second, third, *_ = study_jobs(tiny).values()
     for job in (first, second):
         land(job, landing)
-    landing.write_failure(third.key, {"job_key": third.key, "state": "failed", "error": "x", "attempts": 1})
-    for path in (landing.shard("jobs", first.key), landing.shard("failures", third.key)):
+    segment = landing.open_segment()
+    segment.add_failure(third.key, {"job_key": third.key, "state": "failed", "error": "x", "attempts": 1})
+    segment.commit()
+    for damaged in (landing.segments()[0], landing.segments()[2]):
+        path = damaged.path(landing.root, "jobs")
         path.write_bytes(path.read_bytes()[:100])
     plan = make_plan(tiny, landing, ArtifactStore(tmp_path / "artifacts"), set())
     assert plan.pending[third.key] == "not computed yet"
-    assert [record["job_key"] for record in landing.records([first.key, second.key])] == [second.key]
+    labels = {(job.plugin, job.label) for job in (first, second)}
+    assert [record["job_key"] for record in landing.latest_by_label(labels).values()] == [second.key]
 
 
 def test_a_lora_setting_recomputes_adapters_and_their_scores_only(tiny: Study, tmp_path: Path) -> None:
@@ -147,7 +151,7 @@ def test_a_missing_artifact_matters_only_to_a_pending_reader(tiny: Study, tmp_pa
         land(job, landing)
     assert not make_plan(tiny, landing, artifacts, set()).pending
     scoring = next(job for job in jobs.values() if step_of(job) == "score")
-    landing.retract(scoring.key)
+    landing.withdraw([scoring.key])
     pending = make_plan(tiny, landing, artifacts, set()).pending
     labels = {jobs[key].plugin + " " + (step_of(jobs[key]) or "") for key in pending}
     assert labels == {"items ", "pretrain ", "transfer train", "transfer score"}

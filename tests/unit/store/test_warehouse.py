@@ -1,4 +1,4 @@
-"""The loader: one transaction, idempotent, and clear about files it cannot use."""
+"""The loader: bounded transactions, idempotent, and clear about files it cannot use."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import fcntl
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import duckdb
@@ -18,9 +21,13 @@ import pytest
 
 from compute.errors import UserError
 from compute.plugin import Job, canonical_json
+from compute.store import first_layout as old_layout
+from compute.store import loading
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
-from compute.store.warehouse import RegisteredStudy, Warehouse
+from compute.store.raw_schema import TABLES
+from compute.store.registration import RegisteredStudy
+from compute.store.warehouse import Warehouse
 from compute.tasks.numerals import COMPARE, PARITY
 from tests.helpers.any_config import AnyConfig
 
@@ -86,9 +93,13 @@ def test_a_job_of_another_study_is_not_loaded(plan: RegisteredStudy, landing: La
 
 
 def test_a_failure_is_recorded_and_then_replaced(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
-    landing.write_failure(JOBS[0].key, record(JOBS[0], "failed"))
+    segment = landing.open_segment()
+    for error in ("it broke", "it broke again"):
+        segment.add_failure(JOBS[0].key, record(JOBS[0], "failed") | {"error": error})
+        segment.commit()
+        segment = landing.open_segment()
     warehouse.load(plan, landing)
-    assert ask(warehouse, "select state, error from raw.jobs") == [("failed", "it broke")]
+    assert ask(warehouse, "select state, error from raw.jobs") == [("failed", "it broke again")]
     land(landing, JOBS[0])
     warehouse.load(plan, landing)
     assert ask(warehouse, "select state, error from raw.jobs") == [("landed", None)]
@@ -130,43 +141,195 @@ def test_jobs_no_longer_asked_for_leave_the_study(
     assert ask(warehouse, "select job_key from raw.study_jobs") == [(JOBS[0].key,)]
 
 
-@pytest.mark.parametrize("table", ["isometry", "jobs"])
-@pytest.mark.parametrize("damage", ["truncated", "garbage"])
-def test_a_damaged_shard_withdraws_its_job_only(
+def land_together(landing: Landing, *jobs: Job) -> None:
+    segment = landing.open_segment()
+    for job in jobs:
+        tables = {"isometry": [{"measure": f"m{number}"} for number in range(2)]}
+        segment.add(job.key, tables | ({"models": [{"model": "m"}]} if job is JOBS[0] else {}), record(job))
+    segment.commit()
+
+
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [
+        *product(["isometry", "jobs", "segments"], ["truncated", "garbage", "one bit"]),
+        *product(["isometry", "jobs"], ["gone"]),  # without its record a segment has not landed
+    ],
+)
+def test_a_damaged_file_withdraws_its_jobs_only(
     table: str, damage: str, plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
 ) -> None:
-    for job in JOBS:
-        land(landing, job)
-    shard = landing.shard(table, JOBS[1].key)
-    content = shard.read_bytes()
-    shard.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"x" * len(content))
+    land_together(landing, JOBS[0], JOBS[1])
+    damaged = next((landing.root / table).iterdir())
+    content = damaged.read_bytes()
+    damaged.write_bytes(
+        {
+            "truncated": content[: len(content) // 2],
+            "garbage": b"x" * len(content),
+            "one bit": content[:40] + bytes([content[40] ^ 1]) + content[41:],
+        }.get(damage, b"")
+    )
+    if damage == "gone":
+        damaged.unlink()
+    land_together(landing, JOBS[2])
     loaded = warehouse.load(plan, landing)
-    assert loaded.damaged == (JOBS[1].key,)
-    assert loaded.jobs == 2
-    assert ask(warehouse, "select count(*) from raw.isometry") == [(4,)]
-    assert JOBS[1].key not in landing.landed_keys()
+    [found] = loaded.damaged
+    assert found.file == damaged
+    assert set(found.job_keys) == {JOBS[0].key, JOBS[1].key}
+    assert loaded.jobs == 1
+    assert ask(warehouse, "select count(*) from raw.isometry") == [(2,)]
+    assert landing.landed_keys() == {JOBS[2].key}
+    land_together(landing, JOBS[0], JOBS[1])
+    assert warehouse.load(plan, landing).jobs == 2
+    assert ask(warehouse, "select count(*) from raw.isometry") == [(6,)]
 
 
-def test_a_shard_that_vanished_or_lost_rows_withdraws_its_job(
+def test_damage_to_one_table_leaves_the_jobs_without_rows_in_it(
     plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
 ) -> None:
-    for job in JOBS:
-        land(landing, job)
-    landing.shard("isometry", JOBS[0].key).unlink()
-    landing.shard("isometry", JOBS[1].key).write_bytes(_one_row(landing, JOBS[1]))
+    land_together(landing, JOBS[0], JOBS[1])
+    next((landing.root / "models").iterdir()).write_bytes(b"")
     loaded = warehouse.load(plan, landing)
-    assert set(loaded.damaged) == {JOBS[0].key, JOBS[1].key}
-    assert ask(warehouse, "select count(*) from raw.isometry") == [(2,)]
+    assert [damage.job_keys for damage in loaded.damaged] == [(JOBS[0].key,)]
+    assert ask(warehouse, "select job_key, count(*) from raw.isometry group by all") == [(JOBS[1].key, 2)]
 
 
-def _one_row(landing: Landing, job: Job) -> bytes:
-    import io
+def test_of_a_segment_only_the_study_s_own_jobs_are_loaded(
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
+) -> None:
+    """Two studies share what they share; what the second brings is loaded then, and nothing twice."""
+    land_together(landing, *JOBS)
+    smaller = RegisteredStudy("small", "{}", "computed", {JOBS[1].key: JOBS[1]})
+    assert warehouse.load(smaller, landing).rows == 2
+    assert ask(warehouse, "select job_key, count(*) from raw.isometry group by all") == [(JOBS[1].key, 2)]
+    assert warehouse.load(plan, landing).jobs == 2
+    assert ask(warehouse, "select count(*), count(distinct job_key) from raw.isometry") == [(6, 3)]
+    assert ask(warehouse, "select count(*) from raw.models") == [(1,)]
 
-    import polars as pl
 
-    buffer = io.BytesIO()
-    pl.read_parquet(landing.shard("isometry", job.key)).head(1).write_parquet(buffer)
-    return buffer.getvalue()
+def test_a_job_that_landed_twice_is_loaded_once(plan: RegisteredStudy, landing: Landing, warehouse: Warehouse) -> None:
+    land_together(landing, JOBS[0], JOBS[1])
+    land_together(landing, JOBS[1], JOBS[2])
+    assert warehouse.load(plan, landing).jobs == 3
+    assert ask(warehouse, "select count(*), count(distinct job_key) from raw.isometry") == [(6, 3)]
+
+
+def test_a_load_killed_between_transactions_is_finished_by_the_next(
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for job in JOBS:
+        land_together(landing, job)
+    monkeypatch.setattr("compute.store.loading._JOBS_A_TRANSACTION", 1)
+    whole, left = loading._insert, [5]
+
+    def kill(*arguments: object) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        whole(*arguments)  # type: ignore[arg-type]
+
+    for _ in range(3):
+        left[0] = 5
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(loading, "_insert", kill)
+            warehouse.load(plan, landing)
+        rows = "select count(*) from raw.isometry group by job_key"
+        assert set(ask(warehouse, rows)) <= {(2,)}
+    assert ask(warehouse, "select count(*), count(distinct job_key) from raw.isometry") == [(6, 3)]
+    assert ask(warehouse, "select count(*) from raw.jobs") == [(3,)]
+
+
+@pytest.fixture
+def first_layout(tmp_path: Path) -> Path:
+    """A landing and a warehouse as the first layout left them: `tests/studies/tiny.yml`, computed then."""
+    with tarfile.open(Path(__file__).with_name("first_layout.tar.xz")) as archive:
+        archive.extractall(tmp_path / "old", filter="data")
+    return tmp_path / "old"
+
+
+Tables = dict[str, list[tuple[object, ...]]]
+
+
+def are_alike(fresh: Path, old: Path) -> bool:
+    """Compare all rows of two warehouses, in the columns that the old one has."""
+    columns: dict[str, str] = {}
+    with duckdb.connect(str(old), read_only=True) as connection:
+        for name in [name for name in TABLES if name != "studies"]:
+            names = [row[0] for row in connection.execute(f"describe raw.{name}").fetchall()]
+            # The job of a task is that of any of those that bring it.
+            columns[name] = ", ".join(one for one in names if (name, one) != ("tasks", "job_key"))
+    found: list[Tables] = []
+    for path in (fresh, old):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            queries = {name: f"select {listed} from raw.{name} order by all" for name, listed in columns.items()}
+            found.append({name: connection.execute(query).fetchall() for name, query in queries.items()})
+    return found[0] == found[1]
+
+
+def registered(path: Path) -> RegisteredStudy:
+    found = Warehouse(path, wait=0.0).registered("tiny")
+    assert found is not None
+    return found
+
+
+def test_what_the_first_layout_landed_is_loaded(first_layout: Path, tmp_path: Path) -> None:
+    old = first_layout / "warehouse.duckdb"
+    study, landing = registered(old), Landing(first_layout / "landing")
+    before = landing.landed_keys()
+    assert before == set(study.jobs)
+    labels = {(job.plugin, job.label) for job in study.jobs.values()}
+    assert landing.latest_by_label(labels).keys() == labels
+    fresh = Warehouse(tmp_path / "w.duckdb", wait=0.0)
+    loaded = fresh.load(study, landing)
+    assert (loaded.jobs, loaded.damaged) == (39, ())
+    assert are_alike(fresh.path, old)
+    assert landing.landed_keys() == before
+    assert len([path for path in landing.root.rglob("*") if path.is_file()]) < 12
+    assert Warehouse(old, wait=0.0).load(study, landing).jobs == 0
+
+
+@pytest.mark.parametrize("damage", ["truncated", "row lost", "gone"])
+@pytest.mark.parametrize("table", ["jobs", "item_scores"])
+def test_damage_in_the_first_layout_withdraws_its_job(
+    table: str, damage: str, first_layout: Path, tmp_path: Path
+) -> None:
+    study, landing = registered(first_layout / "warehouse.duckdb"), Landing(first_layout / "landing")
+    key = min(path.stem for path in (landing.root / "item_scores").iterdir())
+    file = landing.root / table / f"{key}.parquet"
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:100])
+    elif damage == "row lost":
+        frame = pl.read_parquet(file)
+        frame.head(frame.height - 1).write_parquet(file)
+    else:
+        file.unlink()
+    loaded = Warehouse(tmp_path / "w.duckdb", wait=0.0).load(study, landing)
+    if (table, damage) != ("jobs", "gone"):  # that is a job that has not landed
+        assert [(found.file, found.job_keys) for found in loaded.damaged] == [(file, (key,))]
+    assert loaded.jobs == 38
+    assert landing.landed_keys() == study.jobs.keys() - {key}
+
+
+def test_killed_while_segments_are_made_of_the_first_layout(
+    first_layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, landing = registered(first_layout / "warehouse.duckdb"), Landing(first_layout / "landing")
+    monkeypatch.setattr("compute.store.first_layout._JOBS_A_SEGMENT", 10)
+    remove, left = old_layout._remove, [7]
+
+    def kill(root: Path, folder: str, keys: list[str]) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        remove(root, folder, keys)
+
+    fresh = Warehouse(tmp_path / "w.duckdb", wait=0.0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(old_layout, "_remove", kill)
+        fresh.load(study, landing)
+    assert landing.landed_keys() == set(study.jobs)
+    assert fresh.load(study, landing).jobs == 39
+    assert are_alike(fresh.path, first_layout / "warehouse.duckdb")
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 1000, b"", b"\0" * 20000])
@@ -216,37 +379,34 @@ def test_an_error_half_way_rolls_everything_back(
     land(landing, JOBS[0])
     warehouse.load(plan, landing)
     land(landing, JOBS[1])
+    whole = loading._insert
+
+    def insert_then_break(connection: duckdb.DuckDBPyConnection, table: str, *rest: object) -> None:
+        whole(connection, table, *rest)  # type: ignore[arg-type]
+        if table == "isometry":
+            connection.execute("select no_such_function()")
+
     with monkeypatch.context() as patch:
-        patch.setattr("compute.store.warehouse._insert_files", _insert_then_break)
+        patch.setattr(loading, "_insert", insert_then_break)
         with pytest.raises(duckdb.Error):
             warehouse.load(plan, landing)
     assert ask(warehouse, "select count(*) from raw.isometry") == [(2,)]
     assert warehouse.load(plan, landing).jobs == 1
 
 
-def _insert_then_break(connection: duckdb.DuckDBPyConnection, table: str, paths: list[Path]) -> None:
-    if table == "jobs":
-        connection.execute("select no_such_function()")
-    for path in paths:
-        connection.execute(f"insert or ignore into raw.{table} by name select * from read_parquet(?)", [str(path)])
-
-
-def test_a_warehouse_and_shards_of_an_earlier_version_gain_the_columns_added_since(
-    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse
+def test_a_warehouse_and_segments_of_an_earlier_version_gain_the_columns_added_since(
+    plan: RegisteredStudy, landing: Landing, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for job in JOBS:
+    with monkeypatch.context() as earlier:
+        columns = tuple(column for column in TABLES["training_log"].columns if column.name != "truncated")
+        earlier.setitem(TABLES, "training_log", replace(TABLES["training_log"], columns=columns))
+        landing.write(JOBS[0].key, {"training_log": [{"step": 1, "loss": 0.5}]}, record(JOBS[0]))
+        warehouse.prepare()
+    for job in JOBS[1:]:
         landing.write(job.key, {"training_log": [{"step": 1, "loss": 0.5, "truncated": 3}]}, record(job))
-    old = landing.shard("training_log", JOBS[0].key)
-    pl.read_parquet(old).drop("truncated").write_parquet(old)
-    warehouse.prepare()
-    with warehouse.connect() as connection:
-        connection.execute("alter table raw.training_log drop column truncated")
     assert warehouse.load(plan, landing).rows == 3
-    assert ask(warehouse, "select truncated from raw.training_log order by truncated nulls first") == [
-        (None,),
-        (3,),
-        (3,),
-    ]
+    truncated = ask(warehouse, "select truncated from raw.training_log order by truncated nulls first")
+    assert truncated == [(None,), (3,), (3,)]
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

@@ -1,0 +1,1 @@
+"""Kills and damage at random moments and places, against a run that nobody disturbed."""
