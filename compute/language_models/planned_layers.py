@@ -19,14 +19,23 @@ from compute.language_models.stored_reading import ONE_BY_ONE
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "n_experts")
 
 
-def left_out(checkpoint: str, revision: str | None, lora: Lora, ask_hub: bool = False) -> tuple[str, ...]:
+def left_out(
+    checkpoint: str, revision: str | None, lora: Lora, runs_code: bool = False, ask_hub: bool = False
+) -> tuple[str, ...]:
     """Return the endings of the names of layers that `lora` asks for and that no adapter is put on.
+
+    Args:
+        checkpoint: a folder, or a name on the hub.
+        revision: on the hub.
+        lora: what is asked for.
+        runs_code: code that comes with the model is run, of which nothing is known here.
+        ask_hub: whether the configuration may be downloaded.
 
     Raises:
         ValueError: named layers that the model lacks or that no adapter is put on; no layers to put one on.
     """
     config = read_json(checkpoint, revision, ask_hub=ask_hub)
-    if not _is_looked_at(config, lora) or "auto_map" in config:
+    if not _is_looked_at(config, lora) or (runs_code and "auto_map" in config):
         return ()
     folder = stored_file(checkpoint, revision, "config.json").parent
     found = _left_out(folder, json.dumps(config, sort_keys=True), lora.target_modules, lora.dora)

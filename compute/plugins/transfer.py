@@ -79,7 +79,7 @@ class Transfer(Plugin):
         if place is None:
             return ()
         try:
-            return left_out(place.checkpoint, place.revision, lora, ask_hub=True)
+            return left_out(place.checkpoint, place.revision, lora, place.trust_remote_code, ask_hub=True)
         except ValueError as error:
             raise UserError(f"model {base.product.model}: {error}") from None
 

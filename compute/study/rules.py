@@ -185,7 +185,7 @@ def _check_layers(model: ModelEntry, lora: Lora) -> None:
     assert model.checkpoint is not None
     try:
         check_target_modules(model.checkpoint, lora)
-        left_out(model.checkpoint, model.revision, lora)
+        left_out(model.checkpoint, model.revision, lora, model.trust_remote_code)
     except ValueError as error:
         raise ValueError(f"model {model.name}: {error}") from None
 
