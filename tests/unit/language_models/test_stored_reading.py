@@ -118,10 +118,7 @@ def test_only_jobs_that_were_scored_otherwise_have_other_keys(
 
 def test_adapters_that_leave_layers_out_have_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    keys(
-        tmp_path,
-        config={"model_type": "mamba2", "num_hidden_layers": 1, "num_heads": 4, "head_dim": 16, "hidden_size": 32},
-    )
+    keys(tmp_path, config=MAMBA2 | {"auto_map": {"AutoModelForCausalLM": "code_that_is_not_run.Other"}})
     (training,) = (
         job for job in study_jobs(read_study(tmp_path / "study.yml")).values() if job.label.endswith("seed 1")
     )
