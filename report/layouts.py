@@ -106,6 +106,14 @@ def dictionary_size(size: int) -> str:
     return "no dictionary" if size == 0 else printed.count(size)
 
 
+METHOD = Column(
+    "method, training pairs",
+    ("method", "dictionary_size"),
+    lambda row: f"{row['method']}, {dictionary_size(row['dictionary_size'])}",
+    numeric=False,
+)
+
+
 def _bli_heading(column: str, value: Any) -> str:
     if column == "dictionary_size":
         return dictionary_size(value)
@@ -439,6 +447,26 @@ LISTINGS: Mapping[str, Listing] = {
             number("n_tuned", "of"),
         ),
         order="variant != 'default', variant, target_task, target_language, model, prompt",
+    ),
+    "rpt_bli_clean": Listing(
+        "Mean MAP with and without flawed test rows",
+        apart=("variant", "vectors", "retrieval"),
+        columns=(METHOD, number("n_pairs", "pairs"), number("map", "all rows"), number("clean_map", "clean rows")),
+        order=f"{_METHOD}, retrieval desc, method, dictionary_size",
+    ),
+    "rpt_bli_flaws": Listing(
+        "Flaws of the test dictionaries",
+        apart=("variant", "vectors"),
+        columns=(
+            languages(),
+            Column("training pairs", ("dictionary_size",), lambda row: dictionary_size(row["dictionary_size"])),
+            number("n_rows", "rows"),
+            number("n_leaked", "trained on"),
+            number("n_duplicate", "repeated"),
+            number("n_identical", "identical words"),
+            number("n_clean", "clean rows"),
+        ),
+        order=f"{_METHOD}, source_language, target_language, dictionary_size",
     ),
     "rpt_bli_downstream": Listing(
         "Correlation of downstream scores with MAP",
