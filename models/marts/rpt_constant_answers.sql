@@ -10,6 +10,10 @@ study_jobs as (
     select * from {{ ref('stg_study_jobs') }}
 ),
 
+studies as (
+    select * from {{ ref('stg_studies') }}
+),
+
 answered as (
     select
         job_key,
@@ -34,6 +38,7 @@ shared as (
 final as (
     select
         study_jobs.study,
+        studies.origin,
         scoring_jobs.variant,
         scoring_jobs.model,
         scoring_jobs.source_task,
@@ -50,6 +55,7 @@ final as (
     from shared
     inner join scoring_jobs on shared.job_key = scoring_jobs.job_key
     inner join study_jobs on shared.job_key = study_jobs.job_key
+    inner join studies on study_jobs.study = studies.study
 )
 
 select * from final
