@@ -106,6 +106,14 @@ def dictionary_size(size: int) -> str:
     return "no dictionary" if size == 0 else printed.count(size)
 
 
+METHOD = Column(
+    "method, training pairs",
+    ("method", "dictionary_size"),
+    lambda row: f"{row['method']}, {dictionary_size(row['dictionary_size'])}",
+    numeric=False,
+)
+
+
 def _bli_heading(column: str, value: Any) -> str:
     if column == "dictionary_size":
         return dictionary_size(value)
@@ -222,7 +230,7 @@ LISTINGS: Mapping[str, Listing] = {
             interval("ci_low", "ci_high", GRID, "no items"),
             *(number(f"verdict_{verdict}_pct", verdict, NO_ERRORS) for verdict in VERDICTS),
             number("harm_pct", "at the harm threshold"),
-            number("null_harm_pct", "so by noise alone", NO_ERRORS),
+            number("null_harm_pct", "so by noise alone", "no items"),
         ),
         more=(
             number("n_planned", "cells planned"),
@@ -267,7 +275,7 @@ LISTINGS: Mapping[str, Listing] = {
             pair("source", "tuned on"),
             number("mean_pp", "mean change"),
             number("harm_pct", "at the harm threshold"),
-            number("null_harm_pct", "so by noise alone", NO_ERRORS),
+            number("null_harm_pct", "so by noise alone", "no items"),
             number("verdict_harm_pct", "shown: verdict harm", NO_ERRORS),
             _loss("worst_pp", "worst", "largest loss (pp)"),
             interval("worst_low", "worst_high", GRID, NO_ERRORS),
@@ -288,7 +296,7 @@ LISTINGS: Mapping[str, Listing] = {
             interval("new_model_low", "new_model_high", NEW_MODEL, "one model"),
             _loss("worst_harm_pp", "worst_harm", "largest loss elsewhere (pp)"),
             _share("p_harm", "harms elsewhere (%)"),
-            _share("p_null_harm", "so by noise alone (%)", NO_ERRORS),
+            _share("p_null_harm", "so by noise alone (%)", "no items"),
             _share("p_shown_harm", "shown: verdict harm (%)", NO_ERRORS),
         ),
         order=f"{_BY_POOL}, target_task, target_language, rank, source_task, source_language",
@@ -374,7 +382,7 @@ LISTINGS: Mapping[str, Listing] = {
             number("mean_pp", "mean"),
             *(number(f"verdict_{verdict}_pct", verdict, NO_ERRORS) for verdict in VERDICTS),
             number("harm_pct", "at the harm threshold"),
-            number("null_harm_pct", "so by noise alone", NO_ERRORS),
+            number("null_harm_pct", "so by noise alone", "no items"),
         ),
         order=f"{_BY_POOL}, model, source_task, source_language, target_task",
     ),
@@ -439,6 +447,26 @@ LISTINGS: Mapping[str, Listing] = {
             number("n_tuned", "of"),
         ),
         order="variant != 'default', variant, target_task, target_language, model, prompt",
+    ),
+    "rpt_bli_clean": Listing(
+        "Mean MAP with and without flawed test rows",
+        apart=("variant", "vectors", "retrieval"),
+        columns=(METHOD, number("n_pairs", "pairs"), number("map", "all rows"), number("clean_map", "clean rows")),
+        order=f"{_METHOD}, retrieval desc, method, dictionary_size",
+    ),
+    "rpt_bli_flaws": Listing(
+        "Flaws of the test dictionaries",
+        apart=("variant", "vectors"),
+        columns=(
+            languages(),
+            Column("training pairs", ("dictionary_size",), lambda row: dictionary_size(row["dictionary_size"])),
+            number("n_rows", "rows"),
+            number("n_leaked", "trained on"),
+            number("n_duplicate", "repeated"),
+            number("n_identical", "identical words"),
+            number("n_clean", "clean rows"),
+        ),
+        order=f"{_METHOD}, source_language, target_language, dictionary_size",
     ),
     "rpt_bli_downstream": Listing(
         "Correlation of downstream scores with MAP",

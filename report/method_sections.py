@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report.layouts import GRIDS, LISTINGS, SIGNIFICANT, dictionary_size
+from report.layouts import GRIDS, LISTINGS, METHOD, SIGNIFICANT, dictionary_size
 from report.method_charts import bli_against_downstream
 from report.parts import Answers, Block, Panel, Section, Study, grouped
-from report.tables import Column, Row, languages, number, slices, table, titled
-
-_METHOD = Column(
-    "method, training pairs",
-    ("method", "dictionary_size"),
-    lambda row: f"{row['method']}, {dictionary_size(row['dictionary_size'])}",
-    numeric=False,
-)
+from report.tables import Row, languages, number, slices, table, titled
 
 
 def methods(answers: Answers, study: Study) -> Section:
@@ -71,16 +64,6 @@ def _flaws(answers: Answers) -> list[Block]:
     title, kinds = "Flaws of the test dictionaries", ("n_leaked", "n_duplicate", "n_identical")
     if not any(row[kind] for row in flaws.rows for kind in kinds):
         return [Block(title, "No test pair was trained on, stands twice, or is one word twice.", sql=flaws.sql)]
-    counts = (
-        languages(),
-        Column("training pairs", ("dictionary_size",), lambda row: dictionary_size(row["dictionary_size"])),
-        number("n_rows", "rows"),
-        number("n_leaked", "trained on"),
-        number("n_duplicate", "repeated"),
-        number("n_identical", "identical words"),
-        number("n_clean", "clean rows"),
-    )
-    means = (_METHOD, number("n_pairs", "pairs"), number("map", "all rows"), number("clean_map", "clean rows"))
     blocks = []
     for label, rows in slices(flaws.rows, "variant", "vectors"):
         blocks.append(
@@ -88,7 +71,7 @@ def _flaws(answers: Answers) -> list[Block]:
                 titled(title, label),
                 "Test rows that are in the training dictionary too, that repeat an earlier row, or whose two words are "
                 "the same string; a row may be several.",
-                folded_tables=(table("Rows by pair of languages", counts, rows),),
+                folded_tables=(LISTINGS["rpt_bli_flaws"].table("Rows by pair of languages", rows),),
                 sql=flaws.sql,
             )
         )
@@ -97,7 +80,10 @@ def _flaws(answers: Answers) -> list[Block]:
             Block(
                 titled("Mean MAP with and without flawed rows", label),
                 "Methods that learn from more pairs may have fewer clean rows: only the two columns of a row compare.",
-                tables=tuple(table(name, means, members) for name, members in grouped(rows, "retrieval").items()),
+                tables=tuple(
+                    LISTINGS["rpt_bli_clean"].table(name, members)
+                    for name, members in grouped(rows, "retrieval").items()
+                ),
                 sql=scores.sql,
             )
         )
@@ -133,7 +119,7 @@ def downstream(answers: Answers, study: Study) -> Section:
                 folded_tables=tuple(
                     table(
                         f"Points of {task}",
-                        (_METHOD, languages(), number("map_residual"), number("score_residual")),
+                        (METHOD, languages(), number("map_residual"), number("score_residual")),
                         members,
                     )
                     for task, members in by_task.items()

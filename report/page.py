@@ -35,8 +35,6 @@ QUESTIONS = (
     "items",
     "bli_cells",
     "bli_pairs",
-    "bli_flaws",
-    "bli_clean",
     "downstream_points",
     "jobs",
     "failed_jobs",
@@ -65,6 +63,8 @@ MARTS = {
     "variance": ("rpt_variance", "share is not null"),
     "bli_methods": ("rpt_bli_methods", ""),
     "bli_method_pairs": ("rpt_bli_method_pairs", "retrieval = 'csls'"),
+    "bli_clean": ("rpt_bli_clean", ""),
+    "bli_flaws": ("rpt_bli_flaws", ""),
     "downstream": ("fct_downstream", "score is not null"),
     "bli_downstream": ("rpt_bli_downstream", ""),
     "pair_links": (

@@ -15,6 +15,9 @@ from report.tables import Row, slices
 from report.transfer_sections import bases_in_words
 from report.verdict_sections import advice_in_words, consistency_in_words
 
+_ROUNDING_PP = 1e-9
+"""Below four sources nothing is shrunk, and a value told twice would say so wrongly."""
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -150,7 +153,7 @@ def _best_and_worst(answers: Answers, sentences: list[str]) -> None:
     worst = min(risks, key=lambda row: row["worst_pp"], default=None)
     if worst is not None and worst["worst_pp"] < 0:
         told = [_bounds(worst, "worst_low", "worst_high")]
-        if worst["worst_shrunk_pp"] is not None:
+        if worst["worst_shrunk_pp"] is not None and abs(worst["worst_shrunk_pp"] - worst["worst_pp"]) > _ROUNDING_PP:
             told.append(f"shrunk {printed.signed(worst['worst_shrunk_pp'])}")
         if worst["worst_verdict"] is not None:
             told.append(f"verdict {worst['worst_verdict']}")

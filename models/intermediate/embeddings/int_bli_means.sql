@@ -13,10 +13,10 @@ final as (
         retrieval,
         source_language,
         target_language,
-        avg(map) as map,
-        bool_or(is_failure) as is_failure
+        avg(map) filter (where not clean) as map,
+        avg(map) filter (where clean) as clean_map,
+        bool_or(is_failure) filter (where not clean) as is_failure
     from bli
-    where not clean
     group by all
 )
 

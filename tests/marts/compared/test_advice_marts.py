@@ -180,6 +180,16 @@ def test_source_effects(warehouse: Path) -> None:
     assert len({row["verdict"] for row in rows.values()}) >= 3
 
 
+def test_published_errors_of_one_run_are_exact(warehouse: Path) -> None:
+    rows = query(warehouse, "select * from marts.rpt_source_effects where study in ('crossed', 'blind')")
+    for row in rows:
+        error = 0.3 + 0.1 * "abcdef".index(row["target_language"][1])
+        if row["study"] == "blind" and (row["source_language"], row["target_language"]) == ("sa", "ta"):
+            assert row["ci_high"] is None and row["verdict"] is None  # one of its cells came without an error
+        else:
+            assert row["ci_high"] - row["mean_pp"] == pytest.approx(stats.norm.ppf(0.975) * error / 2, rel=1e-4)
+
+
 def test_a_model_left_out_is_advised_by_the_others(warehouse: Path, deltas: np.ndarray) -> None:
     """The gain of five models, shrunk as that of six; and what the sixth shows beside it."""
     rows = query(
