@@ -14,6 +14,7 @@ import jinja2
 
 from compute.project import package_folder
 
+
 def create_models(connection: duckdb.DuckDBPyConnection, models: Sequence[str], given: Sequence[str] = ()) -> None:
     """Make models as temporary tables of their names, in this order; what they read of each other, and of the
     temporary tables `given`, is those, all else the warehouse's own."""

@@ -161,7 +161,7 @@ def _measured(connection: duckdb.DuckDBPyConnection, tasks: list[str]) -> tuple[
         return None
     alike, others = connection.execute(_COVARIANCES, {"studies": studies}).fetchall()[0]
     luck, *sharing = connection.execute(_RUNS, {"studies": studies}).fetchall()[0]
-    shared, own, scale = cells[:: -(-len(cells) // _MOST_CELLS)].T
+    shared, _, scale = cells[:: -(-len(cells) // _MOST_CELLS)].T
     components = Components(
         shared, float(cells[:, 1].mean()), luck, scale, max(0.0, alike or 0.0), max(0.0, others or 0.0),
         *(part or 0.0 for part in sharing),

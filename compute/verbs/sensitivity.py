@@ -1,10 +1,11 @@
 """How small a change a study can show: the power of the tests that the marts make, before anything is computed.
 
-A cell's difference has the variance V_i / n + L / S (n items, S seeds), where V_i is the variance over items of the mean
-over seeds and L the luck of a run (`int_cell_errors`); its t has Satterthwaite's degrees of freedom. What q <= .05 asks of
-p depends on how many cells change: Benjamini and Hochberg's threshold tends to u with u / q = the share of cells with
-p <= u (Genovese and Wasserman 2002, Journal of the Royal Statistical Society B 64), so that with a share of cells changed,
-each found with the power asked for, u = q share power / (1 - q (1 - share)). A regime's mean is told by its interval.
+A cell's difference has the variance V_i / n + L / S (n items, S seeds), where V_i is the variance over items of the
+mean over seeds and L the luck of a run (`int_cell_errors`); its t has Satterthwaite's degrees of freedom. What q <=
+.05 asks of p depends on how many cells change: Benjamini and Hochberg's threshold tends to u with u / q = the share
+of cells with p <= u (Genovese and Wasserman 2002, Journal of the Royal Statistical Society B 64), so that with a
+share of cells changed, each found with the power asked for, u = q share power / (1 - q (1 - share)). A regime's mean
+is told by its interval.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ def smallest_of_regime(components: Components, design: Design, regime: str) -> f
 def _luck(components: Components, design: Design) -> tuple[float, float]:
     """Luck and noise of a run together, and the degrees of freedom it is told from, over all sources."""
     scale = float(components.luck_scale.mean())
-    noise = components.own / np.mean(list(design.items.values())) / scale
+    noise = components.own / float(np.mean(list(design.items.values()))) / scale
     targets = len(design.targets) - len(set(design.sources) & set(design.targets)) / len(design.sources)
     luck = components.luck
     # Of two targets, how much luck and noise they share: the adapters' targets are fewer than they seem.
     shared = components.of_all + components.of_task / 2 + components.of_language / 2
-    correlation = luck * shared / (luck + noise)
+    correlation = luck * shared / (luck + noise) if luck + noise else 0.0
     adapters = design.n_models * (design.seeds - 1 + max(0, design.placebo_seeds - 1)) * len(design.sources)
     return luck + noise, max(1.0, adapters * targets / (1 + (targets - 1) * correlation**2))
 
