@@ -15,14 +15,13 @@ from compute.verbs.sensitivity import (
     Cell,
     Components,
     Design,
-    level_of,
     smallest_of_cell,
     smallest_of_regime,
 )
 
 DEFAULTS = Components(
-    shared=np.array([0.05]), own=0.07, luck=0.036**2, luck_scale=np.array([1.0]), same_target=0.035, same_item=0.0015,
-    of_all=0.5, of_task=0.0, of_language=0.0,
+    shared=np.array([0.05]), own=0.07, of_change=1.8, luck=0.036**2, luck_scale=np.array([1.0]), same_target=0.035,
+    same_item=0.0015, of_all=0.5, of_task=0.0, of_language=0.0,
 )  # fmt: skip
 """Where nothing was measured: the population of the studies with planted truth, at an accuracy of one half."""
 
@@ -50,7 +49,8 @@ with cells as (
 select
     greatest(0, n_items * (from_items - seed_noise / n_seeds)) as shared,
     n_items * seed_noise as own,
-    luck_scale
+    luck_scale,
+    pow(sum_difference / (n_items * n_seeds), 2) as squared_change
 from intermediate.int_cell_mean_squares inner join cells using (cell_number)
 where from_items is not null and seed_noise is not null
 order by cell_number
@@ -157,13 +157,16 @@ def _measured(connection: duckdb.DuckDBPyConnection, tasks: list[str]) -> tuple[
     ).fetchall()
     studies = sorted(row[0] for row in like) or every
     cells = np.array(connection.execute(_CELLS, {"studies": studies}).fetchall(), dtype=float)
-    if not len(cells):
+    if len(cells) < 2:
         return None
     alike, others = connection.execute(_COVARIANCES, {"studies": studies}).fetchall()[0]
     luck, *sharing = connection.execute(_RUNS, {"studies": studies}).fetchall()[0]
-    shared, _, scale = cells[:: -(-len(cells) // _MOST_CELLS)].T
+    # What changes leave of the spread of items, and what they add to it.
+    of_change = max(0.0, float(np.cov(cells[:, 0], cells[:, 3])[0, 1] / max(cells[:, 3].var(ddof=1), 1e-12)))
+    cells[:, 0] = np.maximum(0, cells[:, 0] - of_change * cells[:, 3])
+    shared, _, scale, _ = cells[:: -(-len(cells) // _MOST_CELLS)].T
     components = Components(
-        shared, float(cells[:, 1].mean()), luck, scale, max(0.0, alike or 0.0), max(0.0, others or 0.0),
+        shared, float(cells[:, 1].mean()), of_change, luck, scale, max(0.0, alike or 0.0), max(0.0, others or 0.0),
         *(part or 0.0 for part in sharing),
     )  # fmt: skip
     names = ", ".join(studies[:3]) + (f" and {len(studies) - 3} more" if len(studies) > 3 else "")
@@ -181,8 +184,8 @@ def _told(name: str, design: Design, components: Components, source: str, share:
     yield f"study {name}: the smallest change found with power {POWER:.0%}, percentage points"
     yield f"variances: {source}"
     yield (
-        f"a cell: q <= .05 over the study's transfer cells where {share:.0%} of them change so much (p <= "
-        f"{level_of(share):.2g}); a regime: the mean of its cells, by its interval"
+        f"a cell: q <= .05 over the study's transfer cells where {share:.0%} of them change as much; a regime: the "
+        "mean of its cells, by its interval"
     )
     regimes = [regime for regime in ("MT-CL", "CT-ML", "CT-CL", "transfer") if design.pairs(regime)]
     sizes = sorted(set(design.items.values()))

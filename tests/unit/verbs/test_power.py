@@ -18,7 +18,9 @@ from compute.verbs import sensitivity
 from compute.verbs.foresight import DEFAULTS, foresee, measured, planned_design
 from compute.verbs.sensitivity import Design, smallest_of_cell, smallest_of_regime
 from tests.helpers.warehouse_fixture import RawRows, derive
-from tests.truth.power import components
+from tests.truth.population import Design as PopulationDesign
+from tests.truth.population import Plant, baseline_and_runs
+from tests.truth.power import OF_CHANGE, components
 from tests.truth.warehouse import PlantedWarehouse
 from tests.truth.worlds import WORLDS
 
@@ -27,12 +29,17 @@ CELLS = tuple((task, language) for task in ("add", "sort") for language in "abcd
 DESIGN = Design(2, CELLS[:3], CELLS, dict.fromkeys(CELLS, 200), 3)
 
 
+def _level(share: float) -> float:
+    """What q <= .05 asks of p among many tests of which `share` change, 80 % of these found: the threshold tends to u
+    with u / q = the share of tests with p <= u (Genovese and Wasserman 2002, J. R. Statist. Soc. B 64)."""
+    return 0.05 * share * 0.8 / (1 - 0.05 * (1 - share))
+
+
 def test_a_cell_without_luck_is_a_paired_t_test() -> None:
     """Of items alone, in one seed, and nearly so where luck is 0: statsmodels' power of a t test of n differences."""
-    still = replace(DEFAULTS, luck=0.0, own=0.0)
+    still = replace(DEFAULTS, luck=0.0, own=0.0, of_change=0.0)
     found = smallest_of_cell(still, replace(DESIGN, seeds=1), 200, share=0.3)
-    level = sensitivity.level_of(0.3)
-    effect = TTestPower().solve_power(nobs=200, alpha=level, power=0.8)
+    effect = TTestPower().solve_power(nobs=200, alpha=_level(0.3), power=0.8)
     assert found == pytest.approx(effect * np.sqrt(0.05), rel=0.06)
     assert smallest_of_cell(still, DESIGN, 200, share=0.3) == pytest.approx(found, rel=0.02)
 
@@ -40,7 +47,7 @@ def test_a_cell_without_luck_is_a_paired_t_test() -> None:
 def test_the_level_is_that_of_benjamini_and_hochberg() -> None:
     """Of many tests, 30 % changed so that 80 % of these pass, the threshold on p tends to what is stated."""
     rng = np.random.default_rng(3)
-    level = sensitivity.level_of(0.3)
+    level = _level(0.3)
     effect = stats.norm.isf(level / 2) + stats.norm.ppf(0.8)
     changed = rng.random(40_000) < 0.3
     p = 2 * stats.norm.sf(np.abs(rng.normal(size=40_000) + effect * changed))
@@ -81,6 +88,20 @@ def test_a_regime_is_the_sum_of_its_covariances() -> None:
     assert error.variance[0] == pytest.approx((items + runs) / len(cells) ** 2)
 
 
+def test_a_change_spreads_the_items_as_stated() -> None:
+    """In the population of the worlds, what a change of 8 pp adds to the variance between items, over its square."""
+    cells = (("else", "a"), ("else", "b"), ("else", "c"))
+    design = PopulationDesign(cells, tuple(("add", f"l{i}") for i in range(6)), 1, 4_000, 4)
+    spreads = []
+    for change in (0.0, 8.0):
+        plant = Plant(design, np.linspace(0.35, 0.75, 6)[None], np.full(design.shape, change))
+        base, runs = baseline_and_runs(plant, np.random.default_rng(1))
+        d = np.array([run.right[0] for run in runs]).astype(float) - base[0]
+        own = d.var(axis=0, ddof=1).mean()
+        spreads.append(d.mean(axis=0).var(axis=-1).mean() - own / 4)
+    assert (spreads[1] - spreads[0]) / 0.08**2 == pytest.approx(OF_CHANGE, abs=0.5)
+
+
 def test_a_study_before_anything_is_computed(tmp_path: Path) -> None:
     study = read_study(TINY)
     told = foresee(study, Warehouse(tmp_path / "none.duckdb", 1, print), share=0.5)
@@ -113,6 +134,7 @@ def test_what_was_measured_before_is_what_the_population_is(tmp_path: Path) -> N
     population = components()
     assert told.startswith("measured on 216 cells of earlier 0, earlier 1, earlier 2 and 3 more")
     assert found.own == pytest.approx(population.own, rel=0.1)
+    assert found.of_change >= 0
     assert found.shared.mean() == pytest.approx(population.shared.mean(), rel=0.15)
     assert found.luck == pytest.approx(population.luck, rel=0.35)
     assert found.same_target == pytest.approx(population.same_target, rel=0.2)
