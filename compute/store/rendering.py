@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
 import duckdb
 import jinja2
 
-_PACKAGE = Path(__file__).parents[2]
+from compute.project import package_folder
 
 
 def create_models(connection: duckdb.DuckDBPyConnection, models: Sequence[str], given: Sequence[str] = ()) -> None:
     """Make models as temporary tables of their names, in this order; what they read of each other, and of the
     temporary tables `given`, is those, all else the warehouse's own."""
-    paths = {path.stem: path for path in (_PACKAGE / "models").rglob("*.sql")}
+    folder = package_folder() / "models"
+    paths = {path.stem: path for path in folder.rglob("*.sql")}
     made = set(given)
 
     def place(model: str) -> str:
-        return f"temp.{model}" if model in made else f"{paths[model].relative_to(_PACKAGE / 'models').parts[0]}.{model}"
+        return f"temp.{model}" if model in made else f"{paths[model].relative_to(folder).parts[0]}.{model}"
 
     for model in models:
         template = _environment().from_string(_macros() + paths[model].read_text(encoding="utf-8"))
@@ -40,6 +40,6 @@ def _environment() -> jinja2.Environment:
 @cache
 def _macros() -> str:
     """The macros of the package: those of dbt's tests, and those that call dbt, have no place here."""
-    folder = _PACKAGE / "dbt_project" / "macros"
+    folder = package_folder() / "dbt_project" / "macros"
     texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql")))
     return "".join(text for text in texts if "{% test " not in text and "run_query(" not in text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
@@ -111,7 +112,7 @@ def parsed_arm(study: str, text: str, known: dict[str, list[str]]) -> Arm:
     Raises:
         UserError: an unknown key or name, or a name that several keys have.
     """
-    said: dict[str, str] = {}
+    said: dict[str, Any] = {}
     for word in text.split(","):
         key, _, name = word.partition("=") if word.partition("=")[0] in known else ("", "", word)
         keys = [key] if key else [one for one, names in known.items() if name in names]
@@ -144,7 +145,7 @@ def _declare(connection: duckdb.DuckDBPyConnection, study: str, contrast: Contra
 
 def _told(study: str, threshold: float, rows: Sequence[Row]) -> Iterator[str]:
     n_targets = sum(not row.is_all for row in rows)
-    yield f"study {study}: {rows[0].arm_a} less {rows[0].arm_b}, percentage points of what tuning changed, 95 % interval"
+    yield f"study {study}: {rows[0].arm_a} less {rows[0].arm_b}: what tuning changed, percentage points, 95 % interval"
     names = [row.target + (f" ({row.held})" if row.held else "") for row in rows]
     width = max(map(len, names))
     for name, row in zip(names, rows, strict=True):

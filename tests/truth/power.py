@@ -9,6 +9,9 @@ import numpy as np
 from compute.verbs.sensitivity import Components
 from tests.truth.population import LUCK_SHARED, Design, Plant, baseline_and_runs
 
+OF_CHANGE = 1.8
+"""Of a change of 3 to 12 pp in this population; a test draws it."""
+
 
 @functools.cache
 def components(luck_pp: float = 3.6, low: float = 0.35, high: float = 0.75) -> Components:
@@ -35,6 +38,6 @@ def components(luck_pp: float = 3.6, low: float = 0.35, high: float = 0.75) -> C
         for whole, parts in zip(of_task, own_targets, strict=True)
     ])  # fmt: skip
     return Components(
-        shared, float(own.mean()), (luck_pp / 100) ** 2, (4 * p * (1 - p)) ** 2, float(alike), float(others),
+        shared, float(own.mean()), OF_CHANGE, (luck_pp / 100) ** 2, (4 * p * (1 - p)) ** 2, float(alike), float(others),
         LUCK_SHARED, 0.0, 0.0,
     )  # fmt: skip

@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
-from compute.verbs.sensitivity import Design as PlannedDesign
-from compute.verbs.sensitivity import smallest_of_cell, smallest_of_regime
-from tests.helpers.warehouse_fixture import Cell
 from tests.truth import judges as ask
-from tests.truth.judges import Judge
+from tests.truth.compared_worlds import compared_worlds
 from tests.truth.population import Design, Plant
-from tests.truth.power import components
 from tests.truth.rates import Reach
-
-LETTERS = "abcdefghijkl"
-Draw = Callable[[np.random.Generator], Plant]
-
-
-@dataclass(frozen=True)
-class World:
-    """A population of studies: `draw` makes one, judged with others of its kind."""
-
-    name: str
-    sentence: str
-    draw: Draw
-    judges: tuple[Judge, ...]
-
-
-def cells_of(task: str, n: int) -> tuple[Cell, ...]:
-    """A task in the first n languages."""
-    return tuple((task, language) for language in LETTERS[:n])
-
-
-def accuracies(rng: np.random.Generator, design: Design, low: float = 0.35, high: float = 0.75) -> np.ndarray:
-    """Accuracies of the base models, [model, target]."""
-    return rng.uniform(low, high, (design.n_models, len(design.targets)))
-
-
-def unlike(rng: np.random.Generator, design: Design, luck_pp: float, spread: float = 0.3) -> np.ndarray:
-    """Luck that differs between sources, lognormal about `luck_pp`, [source]."""
-    return np.minimum(luck_pp * np.exp(spread * rng.standard_normal(len(design.sources))), 3 * luck_pp)
-
+from tests.truth.world import Draw, World, accuracies, cell_design, cells_of, unlike
 
 # --- cells ---------------------------------------------------------------------------------------------------------
-
-
-def cell_design(n_items: int = 400, n_seeds: int = 2, n_placebo_seeds: int = 0) -> Design:
-    """One model, six adapters (two tasks in three languages), seven targets."""
-    sources = cells_of("add", 3) + cells_of("sort", 3)
-    return Design(sources, cells_of("add", 4) + cells_of("sort", 3), 1, n_items, n_seeds, n_placebo_seeds)
 
 
 def nothing(n_seeds: int, luck_pp: float = 3.6, seeds_of: tuple[int, ...] | None = None) -> Draw:
@@ -107,89 +66,6 @@ def one_placebo_seed(rng: np.random.Generator) -> Plant:
     design = cell_design(400, 2, 1)
     tuned, placebo = rng.normal(0, 3, design.shape), rng.normal(-1, 2, design.shape)
     return Plant(design, accuracies(rng, design), tuned, placebo=placebo)
-
-
-def at_the_threshold(rng: np.random.Generator) -> Plant:
-    """Every cell at exactly -1 pp."""
-    design = cell_design()
-    return Plant(design, accuracies(rng, design), np.full(design.shape, -1.0))
-
-
-def of_probability(share: float) -> Draw:
-    """The same as `some_effects` in the right choice's probability; a share of 0: nothing."""
-    sources, targets = cells_of("odds", 3) + cells_of("even", 3), cells_of("odds", 4) + cells_of("even", 3)
-    design = Design(sources, targets, 1, 400, 3)
-
-    def draw(rng: np.random.Generator) -> Plant:
-        tuned = rng.choice([-8.0, -5.0, 5.0, 8.0], design.shape) * (rng.random(design.shape) < share)
-        return Plant(design, accuracies(rng, design), tuned, of_probability=True)
-
-    return draw
-
-
-def at_the_edge(n_seeds: int, share: float = 0.3) -> Draw:
-    """A share of the transfer cells changed by as much as `transfer power` says is found with 80 %."""
-    design = cell_design(400, n_seeds)
-
-    def draw(rng: np.random.Generator) -> Plant:
-        change = smallest_of_cell(components(), planned(design), design.n_items, share)
-        chosen = rng.permutation([pair for pair in np.argwhere(~own_cells(design))])
-        tuned = np.zeros(design.shape)
-        for s, t in chosen[: round(share * len(chosen))]:
-            tuned[0, s, t] = rng.choice([-1, 1]) * 100 * (change or np.nan)
-        return Plant(design, accuracies(rng, design), tuned)
-
-    return draw
-
-
-def regime_at_the_edge(rng: np.random.Generator) -> Plant:
-    """All cells changed by as much as `transfer power` says of the mean over all transfer cells."""
-    design = cell_design()
-    change = smallest_of_regime(components(), planned(design), "transfer")
-    return Plant(design, accuracies(rng, design), np.full(design.shape, 100 * (change or np.nan)))
-
-
-def own_cells(design: Design) -> np.ndarray:
-    """Which cells are trained cells, [source, target]."""
-    return np.array([[source == target for target in design.targets] for source in design.sources])
-
-
-def planned(design: Design) -> PlannedDesign:
-    """The design as `transfer power` has it of a study file."""
-    items = dict.fromkeys(design.targets, design.n_items)
-    return PlannedDesign(
-        design.n_models, design.sources, design.targets, items, design.n_seeds, design.n_placebo_seeds
-    )  # fmt: skip
-
-
-def contrasted(share: float) -> Draw:
-    """Any tuning costs 3 pp; beyond it, under tuning only, a share of the targets gains or loses 8 pp."""
-    sources = cells_of("add", 3) + cells_of("sort", 3)
-    design = Design(sources, cells_of("add", 4) + cells_of("sort", 3), 1, 400, 2, 2)
-    names = ["/".join(source) for source in sources]
-    arms = {
-        "placebo": {"a": {}, "b": {"control": "placebo"}},
-        "sources": {"a": {"source": names[0]}, "b": {"source": names[1]}},
-    }
-
-    def draw(rng: np.random.Generator) -> Plant:
-        placebo = np.full(design.shape, -3.0)
-        of_target = rng.choice([-8.0, 8.0], len(design.targets)) * (rng.random(len(design.targets)) < share)
-        return Plant(design, accuracies(rng, design), placebo + of_target, placebo=placebo, contrasts=arms)
-
-    return draw
-
-
-def with_broken_items(broken: int) -> Draw:
-    """Cells at nothing or ±5 pp; some items of the first task are lost by nearly all adapters of three models."""
-    sources = cells_of("add", 3) + cells_of("sort", 3)
-    design = Design(sources, cells_of("add", 4) + cells_of("sort", 3), 3, 200, 2)
-
-    def draw(rng: np.random.Generator) -> Plant:
-        tuned = rng.choice([-5.0, 0.0, 5.0], design.shape)
-        return Plant(design, accuracies(rng, design), tuned, broken=broken)
-
-    return draw
 
 
 # --- roles ---------------------------------------------------------------------------------------------------------
@@ -391,48 +267,6 @@ def _worlds() -> tuple[World, ...]:
             (ask.CELLS_COVER, ask.PLACEBO_CELLS_COVER),
         ),
     )  # fmt: skip
-    newer = (
-        World(
-            "at the threshold", "every cell at exactly -1 pp, the harm threshold: 400 items, 2 seeds", at_the_threshold,
-            (*ask.NO_HARM_AT_THE_THRESHOLD, ask.CELLS_COVER),
-        ),
-        *(
-            World(
-                f"at the edge, {n} seeds", f"30 % of the cells changed by what `transfer power` states: 400 items, {n}"
-                " seeds", at_the_edge(n), (ask.POWER_AS_STATED, ask.FALSE_DISCOVERIES),
-            )
-            for n in (2, 3)
-        ),
-        World(
-            "a regime at the edge", "every cell changed by what `transfer power` states of the mean over all of them",
-            regime_at_the_edge, (ask.REGIME_POWER_AS_STATED,),
-        ),
-        World(
-            "probability: nothing", "no adapter changes the right choice's probability: luck 3.6 pp, 400 items, 3 seeds",
-            of_probability(0), (ask.NO_PROBABILITY_FOUND, ask.PROBABILITIES_COVER),
-        ),
-        World(
-            "probability: some effects", "30 % of the cells at ±5 or ±8 pp of probability, else nothing",
-            of_probability(0.3),
-            (ask.FALSE_PROBABILITIES, ask.POWER_OF_PROBABILITIES, ask.POWER_OF_ACCURACY, ask.PROBABILITIES_COVER),
-        ),
-        World(
-            "contrasts: nothing", "tuning and placebo cost 3 pp alike, sources are alike: 400 items, 2 and 2 seeds",
-            contrasted(0), (ask.NO_CONTRAST, ask.NO_CONTRAST_VERDICT, *ask.CONTRASTS_COVER),
-        ),
-        World(
-            "contrasts: some effects", "30 % of the targets 8 pp apart between tuning and placebo, else alike",
-            contrasted(0.3), (ask.FALSE_CONTRASTS, ask.POWER_OF_CONTRASTS, *ask.CONTRASTS_COVER),
-        ),
-        World(
-            "items: nothing", "cells at nothing or ±5 pp: 3 models, 6 sources, 200 items, 2 seeds", with_broken_items(0),
-            (ask.NO_OTHER_ITEM_LOST, ask.NO_ITEM_GAINED),
-        ),
-        World(
-            "items: five broken", "the same; five items of a task are lost by nearly all adapters", with_broken_items(5),
-            (ask.BROKEN_ITEMS_FOUND, ask.NO_OTHER_ITEM_LOST, ask.NO_ITEM_GAINED),
-        ),
-    )  # fmt: skip
     paper, small = role_design(3), role_design(1, 3, 1)
     estimates = (*ask.RAW_MEANS_COVER, *ask.EFFECTS_COVER, ask.GAINS_COVER)
     roles = (
@@ -519,7 +353,7 @@ def _worlds() -> tuple[World, ...]:
              *ask.RAW_MEANS_COVER, *ask.EFFECTS_COVER),
         ),
     )  # fmt: skip
-    return (*cells, *newer, *roles, *agreement, *variance, *advice, *grids)
+    return (*cells, *compared_worlds(), *roles, *agreement, *variance, *advice, *grids)
 
 
 WORLDS: dict[str, World] = {world.name: world for world in _worlds()}

@@ -69,8 +69,8 @@ def _correlations(evaluate: Evaluate, parts: list[Row]) -> list[Row]:
     """rpt_pair_correlations of int_pair_parts alone; a regression of another study has a row of its own."""
     of_another = {
         "study": "another", "origin": "computed", "embedding_study": "another", "variant": "v", "prompt_pool": "p",
-        "embedding_variant": "v", "vector_set": "w", "measure": "d", "slope_pp": 2.0, "correlation": 0.5, "p_value": 0.1,
-        "n_sources": 2, "n_targets": 5, "n_languages": 6, "n_pairs": 10,
+        "embedding_variant": "v", "vector_set": "w", "measure": "d", "slope_pp": 2.0, "correlation": 0.5,
+        "p_value": 0.1, "n_sources": 2, "n_targets": 5, "n_languages": 6, "n_pairs": 10,
     }  # fmt: skip
     rows = evaluate("rpt_pair_correlations", int_pair_parts=parts, int_pair_regressions=[of_another])
     found = [row for row in rows if row["study"] != "another"]

@@ -87,7 +87,8 @@ def _variance(
             for task, language in sources
         ],
         int_luck_sharing=[
-            {"outcome": "accuracy", "study": "s", "of_all": shared_runs / runs**2 if runs else 0.0, "of_task": 0.0, "of_language": 0.0}
+            {"outcome": "accuracy", "study": "s", "of_all": shared_runs / runs**2 if runs else 0.0, "of_task": 0.0,
+             "of_language": 0.0}
         ],
         int_sampling_covariance=[
             {"study": "s", "variant": "default", "prompt_pool": "p", "model": model, "target_task": task,

@@ -173,7 +173,7 @@ def test_mistakes_are_one_line(arms: tuple[str, str], targets: list[str], messag
 
 
 def test_prompts_are_compared_where_an_import_has_several(warehouse: Path) -> None:
-    """Item by item: 7 of 10 answers against 2, of one base model; errors are of these runs, tuned with one seed each."""
+    """Item by item: 7 of 10 answers against 2, of one base model; errors are of these runs, one seed each."""
     told = compare(Warehouse(warehouse, 1, print), "holes", "p", "q@1", ["read/en"])
     assert "prompt p@1 less prompt q@1" in told and "  read/en   +50.00" in told.replace("    ", "  ")
     assert "intervals are of these runs" in told
