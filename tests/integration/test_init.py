@@ -185,7 +185,7 @@ def test_a_study_that_is_nowhere_is_named(project: Path) -> None:
 def test_the_doctor_finds_what_is_wrong(project: Path) -> None:
     healthy = transfer(project, "doctor")
     assert healthy.returncode == 0, healthy.stdout
-    assert f"transfer {__version__}, Python" in healthy.stdout and "1 studies" in healthy.stdout
+    assert f"transfer {__version__}, Python" in healthy.stdout and "studies: 1" in healthy.stdout
     (project / "broken.duckdb").write_text("no database" * 1000)
     broken = transfer(project, "doctor", "--warehouse", "broken.duckdb")
     assert broken.returncode == 1 and "TODO  warehouse" in broken.stdout
