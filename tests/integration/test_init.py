@@ -112,7 +112,7 @@ WRONG = {
         HEAD.replace("error", "eror") + "select 1",
         ":2: severity: unknown value 'eror'; did you mean 'error'?",
     ),
-    "key": (HEAD.replace("description", "sentence") + "select 1", ":3: sentence: unknown key 'sentence'"),
+    "key": (HEAD.replace("x\n", "x\ndescriptoin: y\n") + "select 1", ":4: descriptoin: unknown key 'descriptoin'; did"),
     "column": (HEAD + "select nope from best", ": Binder Error: Referenced column"),
     "no query": (HEAD + ";", ": expected a query of offenders below the head"),
     "not one query": (HEAD + "select 1; select 2", ": expected one query"),
