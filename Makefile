@@ -18,10 +18,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help all install locks compute build check report sql docs test truth torture lint bench clean
+.PHONY: help all install locks compute build check report sql docs docs-site test truth torture lint bench clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 	@echo "  variables: STUDY=$$STUDY WAREHOUSE=$$WAREHOUSE EXECUTOR=$$EXECUTOR DEVICE=$$DEVICE"
 
 all: install ## install, compute, build, check, report: the whole STUDY
@@ -64,6 +64,9 @@ sql: install ## a DuckDB shell on the warehouse
 
 docs: install ## the dbt docs, one page: target/static_index.html
 	@$(BIN)/transfer docs
+
+docs-site: install ## the docs as a site: site/index.html; nothing is fetched
+	@$(BIN)/mkdocs build --quiet
 
 test: install ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup

@@ -37,7 +37,7 @@ Languages = Annotated[tuple[Language, ...], Field(min_length=1), NoRepeats]
 class Section(BaseModel):
     """Part of a study: immutable, and unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def refusal(location: Location, why: Exception | str) -> ValidationError:

@@ -1,18 +1,12 @@
-"""The last words of `make all`: where the answers are, and three questions in SQL with what they answer.
-
-Reads STUDY (the study file) and WAREHOUSE from the environment, as the Makefile sets them.
-"""
+"""The last words of `transfer run`: where the answers are, and three questions in SQL with what they answer."""
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from compute.errors import UserError
-from compute.project import REPORT, from_environment
-from compute.study.file import read_study
+from compute.project import REPORT
 from report.ask import Answer, Asker, open_study
 
 PREFERRED = (
@@ -68,18 +62,3 @@ def _plain(value: object) -> str:
 
 def _aligned(line: Iterable[str], widths: Iterable[int]) -> str:
     return "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-
-
-def main() -> int:
-    """Print it; a user's mistake is one line and exit code 2."""
-    try:
-        study = read_study(from_environment("STUDY", "studies/quickstart.yml"))
-        print(afterword(from_environment("WAREHOUSE", "warehouse.duckdb"), study.study))
-    except UserError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -124,7 +124,7 @@ def _(connection, mo):
         select model || ', ' || variant
                || if(max(n_prompts) over (partition by model, variant) > 1, ', ' || prompt, '') as grid,
                source_task, source_language, target_task, target_language, regime, coalesce(is_harm, false) as is_harm,
-               delta_pp, q_value
+               delta_pp, q_value, verdict
         from cells
         order by all
         """,

@@ -19,6 +19,7 @@ class Arm(Section):
 
     variant: Name | None = Field(None, description="a label of `variants`, or default")
     control: Literal["tuned", "placebo"] = "tuned"
+    """The adapters as asked for, or those on permuted labels."""
     model: str | None = Field(None, min_length=1, description="a model's name")
     source: CellName | None = Field(None, description="the cell tuned on, as task/language")
     prompt: str | None = Field(None, min_length=1, description="the prompt evaluated with (imports)")
@@ -28,8 +29,11 @@ class Contrast(Section):
     """Arm `a` against arm `b`, over all targets that both have, or those named; one family of tests."""
 
     a: Arm = Arm()
+    """The arm from which the other is taken."""
     b: Arm = Arm()
+    """The arm that is taken from it."""
     targets: Annotated[tuple[CellName, ...], NoRepeats] = ()
+    """Targets compared, as task/language; left out: all that both arms have."""
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Contrast:

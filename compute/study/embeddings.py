@@ -42,8 +42,10 @@ class MethodEntry(Section):
     """A mapping method with its settings; a bare name means the method's defaults, on every pair."""
 
     name: MethodName
+    """As `transfer ls methods` lists it."""
     variant: Name = Field("default", description="label of these settings, where the method is listed more than once")
     settings: dict[str, Any] = Field(default_factory=dict)
+    """What of the method is set otherwise than by default; its file says what may be."""
     pairs: Pairs | None = Field(None, description="pairs it is run on; left out: all of the study's")
     preprocessing: Preprocessing | None = Field(
         None, description="of this method alone, under no variant of the study; left out: the study's and its variants'"
@@ -70,28 +72,37 @@ class EmbeddingVariant(Section):
     """What a variant of the embedding half changes."""
 
     preprocessing: Preprocessing
+    """What is done to vectors before they are mapped."""
 
 
 class Embeddings(Section):
     """The embedding half: vectors per language, a map per language pair, ranks per test pair."""
 
     vectors: Annotated[dict[Name, AnyVectorSet], Field(min_length=1)]
+    """Vector sets by name: trained in the run, or read."""
     languages: Languages
+    """Languages of the vectors, ISO 639-1, else 639-3."""
     pairs: Literal["all", "once"] | Pairs = Field(
         "all", description="all: every two languages, both ways; once: the one listed first is the source; or a list"
     )
     methods: Annotated[tuple[MethodEntry, ...], Field(min_length=1)]
+    """How vectors are mapped: names, or names with settings."""
     full: bool = Field(False, description="run every method on every pair, whatever its own `pairs` say")
     dictionaries: DictionarySource = Field("numerals", description="numerals, xling-eval, or files of yours")
     dictionary_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoRepeats] = Field(
         (), description="training pairs; unsupervised methods need none"
     )
     seeds: Annotated[RandomSeeds, Field(min_length=1)] = (0,)
+    """What draws is run with each."""
     test_size: int | None = Field(None, ge=1, description="test pairs a language pair; left out: all, of numerals 200")
     preprocessing: Preprocessing = "unit"
+    """What is done to vectors before they are mapped."""
     variants: dict[Name, EmbeddingVariant] = Field(default_factory=dict)
+    """The same methods under another preprocessing, by label."""
     isometry: Annotated[tuple[MeasureName, ...], NoRepeats] = ()
+    """Measures of how alike two languages' vectors are before mapping: `transfer ls measures`."""
     downstream: Annotated[tuple[Downstream, ...], AfterValidator(_collections_differ)] = ()
+    """Tasks that mapped vectors are asked to serve."""
 
     @field_validator("languages")
     @classmethod
@@ -201,3 +212,4 @@ class BliMap(Section):
     method: str = Field("proc", min_length=1, description="a mapping method; imported results may have others")
     dictionary_size: int | None = Field(None, ge=0, description="training pairs; left out: the most there are")
     retrieval: Literal["cosine", "csls"] = "csls"
+    """By which similarity translations are found."""

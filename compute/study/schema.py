@@ -27,6 +27,7 @@ class ModelEntry(Section):
     """
 
     name: Name
+    """What it is called in the marts, less its revision."""
     architecture: Architecture | None = Field(None, description="of a model trained from scratch")
     pretrain: Pretraining | None = Field(None, description="how it is trained from scratch")
     checkpoint: str | None = Field(None, min_length=1, description="a name on the hub, or a folder")
@@ -80,7 +81,9 @@ class GridBlock(Section):
     """Tasks × languages; every combination is a cell."""
 
     tasks: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), NoRepeats]
+    """Names of tasks: `transfer ls tasks`, your own, or lm_eval:NAME."""
     languages: Languages
+    """Their languages, ISO 639-1, else 639-3."""
 
 
 class Grid(Section):
@@ -118,7 +121,9 @@ class PromptChoice(Section):
     """
 
     evaluate: str | dict[str, str] | None = None
+    """The prompt asked with; left out: a task's first."""
     train: str | dict[str, str] | None = None
+    """The prompt tuned with; left out: the one asked with."""
 
 
 class ItemLimits(Section):
@@ -133,6 +138,7 @@ class Placebo(Section):
     """The control: the same sources with their labels permuted."""
 
     seeds: RandomSeeds = ()
+    """One permuted tuning a seed; none: no placebo."""
 
 
 class Variant(Lora):
@@ -151,19 +157,29 @@ class Study(Section):
     """A whole study. Its two halves, language models and embeddings, are each optional."""
 
     study: Name
+    """Its name, by which the marts and every verb know it."""
     description: str = ""
+    """What it asks, for the page."""
     models: tuple[ModelEntry, ...] = ()
+    """Language models to tune and to ask."""
     tasks: dict[Name, FolderTaskSettings] = Field(default_factory=dict, description="the user's own tasks, by name")
     sources: Grid | None = None
+    """What each model is tuned on, one adapter a cell and seed."""
     targets: Grid | None = None
+    """What every model is asked, tuned or not."""
     prompts: PromptChoice = PromptChoice()
+    """Which of the tasks' prompts are used."""
     truncate: bool = Field(
         False, description="cut the beginning off contexts too long for a model, counted; else they fail their jobs"
     )
     items: ItemLimits = ItemLimits()
+    """How many items are used; left out: all."""
     seeds: RandomSeeds = ()
+    """One tuning of every source a seed; two or more tell the luck of a run."""
     placebo: Placebo = Placebo()
+    """Tunings on permuted labels, to tell teaching from training."""
     lora: Lora = Field(default_factory=Lora)
+    """How adapters are made and trained."""
     variants: dict[Name, Variant] = Field(
         default_factory=dict, description="label -> what differs from `lora`, and from the prompt tuned with"
     )
@@ -172,10 +188,12 @@ class Study(Section):
         default_factory=dict, description="label -> two arms to set against each other on the same items"
     )
     embeddings: Embeddings | None = None
+    """The other half: word vectors and how they are mapped."""
     compare_with: Name | None = Field(
         None, description="the study whose embeddings stand beside this one's transfer; left out: this one's own"
     )
     bli_map: BliMap = BliMap()
+    """Which lexicon induction stands beside transfer in rpt_language_pairs."""
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict, description="further plugins and their settings")
 
     @model_validator(mode="after")

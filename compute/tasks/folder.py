@@ -40,7 +40,7 @@ class FolderPrompt(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     template: str = Field(description="over {context}; in the lettered style {options} too")
-    style: Style = "cloze"
+    style: Style = Field("cloze", description="cloze: the answer is scored; lettered: its letter is")
     delimiter: str = Field(" ", description="between context and answer")
 
     @model_validator(mode="after")
@@ -86,7 +86,7 @@ class FolderTaskSettings(BaseModel):
     chance: float | None = Field(
         None, ge=0, le=1, description="accuracy of a guess; left out: 1 / number of choices, if all have as many"
     )
-    primary_metric: Literal["acc", "acc_norm", "acc_bytes"] = "acc"
+    primary_metric: Literal["acc", "acc_norm", "acc_bytes"] = Field("acc", description="the metric that verdicts use")
     licence: str = Field("NOASSERTION", min_length=1, description="SPDX identifier of the data")
     source_url: str = Field("", description="where the data come from")
 

@@ -149,7 +149,7 @@ def _warehouse(path: Path) -> Iterator[Line]:
         yield False, str(error)
         return
     stored = row[0] if row else "?"
-    yield True, f"{path}: {path.stat().st_size / 2**20:.0f} MiB, format {stored}, {len(studies)} studies"
+    yield True, f"{path}: {path.stat().st_size / 2**20:.0f} MiB, format {stored}, studies: {len(studies)}"
 
 
 def _hub() -> Iterator[Line]:

@@ -1,27 +1,45 @@
-"""What `make all` does, on the tiny study: compute, dbt build, check, report; and the README's own code."""
+"""What `make all` does, on the tiny study: compute, dbt build, check, report; and the code of README and docs."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
+from compute.cli import parser
+from compute.store.raw_schema import TABLES
 from compute.study.file import read_study
+from compute.study.json_schema import study_schema
+from compute.verbs import VERBS
+from data_checks.own_checks import read_own_checks, try_own_checks
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "studies" / "tiny.yml"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def blocks(language: str) -> list[str]:
-    """The README's fenced blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    """The fenced blocks of a language in the README and the docs."""
+    pages = (path.read_text(encoding="utf-8") for path in PAGES)
+    return [block for page in pages for block in re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)]
+
+
+def commands() -> list[list[str]]:
+    """What the docs say to type after `transfer`."""
+    lines = [line.split("  #")[0] for block in blocks("bash") for line in block.splitlines()]
+    typed = [part.strip() for line in lines for part in re.split(r"&&", line)]
+    return [shlex.split(part)[1:] for part in typed if part.startswith("transfer ")]
 
 
 def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -82,9 +100,7 @@ def test_the_audit_is_stored_and_the_report_written(built: Path, checked: subpro
     reported = run(built, sys.executable, "-m", "compute.cli", "report")
     assert reported.returncode == 0, reported.stderr
     assert "</html>" in (built / "report.html").read_text(encoding="utf-8")
-    told = run(built, sys.executable, "-m", "report.afterword")
-    assert told.returncode == 0, told.stderr
-    assert "select" in told.stdout
+    assert (built / "reports" / "tiny.html").read_bytes() == (built / "report.html").read_bytes()
 
 
 def test_every_published_mart_is_exported(built: Path, checked: subprocess.CompletedProcess[str]) -> None:
@@ -124,24 +140,69 @@ def test_the_notebook_shows_what_was_published(built: Path, checked: subprocess.
     assert "There is no" in (built / "explore.html").read_text(encoding="utf-8") and nowhere.returncode == 0
 
 
-def test_every_question_of_the_readme_runs(built: Path) -> None:
-    questions = blocks("sql")
-    assert len(questions) >= 5
+def test_every_question_of_the_docs_runs(built: Path, tmp_path: Path) -> None:
+    questions = [block for block in blocks("sql") if not block.startswith("---")]
+    questions += [command[1] for command in commands() if command[0] == "sql" and len(command) > 1]
+    assert len(questions) >= 10
     with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
         for question in questions:
-            connection.execute(question).fetchall()
+            connection.execute(
+                re.sub(r"\{\{ ref\('transfer_warehouse', '(\w+)'\) }}", r"marts.\1", question)
+            ).fetchall()
+    own = [block for block in blocks("sql") if block.startswith("---")]
+    for number, text in enumerate(own):
+        (tmp_path / f"own_{number}.sql").write_text(text)
+    checks = read_own_checks(tmp_path)
+    assert len(checks) == len(own) >= 1
+    try_own_checks(checks, tmp_path, built / "warehouse.duckdb", "tiny")
 
 
-def test_the_studies_of_the_readme_are_valid(tmp_path: Path) -> None:
-    studies = [block for block in blocks("yaml") if block.lstrip().startswith(("study:", "# studies/"))]
-    assert studies
-    for number, text in enumerate(studies):
-        path = tmp_path / f"{number}.yml"
-        path.write_text(text)
-        assert read_study(path).study
+def test_every_command_of_the_docs_is_one() -> None:
+    typed = commands()
+    assert len(typed) >= 25
+    known = parser()
+    for command in typed:
+        known.parse_args(command)
 
 
-def test_the_plugin_of_the_readme_works(tmp_path: Path) -> None:
+def test_every_study_of_the_docs_is_valid(tmp_path: Path) -> None:
+    """Whole studies and parts of them by their keys and shapes; the README's by what it names, too."""
+    schema = study_schema()
+    for section in (schema, *schema["$defs"].values()):
+        section.pop("required", None)
+    parts = {"study": schema, "Embeddings": {**schema, **schema["$defs"]["Embeddings"]}}
+    written = [block for block in blocks("yaml") if not block.startswith("# map.yml")]
+    assert len(written) >= 10
+    for block in written:
+        content = yaml.safe_load(textwrap.dedent(block))
+        part = "study" if content.keys() <= schema["properties"].keys() else "Embeddings"
+        assert not list(Draft202012Validator(parts[part]).iter_errors(content)), block
+    (whole,) = re.findall(r"```yaml\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), flags=re.DOTALL)
+    (tmp_path / "mine.yml").write_text(whole)
+    assert read_study(tmp_path / "mine.yml").study == "mine"
+
+
+def test_the_reference_is_made_from_the_code() -> None:
+    site = runpy.run_path(str(ROOT / "docs" / "hooks.py"))["reference"]()
+    assert all(f"\n## {verb}\n" in site["verbs"] for verb in VERBS)
+    assert (
+        "| `harm_threshold_pp` | number ≥ 0, ≤ 100 | `1.0` | a loss of at least this much is a harm |" in site["study"]
+    )
+    assert all(f"\n## raw.{table}\n" in site["raw-tables"] for table in TABLES)
+    marts = [path.stem for path in (ROOT / "models" / "marts").glob("*.sql")]
+    assert all(f"\n## {mart}\n" in site["marts"] for mart in marts) and "| `verdict` | varchar |" in site["marts"]
+
+
+def test_the_site_is_built_without_a_broken_link(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="installed by make install")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "reference" / "study.html").read_text(encoding="utf-8")
+    assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="https?://', page)
+
+
+def test_the_plugin_of_the_docs_works(tmp_path: Path) -> None:
     """Installed as another package would install it: a module and an entry point."""
     [code] = [block for block in blocks("python") if "(Plugin)" in block]
     (tmp_path / "numeral_distance.py").write_text(code)

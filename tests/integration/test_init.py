@@ -112,7 +112,7 @@ WRONG = {
         HEAD.replace("error", "eror") + "select 1",
         ":2: severity: unknown value 'eror'; did you mean 'error'?",
     ),
-    "key": (HEAD.replace("description", "sentence") + "select 1", ":3: sentence: unknown key 'sentence'"),
+    "key": (HEAD.replace("x\n", "x\ndescriptoin: y\n") + "select 1", ":4: descriptoin: unknown key 'descriptoin'; did"),
     "column": (HEAD + "select nope from best", ": Binder Error: Referenced column"),
     "no query": (HEAD + ";", ": expected a query of offenders below the head"),
     "not one query": (HEAD + "select 1; select 2", ": expected one query"),
@@ -185,7 +185,7 @@ def test_a_study_that_is_nowhere_is_named(project: Path) -> None:
 def test_the_doctor_finds_what_is_wrong(project: Path) -> None:
     healthy = transfer(project, "doctor")
     assert healthy.returncode == 0, healthy.stdout
-    assert f"transfer {__version__}, Python" in healthy.stdout and "1 studies" in healthy.stdout
+    assert f"transfer {__version__}, Python" in healthy.stdout and "studies: 1" in healthy.stdout
     (project / "broken.duckdb").write_text("no database" * 1000)
     broken = transfer(project, "doctor", "--warehouse", "broken.duckdb")
     assert broken.returncode == 1 and "TODO  warehouse" in broken.stdout

@@ -22,9 +22,9 @@ class ClassifierEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str
+    name: str = Field(description="as `transfer ls classifiers` lists it")
     label: Label | None = Field(None, description="what its rows are called, where it is listed more than once")
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field({}, description="what of it is set otherwise than by default")
 
     @model_validator(mode="before")
     @classmethod

@@ -58,3 +58,14 @@ def test_short_forms_fit() -> None:
         "variants": {"wide": {"rank": 4, "train_prompt": "cloze"}},
     }
     assert [error.message for error in SCHEMA.iter_errors(study)] == []
+
+
+def test_every_key_says_what_it_means() -> None:
+    schema = study_schema()
+    silent = [
+        f"{name}.{key}"
+        for name, section in (("Study", schema), *schema["$defs"].items())
+        for key, field in section.get("properties", {}).items()
+        if not field.get("description")
+    ]
+    assert not silent
