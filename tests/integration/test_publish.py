@@ -90,7 +90,7 @@ def test_a_half_made_file_is_never_seen(place: Path) -> None:
     publish("a", warehouse(place), published)
     before = published.stat().st_ino
     with duckdb.connect(str(place / "w.duckdb")) as connection:
-        connection.execute("create table marts.bad as select 'a' as other")  # no column `study`
+        connection.execute("create view marts.bad as select 'a' as study, error('broken') as other")
     with pytest.raises(UserError, match="cannot be published"):
         publish("a", warehouse(place), published)
     assert published.stat().st_ino == before and read(published) == [("a", 1.0)]
