@@ -143,6 +143,9 @@ class _Ledger:
 
     def settle(self, job: Job, outcome: Outcome) -> None:
         """Add a job's outcome to the segment, and commit that once much work or many rows are in it."""
+        if job.key not in self.open:
+            self.report(Event("noted", self.batch.name, f"{job.label}: a result too many is left out"))
+            return
         record = self._record(job)
         if not isinstance(outcome, JobError):
             try:
@@ -151,7 +154,8 @@ class _Ledger:
             except JobError as error:
                 outcome = error
         if isinstance(outcome, JobError):
-            text = str(outcome)
+            # A file's name may be no text, and would keep the whole segment from being written.
+            text = str(outcome).encode("utf-8", "backslashreplace").decode("utf-8")
             self.segment.add_failure(job.key, record | {"state": "failed", "error": text})
             self.unreported.append(Event("failed", self.batch.name, f"{job.label}: {text}", job_key=job.key))
         self.open.pop(job.key, None)

@@ -23,7 +23,7 @@ VERBS = {
     "run": "compute, build, check and report a study",
     "plan": "show what would run, and why",
     "compute": "compute what the study still lacks and load it",
-    "load": "load landed shards of the study into the warehouse",
+    "load": "load what has landed of the study into the warehouse",
     "build": "build the marts and run their tests (dbt build)",
     "check": "audit the warehouse and store the results in schema checks",
     "report": "write the report page",

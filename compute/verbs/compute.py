@@ -31,6 +31,6 @@ def add_machines(parser: Parser) -> None:
 
 
 def run(options: Options) -> int:
-    """Return 1 where jobs failed or shards are damaged, else 0."""
+    """Return 1 where jobs failed or landed files are damaged, else 0."""
     session = Session(study_file(options), options.warehouse, options.wait, say)
     return session.compute(options.executor, options.device, options.workers)

@@ -1,4 +1,4 @@
-"""`transfer load`: move landed shards of a study into the warehouse."""
+"""`transfer load`: move what has landed of a study into the warehouse."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: Options) -> int:
-    """Return 1 where shards are damaged, else 0."""
+    """Return 1 where landed files are damaged, else 0."""
     return Session(study_file(options), options.warehouse, options.wait, say).load()

@@ -11,6 +11,7 @@ from compute.project import ARTIFACTS, LANDING, STUDIES
 from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
+from compute.store.merging import merge_small
 from compute.store.removal import find_unasked
 from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
@@ -49,6 +50,7 @@ def run(options: Options) -> int:
         )
         if options.yes:
             landing.withdraw(found.landed)
+            merge_small(landing)
             for key in found.artifacts:
                 shutil.rmtree(artifacts.root / key)
             say("removed")

@@ -136,6 +136,24 @@ def test_a_disk_that_is_full_for_rows_may_still_take_what_failed(
     )
 
 
+def test_what_a_plugin_does_wrong_for_one_job_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result yielded twice, or for a job of no batch, and an error that is no text."""
+    one, two, foreign = job("one"), job("two"), job("foreign")
+    rows: Outcome = {"isometry": [{"measure": "m"}]}
+
+    class Careless:
+        def run(self, jobs: list[Job], context: object) -> Iterator[tuple[Job, Outcome]]:
+            yield from ((one, rows), (one, rows), (foreign, rows), (two, JobError("no file \udcff")))
+
+    monkeypatch.setattr("compute.engine.runner.load_plugin", lambda name: Careless())
+    events: list[Event] = []
+    run_batch(Batch("b", (one, two)), Workplace(tmp_path, tmp_path), events.append)
+    [segment] = Landing(tmp_path).segments()
+    assert (dict(segment.jobs), segment.files["isometry"].rows) == ({one.key: {"isometry": 1}}, 1)
+    assert Landing(tmp_path).failures([two.key])[two.key]["error"] == "no file \\udcff"
+    assert len([event for event in events if event.kind == "noted"]) == 2
+
+
 class Yields:
     """A plugin with an outcome for each label."""
 

@@ -236,6 +236,19 @@ def test_a_damaged_segment_is_not_merged(tmp_path: Path) -> None:
     assert len(landing.segments()) == 2
 
 
+def test_rows_of_withdrawn_jobs_are_written_no_more(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, 1, 2, failed=(3, 4))
+    land(landing, 5)
+    whole = landing.segments()[1].name
+    landing.withdraw([key(2), key(3)])
+    merge_small(landing)
+    assert {row["job_key"] for row in rows_of(landing)} == {key(1), key(5)}
+    assert (landing.landed_keys(), landing.failed_keys()) == ({key(1), key(5)}, {key(4)})
+    assert whole in {one.name for one in landing.segments()}
+    assert len(files(landing)) == 6
+
+
 @pytest.mark.parametrize("removed", range(0, 40, 13))
 def test_killed_while_merging_nothing_counts_twice(
     removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
