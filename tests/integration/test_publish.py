@@ -88,12 +88,15 @@ def test_a_half_made_file_is_never_seen(place: Path) -> None:
     published = place / "published" / "warehouse.duckdb"
     fill(place, 1.0)
     publish("a", warehouse(place), published)
-    before = published.stat().st_ino
     with duckdb.connect(str(place / "w.duckdb")) as connection:
-        connection.execute("create table marts.bad as select 'a' as other")  # no column `study`
+        connection.execute("create table marts.bad as select 'b' as study, 'text' as column")
+    publish("b", warehouse(place), published)
+    before = published.stat().st_ino
+    with duckdb.connect(str(place / "w.duckdb")) as connection:  # what b has published does not fit any more
+        connection.execute("create or replace table marts.bad as select 'a' as study, 1 as column")
     with pytest.raises(UserError, match="cannot be published"):
         publish("a", warehouse(place), published)
-    assert published.stat().st_ino == before and read(published) == [("a", 1.0)]
+    assert published.stat().st_ino == before and read(published) == [("a", 1.0), ("b", 1.0)]
     assert sorted(path.name for path in published.parent.iterdir()) == ["warehouse.duckdb"]
 
 
