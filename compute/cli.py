@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"transfer: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and str(error) != "Query interrupted":  # DuckDB's word for Ctrl-C
+            raise
         print("transfer: interrupted; what has landed is kept, run again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:
