@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, RuntimeError) as error:
         if isinstance(error, RuntimeError) and str(error) != "Query interrupted":  # DuckDB's word for Ctrl-C
             raise
+        if threading.current_thread() is threading.main_thread():
+            for told in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(told, signal.SIG_IGN)  # it is ending
         print("transfer: interrupted; what has landed is kept, run again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -111,6 +111,7 @@ def write(plants: Sequence[Plant], path: Path, seed: int) -> None:
             "job": np.repeat(np.arange(len(keys)), N_ITEMS),
             "item": np.tile(np.arange(N_ITEMS), len(keys)),
             "correct": np.concatenate(right),
+            "probability": np.nan,
         }
     ).write_parquet(answered)
     with duckdb.connect(str(path)) as connection:

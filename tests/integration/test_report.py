@@ -502,7 +502,7 @@ def test_marts_of_another_version(reported: Path, tmp_path: Path) -> None:
     warehouse = Path(shutil.copy(reported, tmp_path / "warehouse.duckdb"))
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("alter table marts.rpt_bli_methods drop column n_failures")
-    with pytest.raises(UserError, match=r"not of this version of the report \(.*n_failures.*run `transfer build`"):
+    with pytest.raises(UserError, match=r"of another version than the report \(.*n_failures.*run `transfer build`"):
         write_report(warehouse, EVIL, tmp_path / "report.html")
 
 
