@@ -76,7 +76,7 @@ truth: install ## planted truth against the marts: writes docs/calibration.md
 	@$(BIN)/python -m tests.truth --draws 200 --seed 1 --work target/truth --write-docs
 
 # What is kept under target/torture is not done again; `make clean` removes it.
-torture: install ## kills and flipped bits, against a run that nobody disturbed: writes docs/survival.md
+torture: install ## kills, flipped bits, hostile files, against a run that nobody disturbed: writes docs/survival.md
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --seed 1 --work target/torture --write-docs
 
 lint: install ## ruff, mypy, sqlfluff

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 GZIP = b"\x1f\x8b"
 """How a gzipped file begins."""
 
@@ -52,3 +54,11 @@ def refuse_other_kind(beginning: bytes) -> None:
     kind = other_kind(beginning)
     if kind is not None:
         raise ValueError(f"expected UTF-8 text, found {kind}")
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file lies there; not where no file can be called so, for which `Path.is_file` may raise."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -177,7 +177,7 @@ def parse_vector_set(value: Any) -> VectorSet:
         return VectorSet.model_validate(value)
     if "corpus" in value:
         corpus = value["corpus"]
-        if corpus not in CORPORA:
+        if not isinstance(corpus, str) or corpus not in CORPORA:
             raise _mistake(str(UnknownName("corpus", str(corpus), CORPORA)), ("corpus",), corpus)
         return _checked(CORPORA[corpus], value)
     if "address" in value:

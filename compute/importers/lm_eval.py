@@ -9,6 +9,7 @@ adapter or checkpoint is which source, and which task name is which task and lan
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,10 +75,10 @@ class _Cell:
     def prompt(self) -> str:
         """The prompt's identity: what the task's settings and the run make of a document."""
         content = self.run.results.content
-        wording = {key: _lasting(self.config.get(key)) for key in _PROMPT_KEYS}
+        wording = {key: self.config.get(key) for key in _PROMPT_KEYS}
         parts = [wording, content.get("n-shot", {}).get(self.name), content.get("chat_template_sha")]
         parts += [content[key] for key in ("system_instruction_sha", "fewshot_as_multiturn") if content.get(key)]
-        return f"lm_eval@{digest(parts)[:8]}"
+        return f"lm_eval@{digest(_lasting(parts))[:8]}"
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -152,7 +153,14 @@ def _cells(runs: Sequence[Run], targets: Mapping[str, tuple[str, str]], say: Say
 
 
 def _lasting(value: Any) -> Any:
-    """Return a setting without what varies by process: a callable is dumped as its text, with its address."""
+    """Return a setting without what varies by process (a callable is dumped as its text, with its address), and
+    without numbers that are not finite, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _lasting(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_lasting(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, str) and ("<" in value or "(" in value) and _ADDRESS.search(value):
         return _PATH.sub("", _ADDRESS.sub("0x", value))
     return value

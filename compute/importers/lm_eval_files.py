@@ -7,17 +7,20 @@ beside it `samples_<task>_<stamp>.jsonl`. Before, it wrote `results.json` or `x.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
+from compute.file_kinds import is_file
+from compute.json_text import parse_json
 
 _SECTIONS = ("results", "config", "configs")
 """What every results file has."""
+_FURTHER = ("n-shot", "n-samples", "group_subtasks", "groups", "higher_is_better")
+"""Mappings by task that are read where a file has them."""
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?$")
 _OLD_RESULTS = re.compile(rb'\s*\{\s*"results"')
@@ -57,7 +60,7 @@ class ResultsFile:
     def samples(self, task: str) -> Path | None:
         """Return the samples file of a task: beside the results or, if it is the only one of its name, elsewhere."""
         names = self._samples_names(task)
-        beside = next((file for name in names if (file := self.path.with_name(name)).is_file()), None)
+        beside = next((file for name in names if is_file(file := self.path.with_name(name))), None)
         others = [self.elsewhere.get(name, ()) for name in names]
         return beside or next((found[0] for found in others if len(found) == 1), None)
 
@@ -140,7 +143,7 @@ def _begins_like_results(file: Path) -> bool:
 def _open(file: Path, is_certain: bool) -> ResultsFile | None:
     """Return the file's content; None if it is no results file and need not be one."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -152,7 +155,16 @@ def _open(file: Path, is_certain: bool) -> ResultsFile | None:
             if not is_certain:
                 return None
             raise UserError(f"{file}: no {key!r}: not a results file of lm-evaluation-harness")
+    content = {key: value for key, value in content.items() if value is not None}
+    _check_mappings(file, content, ("results", "configs", "config", *_FURTHER))
+    _check_mappings(f"{file}: results", content["results"], content["results"])
     return ResultsFile(file, content)
+
+
+def _check_mappings(place: Path | str, content: Mapping[str, Any], keys: Iterable[str]) -> None:
+    for key in keys:
+        if not isinstance(content.get(key, {}), dict):
+            raise UserError(f"{place}: {key}: expected a mapping, found {str(content[key])[:60]!r}")
 
 
 def read_samples(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -177,7 +189,7 @@ def read_samples(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _old_samples(file: Path, lines: Any) -> list[Any]:
     try:
-        found = json.load(lines)
+        found = parse_json(lines.read())
     except ValueError as error:
         raise UserError(f"{file}:1: not a sample of lm-evaluation-harness (ValueError: {error})") from None
     if not all(isinstance(sample, dict) for sample in found):
@@ -187,7 +199,7 @@ def _old_samples(file: Path, lines: Any) -> list[Any]:
 
 def _sample(place: str, line: str) -> Mapping[str, Any]:
     try:
-        sample = json.loads(line)
+        sample = parse_json(line)
         if isinstance(sample, dict):
             return sample
         problem = f"a {type(sample).__name__}"

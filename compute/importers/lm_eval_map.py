@@ -29,6 +29,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from compute.errors import UserError
+from compute.file_kinds import is_file
 from compute.importers.lm_eval_files import ResultsFile
 from compute.languages import THREE_LETTERS
 from compute.names import UnknownName
@@ -157,7 +158,7 @@ class LmEvalMap:
                     f"`{checkpoint.base}: NAME@REVISION` under `models:` in {self._file}"
                 )
             tuned = checkpoint
-        elif tuned is None and (Path(one.pretrained) / "adapter_config.json").is_file():
+        elif tuned is None and is_file(Path(one.pretrained) / "adapter_config.json"):
             raise UserError(
                 f"{one.results.path}: its model {one.pretrained!r} is an adapter's folder; under `checkpoints:` in "
                 f"{self._file} add the line `{one.pretrained}: {{base: MODEL, source: TASK/LANGUAGE, seed: 0}}`"

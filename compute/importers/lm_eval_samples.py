@@ -7,7 +7,6 @@ file. Only where nothing differs are items taken.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 from compute.errors import UserError
 from compute.importers.lm_eval_files import read_samples
 from compute.importers.lm_eval_metrics import Score
+from compute.json_text import parse_json
 
 CHOICE_METRICS = ("acc", "acc_norm", "acc_bytes")
 GENERATION_METRIC = "exact_match"
@@ -269,7 +269,7 @@ def _listed(target: Any) -> list[Any] | None:
     """Return the right choices, if the target is a list of them; samples since 0.4.3 have it as text."""
     if isinstance(target, str) and target.startswith("[") and target.endswith("]"):
         try:
-            target = json.loads(target)
+            target = parse_json(target)
         except ValueError:
             return None
     return target if isinstance(target, list) else None

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from compute.json_text import parse_json
 from compute.language_models.settings import Lora
 from compute.language_models.targets import (
     Targets,
@@ -127,7 +128,7 @@ def load_adapter(folder: Path) -> Adapter:
     """
     path = folder / "adapter_config.json"
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"adapter {folder}: {path.name} is damaged: {type(error).__name__}: {error}") from error

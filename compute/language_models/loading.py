@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, 
 from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
 from compute.errors import UserError
+from compute.json_text import parse_json
 from compute.language_models.encoding import Encoding, render_contexts
 from compute.language_models.fidelity import vectors
 from compute.language_models.memory import release_memory
@@ -197,7 +197,7 @@ def _downloaded_before() -> list[str]:
 
 def _config(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
     try:
-        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        raw = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         family, brings_code = raw.get("model_type"), "auto_map" in raw
     except (OSError, ValueError, AttributeError) as error:
         raise LoadingError(f"model {source}: its config.json cannot be read: {_first_line(error)}") from None
@@ -283,7 +283,7 @@ def _stored_bytes(source: str, folder: Path, dtype: torch.dtype | str) -> int:
 def _index_bytes(index: Path, config: PreTrainedConfig, dtype: torch.dtype | str) -> int:
     """Return the same from the index of a model in several files; 0 where it does not say."""
     try:
-        stored = int(json.loads(index.read_text(encoding="utf-8"))["metadata"]["total_size"])
+        stored = int(parse_json(index.read_text(encoding="utf-8"))["metadata"]["total_size"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
     own = config.get_text_config(decoder=True).dtype

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.errors import UserError
+from compute.json_text import parse_json
 from compute.language_models.revisions import is_folder
 from compute.project import expand
 
@@ -30,7 +30,7 @@ def read_json(
 ) -> dict[str, Any]:
     """Return a JSON file of a checkpoint; empty where it cannot be had now, which a worker that needs it will tell."""
     try:
-        content = json.loads(stored_file(checkpoint, revision, name, ask_hub).read_text(encoding="utf-8"))
+        content = parse_json(stored_file(checkpoint, revision, name, ask_hub).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -152,7 +152,7 @@ def unread_weights(folder: Path) -> list[str]:
     index = folder / "model.safetensors.index.json"
     if not (folder / "model.safetensors").is_file() and index.is_file():
         try:
-            read = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            read = set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return []
     found = {path.name for pattern in _OTHER_WEIGHTS for path in folder.glob(pattern)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import get_args
 
 from safetensors import SafetensorError, safe_open
 
+from compute.json_text import parse_json
 from compute.language_models.revisions import is_folder
 from compute.language_models.settings import Family, Lora
 from compute.names import UnknownName
@@ -38,7 +38,7 @@ def _layers(folder: Path) -> set[str]:
     """Return names of the linear layers but the output's; empty where they cannot be told."""
     found = set()
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         if config.get("model_type") not in get_args(Family):
             return set()
         for path in folder.glob("*.safetensors"):

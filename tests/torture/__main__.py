@@ -1,4 +1,4 @@
-"""`python -m tests.torture --work DIR`: kills and flipped bits, against a run that nobody disturbed.
+"""`python -m tests.torture --work DIR`: kills, flipped bits and hostile inputs, against a run that nobody disturbed.
 
 Resumable: what DIR holds of the same seed is not done again. Ends with 1 where anything was wrong.
 """
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.torture import flips, kills
+from tests.torture import flips, hostile, kills
 from tests.torture.project import ROOT, VERBS, Project, undisturbed
 
 PAGE = ROOT / "docs" / "survival.md"
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help=f"kill -9, {KILLS_AN_EPISODE} in an episode")
     parser.add_argument("--flips", type=int, default=2000, help="bits flipped at the readers")
     parser.add_argument("--reruns", type=int, default=50, help="bits flipped before whole reruns")
+    parser.add_argument("--hostile", type=int, default=20_000, help="damaged inputs at the readers")
     parser.add_argument("--seed", type=int, default=1, help="of all moments and places (default: 1)")
     parser.add_argument("--work", type=Path, required=True, help="folder where results are kept")
     parser.add_argument("--write-docs", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
@@ -36,11 +37,12 @@ def main() -> int:
         "kills": (episodes, lambda number, seed, place: kills.episode(number, seed, place, whole, seconds)),
         "flips": (asked.flips, lambda number, seed, place: flips.at_a_reader(number, seed, place, whole)),
         "reruns": (asked.reruns, lambda number, seed, place: flips.through_a_rerun(number, seed, place, whole)),
+        "hostile": (asked.hostile, hostile.at_a_reader),
     }
     wrong: dict[str, list[str]] = {}
     for name, (count, one) in parts.items():
         wrong[name] = _all(folder, name, asked.seed, count, one)
-    counts = {"kills": episodes * KILLS_AN_EPISODE, "flips": asked.flips, "reruns": asked.reruns}
+    counts = {name: count for name, (count, _) in parts.items()} | {"kills": episodes * KILLS_AN_EPISODE}
     if asked.write_docs:
         PAGE.write_text(_page(counts, wrong, asked.seed), encoding="utf-8")
     return int(any(wrong.values()))
@@ -77,6 +79,7 @@ def _page(counts: dict[str, int], wrong: dict[str, list[str]], seed: int) -> str
         "kills": f"kill −9 at random moments of {', '.join(VERBS[:-1])} and {VERBS[-1]}",
         "flips": "bits flipped where landed files, artifacts and the warehouse are read",
         "reruns": "bits flipped in landed files and artifacts, then computed again",
+        "hostile": f"files damaged by value or by byte, given to the readers of {', '.join(hostile.READERS)}",
     }
     rows = [f"| {texts[name]} | {counts[name]:,} | {len(found)} |" for name, found in wrong.items()]
     lines = [line for found in wrong.values() for line in found]
@@ -91,7 +94,8 @@ def _page(counts: dict[str, int], wrong: dict[str, list[str]], seed: int) -> str
             *rows,
             "",
             "Wrong is: a row lost, doubled or other than in a run that nobody disturbed; a published file that is",
-            "neither the old nor the new one; a file or a process left over; damage that is not found, or not named.",
+            "neither the old nor the new one; a file or a process left over; damage that is not found, or not named;",
+            "any error but the one line that names the file, or a gigabyte of memory for some kilobytes.",
             *([""] if lines else []),
             *(f"* {line}" for line in lines),
             "",

@@ -9,7 +9,7 @@ import numpy as np
 
 from compute.embeddings.formats.stream import LONGEST_LINE, Source
 from compute.embeddings.formats.text import NUMBER, read_header
-from compute.embeddings.formats.words_read import WordsRead
+from compute.embeddings.formats.words_read import WordsRead, check_dimension
 from compute.embeddings.vectors import Matrix
 
 _LINES_LOOKED_AT = 1 << 18
@@ -58,6 +58,7 @@ def read_binary(source: Source, kept: WordsRead) -> None:
     if not looks_binary(source):
         raise ValueError("text, which cannot be read with `format: binary`")
     (count, dimension), number = header, 0
+    check_dimension(1, dimension)
     kept.counted = "word"
     source.read(start.index(b"\n") + 1)
     data, at = b"", 0

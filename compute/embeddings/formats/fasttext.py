@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compute.embeddings.formats.words_read import Reading, WordsRead
+from compute.embeddings.formats.words_read import LARGEST_DIMENSION, Reading, WordsRead
 from compute.embeddings.vectors import Matrix, Vectors
 
 MAGIC = (793712314).to_bytes(4, "little")
@@ -55,7 +55,7 @@ def looks_fasttext(beginning: bytes) -> bool:
     )
     size, words, labels = struct.unpack_from("<3i", beginning, _SETTINGS.size)
     return bool(
-        0 < dimension <= 1 << 14
+        0 < dimension <= LARGEST_DIMENSION
         and 0 < window <= 1 << 10
         and 0 <= epochs <= 1 << 16
         and negatives >= 0

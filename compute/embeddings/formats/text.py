@@ -17,7 +17,7 @@ import numpy as np
 
 from compute.embeddings.formats.parsing import THREADS, count_lines, parse_lines
 from compute.embeddings.formats.stream import LONGEST_LINE, Source
-from compute.embeddings.formats.words_read import WordsRead
+from compute.embeddings.formats.words_read import WordsRead, check_dimension
 from compute.embeddings.vectors import Matrix
 
 NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -138,6 +138,7 @@ def _checked_dimension(block: _Block, header: tuple[int, int] | None) -> int:
     like_most = next(number for number, size in sizes.items() if size == dimension)
     if dimension == 0 or 2 * aligned > len(sizes):
         raise ValueError(f"line {like_most}: expected a word and its numbers, separated by single spaces")
+    check_dimension(like_most, dimension)
     _check_words(block, dimension)
     if header is not None and header[1] != dimension:
         raise ValueError(f"line 1 says {header[1]} dimensions, but line {like_most} has {dimension} numbers")

@@ -16,8 +16,17 @@ FIRST_MALFORMED = 5
 MALFORMED_SHARE = 0.01
 """A file with more malformed lines than this share is not what it claims to be, and is refused."""
 
+LARGEST_DIMENSION = 1 << 14
+"""No embeddings that anybody maps have more numbers a word; a file that seems to is something else."""
+
 Fold = Callable[[str], str]
 FileFormat = Literal["text", "binary", "fasttext"]
+
+
+def check_dimension(line: int, dimension: int) -> None:
+    """Raise ValueError where a line has more numbers, or promises more, than vectors have."""
+    if dimension > LARGEST_DIMENSION:
+        raise ValueError(f"line {line}: {dimension} dimensions; expected at most {LARGEST_DIMENSION}")
 
 
 @dataclass(frozen=True)
