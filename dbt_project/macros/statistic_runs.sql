@@ -1,12 +1,27 @@
 {#-
     CTEs of what the luck of runs adds to the variance of statistics that are sums of cells.
 
-    Reads the CTEs `statistic_cells` (statistic_number, cell_number, weight), `luck_cells`, `run_luck` and `luck_sharing`
-    (the models int_*, of one outcome). Writes `statistic_runs`: statistic_number, variance and variance_of_variance, as
-    squared proportions; no row where nothing tells of luck.
+    Reads the CTE `statistic_cells`: statistic_number, cell_number, weight. Imports what is known of right answers' luck.
+    Writes `statistic_runs`: statistic_number, variance and variance_of_variance, as squared proportions; no row where
+    nothing tells of luck.
 -#}
 {% macro statistic_runs() -%}
 {%- set adapter = "statistic_number, study, variant, model, source_task, source_language, control" -%}
+luck_cells as (
+    select * from {{ ref('int_luck_cells') }}
+    where outcome = 'accuracy'
+),
+
+run_luck as (
+    select * from {{ ref('int_run_luck') }}
+    where outcome = 'accuracy'
+),
+
+luck_sharing as (
+    select * from {{ ref('int_luck_sharing') }}
+    where outcome = 'accuracy'
+),
+
 pulled as (
     select
         statistic_cells.statistic_number,

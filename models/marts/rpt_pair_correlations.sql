@@ -24,13 +24,7 @@ languages_of_series as (
     from numbered
 ),
 
-languages as (
-    select
-        *,
-        row_number() over (partition by series_number order by language) as language_number,
-        count(*) over (partition by series_number) as n_languages
-    from languages_of_series
-),
+{{ language_layout() }}
 
 -- Tied values share their mean rank.
 ranked as (
@@ -56,19 +50,6 @@ correlated as (
         end as spearman
     from ranked
     group by all
-),
-
-layout as (
-    select
-        row_of.series_number,
-        row_of.n_languages,
-        row_of.language,
-        column_of.language as other_language,
-        row_of.language_number,
-        column_of.language_number as other_number
-    from languages as row_of
-    inner join languages as column_of on row_of.series_number = column_of.series_number
-    where row_of.n_languages >= 5
 ),
 
 filled as (

@@ -4,31 +4,13 @@
 } -%}
 {%- set series = "study, variant, prompt_pool, regime" -%}
 
-with role_grid as (
-    select * from {{ ref('int_role_grid') }}
-),
-
-transfer_cells as (
-    select * from {{ ref('int_transfer_cells') }}
-),
-
-luck_cells as (
-    select * from {{ ref('int_luck_cells') }}
-    where outcome = 'accuracy'
-),
-
-run_luck as (
-    select * from {{ ref('int_run_luck') }}
-    where outcome = 'accuracy'
+with grid_errors as (
+    select * from {{ ref('int_grid_errors') }}
 ),
 
 luck_sharing as (
     select * from {{ ref('int_luck_sharing') }}
     where outcome = 'accuracy'
-),
-
-sampling_covariance as (
-    select * from {{ ref('int_sampling_covariance') }}
 ),
 
 studies as (
@@ -37,53 +19,22 @@ studies as (
 
 cells as (
     select
-        role_grid.study,
-        role_grid.variant,
-        role_grid.prompt_pool,
-        role_grid.model,
-        [role_grid.source_task, role_grid.source_language] as source_cell,
-        [role_grid.target_task, role_grid.target_language] as target_cell,
-        unnest([role_grid.regime, 'transfer']) as regime,
+        study,
+        variant,
+        prompt_pool,
+        model,
+        [source_task, source_language] as source_cell,
+        [target_task, target_language] as target_cell,
+        unnest([regime, 'transfer']) as regime,
         -- Within a task (MT-CL) or a language (CT-ML), sources meet targets; across two they never do.
-        unnest([
-            case role_grid.regime
-                when 'MT-CL' then role_grid.target_task
-                when 'CT-ML' then role_grid.target_language
-            end,
-            null
-        ]) as block,
-        role_grid.delta_pp,
-        -- Published errors are of items and runs, and cannot be told apart.
-        coalesce(1e4 * transfer_cells.from_items, pow(transfer_cells.delta_se, 2)) as items_pp2,
-        1e4 * transfer_cells.from_runs as runs_pp2,
-        sampling_covariance.covariance_pp2,
-        100 * sqrt(luck_cells.luck_scale * run_luck.luck_variance / luck_cells.n_seeds) as luck_pp
-    from role_grid
-    left join transfer_cells
-        on role_grid.study = transfer_cells.study
-        and role_grid.variant = transfer_cells.variant
-        and role_grid.prompt_pool is not distinct from transfer_cells.prompt_pool
-        and role_grid.model = transfer_cells.model
-        and role_grid.source_task = transfer_cells.source_task
-        and role_grid.source_language = transfer_cells.source_language
-        and role_grid.target_task = transfer_cells.target_task
-        and role_grid.target_language = transfer_cells.target_language
-        and transfer_cells.control is null
-    left join luck_cells on role_grid.cell_number = luck_cells.cell_number
-    left join run_luck
-        on luck_cells.study = run_luck.study
-        and luck_cells.variant = run_luck.variant
-        and luck_cells.source_task = run_luck.source_task
-        and luck_cells.source_language = run_luck.source_language
-        and luck_cells.is_trained_cell = run_luck.is_trained_cell
-    left join sampling_covariance
-        on role_grid.study = sampling_covariance.study
-        and role_grid.variant = sampling_covariance.variant
-        and role_grid.prompt_pool is not distinct from sampling_covariance.prompt_pool
-        and role_grid.model = sampling_covariance.model
-        and role_grid.target_task = sampling_covariance.target_task
-        and role_grid.target_language = sampling_covariance.target_language
-    where role_grid.scope = 'all' and role_grid.is_in_complete_grid and role_grid.regime != 'MT-ML'
+        unnest([case regime when 'MT-CL' then target_task when 'CT-ML' then target_language end, null]) as block,
+        delta_pp,
+        items_pp2,
+        runs_pp2,
+        covariance_pp2,
+        sqrt(runs_pp2) as luck_pp
+    from grid_errors
+    where is_in_complete_grid and regime != 'MT-ML'
 ),
 
 -- Centred, so that sums of squares keep their precision.

@@ -12,21 +12,6 @@ computed_cells as (
     select * from {{ ref('int_computed_cells') }}
 ),
 
-luck_cells as (
-    select * from {{ ref('int_luck_cells') }}
-    where outcome = 'accuracy'
-),
-
-run_luck as (
-    select * from {{ ref('int_run_luck') }}
-    where outcome = 'accuracy'
-),
-
-luck_sharing as (
-    select * from {{ ref('int_luck_sharing') }}
-    where outcome = 'accuracy'
-),
-
 signed as (
     select
         statistic_number,

@@ -80,13 +80,7 @@ languages_of_series as (
     group by series_number
 ),
 
-languages as (
-    select
-        *,
-        row_number() over (partition by series_number order by language) as language_number,
-        count(*) over (partition by series_number) as n_languages
-    from languages_of_series
-),
+{{ language_layout() }}
 
 scales as (
     select
@@ -166,20 +160,6 @@ measures_of_series as (
     where study_distances.value is not null
 ),
 
-layout as (
-    select
-        row_of.series_number,
-        row_of.n_languages,
-        row_of.language as source_language,
-        column_of.language as target_language,
-        row_of.language_number,
-        column_of.language_number as other_number
-    from languages as row_of
-    inner join languages as column_of on row_of.series_number = column_of.series_number
-    inner join tested on row_of.series_number = tested.series_number
-    where tested.is_tested
-),
-
 filled as (
     select
         layout.series_number,
@@ -191,15 +171,17 @@ filled as (
         case when residuals.y is not null then 1.0 else 0.0 end as y_is_known,
         coalesce(residuals.y, 0) as y
     from layout
+    inner join tested on layout.series_number = tested.series_number
     left join measures_of_series
         on layout.series_number = measures_of_series.series_number
-        and layout.source_language = measures_of_series.source_language
-        and layout.target_language = measures_of_series.target_language
-        and layout.source_language != layout.target_language
+        and layout.language = measures_of_series.source_language
+        and layout.other_language = measures_of_series.target_language
+        and layout.language != layout.other_language
     left join residuals
         on layout.series_number = residuals.series_number
-        and layout.source_language = residuals.source_language
-        and layout.target_language = residuals.target_language
+        and layout.language = residuals.source_language
+        and layout.other_language = residuals.target_language
+    where tested.is_tested
 ),
 
 series as (
