@@ -43,10 +43,10 @@ correlated as (
         {{ subject }},
         part,
         len(list_distinct(list(language))) as n_languages,
-        var_pop(transfer_value) as transfer_variance,
+        {{ in_order('var_pop', 'transfer_value') }} as transfer_variance,
         case
             when count(distinct measure_rank) > 1 and count(distinct transfer_rank) > 1 and n_languages >= 5
-                then corr(measure_rank, transfer_rank)
+                then corr(measure_rank, transfer_rank order by measure_rank, transfer_rank)
         end as spearman
     from ranked
     group by all

@@ -41,7 +41,7 @@ cells as (
 centred as (
     select
         *,
-        delta_pp - avg(delta_pp) over (partition by {{ series }}) as deviation
+        delta_pp - avg(delta_pp order by delta_pp) over (partition by {{ series }}) as deviation
     from cells
 ),
 
@@ -50,7 +50,10 @@ grouped as (
         {{ series }},
         grouping(model, source_cell, target_cell) as agreement,
         count(*) * (count(*) - 1) / 2 as n_pairs,
-        (count(*) * sum(deviation * deviation) - pow(sum(deviation), 2)) / 2 as half_squares
+        (
+            count(*) * {{ in_order('sum', 'deviation * deviation') }}
+            - pow({{ in_order('sum', 'deviation') }}, 2)
+        ) / 2 as half_squares
     from centred
     group by grouping sets (
         ({{ series }}, block),
@@ -68,7 +71,7 @@ at_least as (
     select
         {%- for name, bits in agreements.items() %}
         sum(n_pairs) filter (where agreement = {{ bits }}) as n_{{ name }},
-        sum(half_squares) filter (where agreement = {{ bits }}) as h_{{ name }},
+        {{ in_order('sum', 'half_squares', 'agreement = ' ~ bits) }} as h_{{ name }},
         {%- endfor %}
         {{ series }}
     from grouped
@@ -98,7 +101,7 @@ summed_luck as (
     select
         {{ series }},
         grouping(target_cell[1], target_cell[2]) as is_over,
-        pow(sum(luck_pp), 2) - sum(pow(luck_pp, 2)) as products,
+        pow({{ in_order('sum', 'luck_pp') }}, 2) - {{ in_order('sum', 'pow(luck_pp, 2)') }} as products,
         count(*) * (count(*) - 1) as n_products
     from cells
     group by grouping sets (
@@ -108,19 +111,22 @@ summed_luck as (
     )
 ),
 
+{%- set shared_part -%}
+    case summed_luck.is_over
+        when 3 then luck_sharing.of_all
+        when 1 then luck_sharing.of_task
+        when 2 then luck_sharing.of_language
+    end
+{%- endset %}
+
 shared_luck as (
     select
         summed_luck.study,
         summed_luck.variant,
         summed_luck.prompt_pool,
         summed_luck.regime,
-        sum(
-            summed_luck.products * case summed_luck.is_over
-                when 3 then luck_sharing.of_all
-                when 1 then luck_sharing.of_task
-                when 2 then luck_sharing.of_language
-            end
-        ) / nullif(sum(summed_luck.n_products) filter (where summed_luck.is_over = 3), 0) as shared_runs_pp2
+        {{ in_order('sum', 'summed_luck.products * ' ~ shared_part) }}
+        / nullif(sum(summed_luck.n_products) filter (where summed_luck.is_over = 3), 0) as shared_runs_pp2
     from summed_luck
     inner join luck_sharing on summed_luck.study = luck_sharing.study
     group by all
@@ -132,12 +138,12 @@ sampling as (
     select
         {{ series }},
         count(distinct model) as n_models,
-        case when count(items_pp2) = count(*) then avg(items_pp2) end as items,
+        case when count(items_pp2) = count(*) then {{ in_order('avg', 'items_pp2') }} end as items,
         case
             when count(items_pp2) = count(*)
-                then least(greatest(avg(coalesce(covariance_pp2, 0)), 0), avg(items_pp2))
+                then least(greatest({{ in_order('avg', 'coalesce(covariance_pp2, 0)') }}, 0), items)
         end as shared_items,
-        case when count(runs_pp2) = count(*) then avg(runs_pp2) end as runs
+        case when count(runs_pp2) = count(*) then {{ in_order('avg', 'runs_pp2') }} end as runs
     from cells
     group by all
 ),
@@ -213,7 +219,7 @@ listed as (
 shares as (
     select
         *,
-        variance / nullif(sum(variance) over (partition by {{ series }}), 0) as proportion
+        variance / nullif(sum(variance order by variance) over (partition by {{ series }}), 0) as proportion
     from listed
 ),
 

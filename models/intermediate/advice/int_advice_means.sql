@@ -12,12 +12,12 @@ over_models as (
         {{ fold }},
         {{ cell }},
         count(*) as n_models,
-        avg(delta_pp) as mean_pp,
-        var_samp(delta_pp) as between_models_pp2,
-        case when count(items_pp2) = count(*) then avg(items_pp2) end as items_pp2,
-        avg(runs_pp2) as runs_pp2,
-        case when count(shared_pp2) = count(*) then avg(shared_pp2) else 0 end as shared_pp2,
-        sum(coalesce(degrees_of_freedom, 1)) as degrees_of_freedom,
+        {{ in_order('avg', 'delta_pp') }} as mean_pp,
+        {{ in_order('var_samp', 'delta_pp') }} as between_models_pp2,
+        case when count(items_pp2) = count(*) then {{ in_order('avg', 'items_pp2') }} end as items_pp2,
+        {{ in_order('avg', 'runs_pp2') }} as runs_pp2,
+        case when count(shared_pp2) = count(*) then {{ in_order('avg', 'shared_pp2') }} else 0 end as shared_pp2,
+        {{ in_order('sum', 'coalesce(degrees_of_freedom, 1)') }} as degrees_of_freedom,
         coalesce(any_value(inflation), 1) as inflation
     from cells
     where is_in_complete_grid and regime != 'MT-ML'

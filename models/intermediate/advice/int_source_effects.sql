@@ -17,14 +17,15 @@ over_models as (
         {{ fold }},
         {{ cell }},
         count(*) as n_models,
-        avg(delta_pp) as mean_pp,
+        {{ in_order('avg', 'delta_pp') }} as mean_pp,
         count(*) filter (where is_harm) as n_harms,
-        case when count(null_harm_probability) = count(*) then sum(null_harm_probability) end as n_null_harms,
+        case when count(null_harm_probability) = count(*) then {{ in_order('sum', 'null_harm_probability') }} end
+            as n_null_harms,
         case when count(verdict) = count(*) then count(*) filter (where verdict = 'harm') end as n_harm_verdicts,
-        case when count(widened_pp2) = count(*) then avg(widened_pp2) / count(*) end as items_pp2,
-        avg(runs_pp2) / count(*) as runs_pp2,
+        case when count(widened_pp2) = count(*) then {{ in_order('avg', 'widened_pp2') }} / count(*) end as items_pp2,
+        {{ in_order('avg', 'runs_pp2') }} / count(*) as runs_pp2,
         -- A published error of one run is taken as exact.
-        sum(coalesce(degrees_of_freedom, 1e6)) as degrees_of_freedom,
+        {{ in_order('sum', 'coalesce(degrees_of_freedom, 1e6)') }} as degrees_of_freedom,
         -- Where nothing differs, nothing tells how far models err together: as one.
         case when any_value(has_items) then coalesce(any_value(inflation), count(*)) else 1 end as erring_together
     from cells

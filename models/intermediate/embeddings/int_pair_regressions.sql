@@ -52,16 +52,16 @@ sweeps as (
         series_number,
         source_language,
         target_language,
-        x - avg(x) over (partition by series_number, target_language) as x,
-        y - avg(y) over (partition by series_number, target_language) as y
+        x - avg(x order by x) over (partition by series_number, target_language) as x,
+        y - avg(y order by y) over (partition by series_number, target_language) as y
     from (
         select
             sweep,
             series_number,
             source_language,
             target_language,
-            x - avg(x) over (partition by series_number, source_language) as x,
-            y - avg(y) over (partition by series_number, source_language) as y
+            x - avg(x order by x) over (partition by series_number, source_language) as x,
+            y - avg(y order by y) over (partition by series_number, source_language) as y
         from sweeps
         where sweep < {{ n_sweeps }}
     ) as without_sources
@@ -85,8 +85,8 @@ languages_of_series as (
 scales as (
     select
         series_number,
-        stddev_pop(x) as x_scale,
-        stddev_pop(y) as y_scale
+        {{ in_order('stddev_pop', 'x') }} as x_scale,
+        {{ in_order('stddev_pop', 'y') }} as y_scale
     from points
     group by series_number
 ),
@@ -95,9 +95,9 @@ scales as (
 fitted as (
     select
         residuals.series_number,
-        sum(residuals.x * residuals.y) as xy,
-        sum(residuals.x * residuals.x) as xx,
-        sum(residuals.y * residuals.y) as yy,
+        {{ in_order('sum', 'residuals.x * residuals.y') }} as xy,
+        {{ in_order('sum', 'residuals.x * residuals.x') }} as xx,
+        {{ in_order('sum', 'residuals.y * residuals.y') }} as yy,
         count(*) as n_pairs,
         xx > 1e-12 * count(*) * pow(any_value(scales.x_scale), 2)
         and yy > 1e-12 * count(*) * pow(any_value(scales.y_scale), 2) as varies
