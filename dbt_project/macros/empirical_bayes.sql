@@ -9,40 +9,40 @@
     shrunk              the mean after that
 -#}
 {% macro empirical_bayes(relation, family, value, variance) -%}
+    {%- set weight = "1 / (" ~ variance ~ " + between_variance)" %}
     select
         *,
         case
-            when has_errors and k > 3 then (k - 3) / (k - 1) * {{ variance }} / ({{ variance }} + between_variance) else 0
+            when has_errors and k > 3 then (k - 3) / (k - 1) * {{ variance }} / ({{ variance }} + between_variance)
+            else 0
         end as shrinkage,
         case when shrinkage = 0 then {{ value }} else centre + (1 - shrinkage) * ({{ value }} - centre) end as shrunk
     from (
         select
             *,
-            sum({{ value }} / ({{ variance }} + between_variance)) over (partition by {{ family }})
-            / sum(1 / ({{ variance }} + between_variance)) over (partition by {{ family }}) as centre
+            {{ in_order_over('sum', value ~ " * " ~ weight, 'one_family') }}
+            / {{ in_order_over('sum', weight, 'one_family') }} as centre
         from (
             select
                 *,
                 count(*) over one_family as k,
                 bool_and({{ variance }} is not null) over one_family as has_errors,
-                greatest(
-                    0,
-                    coalesce(
-                        (
-                            sum(pow({{ value }}, 2) / {{ variance }}) over one_family
-                            - pow(sum({{ value }} / {{ variance }}) over one_family, 2)
-                            / sum(1 / {{ variance }}) over one_family
-                            - (count(*) over one_family - 1)
-                        ) / nullif(
-                            sum(1 / {{ variance }}) over one_family
-                            - sum(1 / pow({{ variance }}, 2)) over one_family / sum(1 / {{ variance }}) over one_family,
-                            0
-                        ),
+                {{ in_order_over('sum', "1 / " ~ variance, 'one_family') }} as sum_precision,
+                greatest(0, coalesce(
+                    (
+                        {{ in_order_over('sum', "pow(" ~ value ~ ", 2) / " ~ variance, 'one_family') }}
+                        - pow({{ in_order_over('sum', value ~ " / " ~ variance, 'one_family') }}, 2) / sum_precision
+                        - (k - 1)
+                    ) / nullif(
+                        sum_precision
+                        - {{ in_order_over('sum', "1 / pow(" ~ variance ~ ", 2)", 'one_family') }} / sum_precision,
                         0
-                    )
-                ) as between_variance
+                    ),
+                    0
+                )) as between_variance
             from {{ relation }}
             window one_family as (partition by {{ family }})
         )
+        window one_family as (partition by {{ family }})
     )
 {%- endmacro %}

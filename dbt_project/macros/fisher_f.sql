@@ -8,25 +8,27 @@
     relative to the height there. Degrees above 400 count as 400. Absolute error below 1e-3 for degrees above 0.3.
 -#}
 {% macro upper_tail_of_f(f, degrees, other_degrees) -%}
-    {#- The angle, and one between it and the end of its side. -#}
-    {%- set split = "atan(sqrt(least(" ~ other_degrees ~ ", 400) / (least(" ~ degrees ~ ", 400) * " ~ f ~ ")))" -%}
-    {%- set angle = "if(node.is_below, 0, pi() / 2) + (" ~ split ~ " - if(node.is_below, 0, pi() / 2)) * node.part" -%}
-    {%- set height -%}
-        node.weight * if(node.is_below, {{ split }}, pi() / 2 - {{ split }}) * exp(least(
+    {%- set split -%}
+        atan(sqrt(least({{ other_degrees }}, 400) / (least({{ degrees }}, 400) * {{ f }})))
+    {%- endset -%}
+    ({{ side_of_f('0', split, degrees, other_degrees) }})
+    / (
+        {{ side_of_f('0', split, degrees, other_degrees) }}
+        + {{ side_of_f('pi() / 2', split, degrees, other_degrees) }}
+    )
+{%- endmacro %}
+
+{#- That integral over the side of the angle `split` that ends at `end`. -#}
+{% macro side_of_f(end, split, degrees, other_degrees) -%}
+    {%- set u = "((node + 0.5) / 48)" -%}
+    {%- set angle -%}
+        ({{ end }} + ({{ split }} - {{ end }}) * ({{ u }} - sin(2 * pi() * {{ u }}) / (2 * pi())))
+    {%- endset -%}
+    abs({{ split }} - {{ end }}) * list_sum(list_transform(range(48), lambda node:
+        (1 - cos(2 * pi() * {{ u }})) * exp(least(
             600,
             (least({{ other_degrees }}, 400) - 1) * ln(sin({{ angle }}) / sin({{ split }}))
             + (least({{ degrees }}, 400) - 1) * ln(cos({{ angle }}) / cos({{ split }}))
         ))
-    {%- endset -%}
-    (
-        select sum({{ height }}) filter (where node.is_below) / sum({{ height }})
-        from (
-            select
-                sides.is_below,
-                steps.u - sin(2 * pi() * steps.u) / (2 * pi()) as part,
-                1 - cos(2 * pi() * steps.u) as weight
-            from (select (i + 0.5) / 48 as u from range(48) as step (i)) as steps
-            cross join (select unnest([true, false]) as is_below) as sides
-        ) as node
-    )
+    ))
 {%- endmacro %}

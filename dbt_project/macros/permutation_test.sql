@@ -86,6 +86,34 @@ permutation_test as (
 {%- endmacro %}
 
 {#-
+    CTEs of what languages a series has and how they meet, for series of at least five. Reads `languages_of_series`:
+    series_number, language. Writes `languages` (with language_number, in the order of names, and n_languages) and
+    `layout`, all ordered pairs of a series' languages: language_number and other_number say where a pair stands.
+-#}
+{% macro language_layout() -%}
+languages as (
+    select
+        *,
+        row_number() over (partition by series_number order by language) as language_number,
+        count(*) over (partition by series_number) as n_languages
+    from languages_of_series
+),
+
+layout as (
+    select
+        row_of.series_number,
+        row_of.n_languages,
+        row_of.language,
+        column_of.language as other_language,
+        row_of.language_number,
+        column_of.language_number as other_number
+    from languages as row_of
+    inner join languages as column_of on row_of.series_number = column_of.series_number
+    where row_of.n_languages >= 5
+),
+{%- endmacro %}
+
+{#-
     CTEs of the permutations of languages, for the CTE `series` of permutation_test, whose points are all ordered pairs of
     a series' languages: a language takes its whole row and its whole column along, as in Mantel's test. Writes `positions`.
 -#}

@@ -1,12 +1,27 @@
 {#-
     CTEs of what the luck of runs adds to the variance of statistics that are sums of cells.
 
-    Reads the CTEs `statistic_cells` (statistic_number, cell_number, weight), `luck_cells`, `run_luck` and `luck_sharing`
-    (the models int_*, of one outcome). Writes `statistic_runs`: statistic_number, variance and variance_of_variance, as
-    squared proportions; no row where nothing tells of luck.
+    Reads the CTE `statistic_cells`: statistic_number, cell_number, weight. Imports what is known of right answers' luck.
+    Writes `statistic_runs`: statistic_number, variance and variance_of_variance, as squared proportions; no row where
+    nothing tells of luck.
 -#}
 {% macro statistic_runs() -%}
 {%- set adapter = "statistic_number, study, variant, model, source_task, source_language, control" -%}
+luck_cells as (
+    select * from {{ ref('int_luck_cells') }}
+    where outcome = 'accuracy'
+),
+
+run_luck as (
+    select * from {{ ref('int_run_luck') }}
+    where outcome = 'accuracy'
+),
+
+luck_sharing as (
+    select * from {{ ref('int_luck_sharing') }}
+    where outcome = 'accuracy'
+),
+
 pulled as (
     select
         statistic_cells.statistic_number,
@@ -29,8 +44,8 @@ summed as (
         {{ adapter }},
         is_trained_cell,
         grouping(target_task, target_language) as is_over,
-        pow(sum(pull), 2) as square_of_sum,
-        sum(pow(pull, 2)) as sum_of_squares
+        pow({{ exact_sum('pull') }}, 2) as square_of_sum,
+        {{ exact_sum('pow(pull, 2)') }} as sum_of_squares
     from pulled
     group by grouping sets (
         ({{ adapter }}, is_trained_cell),
@@ -48,14 +63,15 @@ by_source as (
         summed.source_task,
         summed.source_language,
         summed.is_trained_cell,
-        sum(
+        {%- set shared_part -%}
             case summed.is_over
                 when 3 then coalesce(luck_sharing.of_all, 0)
                 when 1 then coalesce(luck_sharing.of_task, 0)
                 when 2 then coalesce(luck_sharing.of_language, 0)
-            end * (summed.square_of_sum - summed.sum_of_squares)
-        ) as shared_multiple,
-        sum(summed.sum_of_squares) filter (where summed.is_over = 3) as own_multiple,
+            end
+        {%- endset %}
+        {{ in_order('sum', shared_part ~ ' * (summed.square_of_sum - summed.sum_of_squares)') }} as shared_multiple,
+        {{ in_order('sum', 'summed.sum_of_squares', 'summed.is_over = 3') }} as own_multiple,
         any_value(luck_sharing.degrees_of_freedom) as shared_degrees
     from summed
     left join luck_sharing on summed.study = luck_sharing.study
@@ -66,10 +82,13 @@ by_source as (
 statistic_runs as (
     select
         by_source.statistic_number,
-        sum((by_source.own_multiple + by_source.shared_multiple) * run_luck.luck_variance) as variance,
-        sum(pow(by_source.own_multiple * run_luck.luck_and_noise, 2) / run_luck.degrees_of_freedom)
+        {{ in_order('sum', '(by_source.own_multiple + by_source.shared_multiple) * run_luck.luck_variance') }}
+            as variance,
+        {{ in_order('sum', 'pow(by_source.own_multiple * run_luck.luck_and_noise, 2) / run_luck.degrees_of_freedom') }}
         + coalesce(
-            pow(sum(by_source.shared_multiple * run_luck.luck_variance), 2) / any_value(by_source.shared_degrees), 0
+            pow({{ in_order('sum', 'by_source.shared_multiple * run_luck.luck_variance') }}, 2)
+            / any_value(by_source.shared_degrees),
+            0
         ) as variance_of_variance
     from by_source
     inner join run_luck

@@ -10,21 +10,15 @@
     1 / degrees, fitted here: relative error below 1e-5.
 -#}
 {% macro two_sided_p(t, degrees) -%}
-    (
-        select
-            avg(
-                node.weight * case
-                    when {{ degrees }} is null then exp(-pow({{ t }}, 2) / (2 * pow(sin(node.angle), 2)))
-                    else pow(1 + pow({{ t }}, 2) / ({{ degrees }} * pow(sin(node.angle), 2)), -{{ degrees }} / 2)
-                end
-            )
-        from (
-            select
-                pi() / 2 * (u - sin(2 * pi() * u) / (2 * pi())) as angle,
-                1 - cos(2 * pi() * u) as weight
-            from (select (i + 0.5) / 32 as u from range(32) as step (i)) as steps
-        ) as node
-    )
+    {#- The node's place in (0, 1), and the sine of its angle. -#}
+    {%- set u = "((node + 0.5) / 32)" -%}
+    {%- set sine = "sin(pi() / 2 * (" ~ u ~ " - sin(2 * pi() * " ~ u ~ ") / (2 * pi())))" -%}
+    list_avg(list_transform(range(32), lambda node:
+        (1 - cos(2 * pi() * {{ u }})) * case
+            when {{ degrees }} is null then exp(-pow({{ t }}, 2) / (2 * pow({{ sine }}, 2)))
+            else pow(1 + pow({{ t }}, 2) / ({{ degrees }} * pow({{ sine }}, 2)), -{{ degrees }} / 2)
+        end
+    ))
 {%- endmacro %}
 
 {% macro t_quantile_975(degrees) -%}

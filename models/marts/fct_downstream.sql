@@ -23,7 +23,7 @@ runs as (
         any_value(target_language) as target_language,
         any_value(dictionary_size) as dictionary_size,
         any_value(collection) as collection, -- noqa: RF04
-        avg(score) as mean_score,
+        {{ in_order('avg', 'score') }} as mean_score,
         count(*) as n_items,
         count(*) filter (where known_words = 0) as n_oov
     from downstream_items
@@ -63,7 +63,7 @@ label_scores as (
         classifier,
         sum(n_right) / nullif(sum(n_gold), 0) as accuracy,
         2 * sum(n_right) / nullif(sum(n_gold) + sum(n_predicted), 0) as micro_f1,
-        avg(2 * n_right / (n_gold + n_predicted)) as macro_f1
+        {{ in_order('avg', '2 * n_right / (n_gold + n_predicted)') }} as macro_f1
     from by_label
     group by job_key, task, classifier
 ),
@@ -103,7 +103,7 @@ final as (
         by_run.collection,
         by_run.classifier,
         by_run.metric,
-        avg(by_run.score) as score,
+        {{ in_order('avg', 'by_run.score') }} as score,
         max(by_run.n_items) as n_items,
         max(by_run.n_oov) as n_oov
     from by_run

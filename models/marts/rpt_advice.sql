@@ -15,7 +15,7 @@ asked as (
             'mean_pp': mean_pp
         } order by mean_pp, target_task, target_language)[:2] as lowest,
         {%- for counted in counts %}
-        sum({{ counted }}) as {{ counted }},
+        {{ in_order('sum', counted) }} as {{ counted }},
         count(*) - count({{ counted }}) as n_without_{{ counted }},
         {%- endfor %}
         sum(n_models) as n_cells

@@ -194,7 +194,7 @@ regrets as (
         {{ trial }},
         case
             when count(scored_delta_pp) = count(*)
-                then sum((cast(chosen_place = 1 as integer) - chance) * scored_delta_pp) / 2
+                then {{ in_order('sum', '(cast(chosen_place = 1 as integer) - chance) * scored_delta_pp') }} / 2
         end as regret
     from judged
     group by all
@@ -204,16 +204,20 @@ regrets as (
 {%- set discounts = "[0, 1, 1 + 1 / log2(3), 1 + 1 / log2(3) + 1 / log2(4)]" %}
 
 -- A source stands at any place of its equals alike.
+discounted as (
+    select
+        *,
+        {{ discounts }}[least(n_preferred + n_equal, k) + 1] - {{ discounts }}[least(n_preferred, k) + 1] as discount
+    from tried
+),
+
 gains as (
     select
         {{ trial }},
         bool_or(preference = 1) as has_preferred,
-        sum(
-            greatest(delta_pp, 0) / n_equal
-            * ({{ discounts }}[least(n_preferred + n_equal, k) + 1] - {{ discounts }}[least(n_preferred, k) + 1])
-        ) as gain,
-        sum(greatest(delta_pp, 0) / log2(place + 1)) filter (where place <= k) as ideal_gain
-    from tried
+        {{ in_order('sum', 'greatest(delta_pp, 0) / n_equal * discount') }} as gain,
+        {{ in_order('sum', 'greatest(delta_pp, 0) / log2(place + 1)', 'place <= k') }} as ideal_gain
+    from discounted
     group by all
 ),
 
@@ -228,8 +232,8 @@ final as (
         cases.held_out_kind,
         cases.held_out,
         cast(gains.k as bigint) as k,
-        avg(regrets.regret) as regret,
-        avg(gains.gain / nullif(gains.ideal_gain, 0)) as ndcg,
+        {{ in_order('avg', 'regrets.regret') }} as regret,
+        {{ in_order('avg', 'gains.gain / nullif(gains.ideal_gain, 0)') }} as ndcg,
         count(*) as n_targets
     from gains
     inner join regrets

@@ -11,8 +11,8 @@ final as (
         held_out_kind,
         recommender,
         k,
-        avg(regret) as regret,
-        avg(ndcg) as ndcg,
+        {{ in_order('avg', 'regret') }} as regret,
+        {{ in_order('avg', 'ndcg') }} as ndcg,
         count(*) as n_held_out
     from advice_eval
     group by study, variant, prompt, held_out_kind, recommender, k

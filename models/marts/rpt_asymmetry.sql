@@ -1,3 +1,5 @@
+{%- set in_grid = 'role_grid.is_in_complete_grid' %}
+
 with role_grid as (
     select * from {{ ref('int_role_grid') }}
 ),
@@ -16,12 +18,9 @@ sources as (
         role_grid.model,
         role_grid.source_task,
         role_grid.source_language,
-        avg(role_grid.delta_pp) filter (
-            where role_grid.is_in_complete_grid and role_grid.regime = 'MT-CL'
-        ) as on_task_pp,
-        avg(role_grid.delta_pp) filter (
-            where role_grid.is_in_complete_grid and role_grid.regime in ('CT-ML', 'CT-CL')
-        ) as off_task_pp,
+        {{ in_order('avg', 'role_grid.delta_pp', in_grid ~ " and role_grid.regime = 'MT-CL'") }} as on_task_pp,
+        {{ in_order('avg', 'role_grid.delta_pp', in_grid ~ " and role_grid.regime in ('CT-ML', 'CT-CL')") }}
+            as off_task_pp,
         count_if(role_grid.is_in_complete_grid) as n_cells,
         nullif(count_if(role_grid.is_planned), 0) as n_planned
     from role_grid

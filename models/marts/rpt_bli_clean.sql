@@ -12,8 +12,8 @@ final as (
         method,
         dictionary_size,
         count(*) as n_pairs,
-        avg(map) as map,
-        avg(clean_map) as clean_map
+        {{ in_order('avg', 'map') }} as map,
+        {{ in_order('avg', 'clean_map') }} as clean_map
     from bli_means
     where map is not null and clean_map is not null
     group by study, variant, vector_set, retrieval, method, dictionary_size

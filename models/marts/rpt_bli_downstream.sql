@@ -36,11 +36,11 @@ correlated as (
         count(*) as n,
         case
             when count(distinct map_rank) > 1 and count(distinct score_rank) > 1
-                then corr(map_rank, score_rank)
+                then corr(map_rank, score_rank order by map_rank, score_rank)
         end as spearman,
         case
             when count(distinct map_rank) > 1 and count(distinct score_rank) > 1
-                then corr(map_residual, score_residual)
+                then corr(map_residual, score_residual order by map_residual, score_residual)
         end as pearson
     from ranked
     group by all

@@ -14,9 +14,9 @@ studies as (
 compared as (
     select
         {{ comparison }},
-        sum(difference) as difference,
+        {{ in_order('sum', 'difference') }} as difference,
         -- Of the sum, when concepts are drawn with replacement.
-        sqrt(var_pop(difference) * count(*)) as standard_error,
+        sqrt({{ in_order('var_pop', 'difference') }} * count(*)) as standard_error,
         count(*) as n_concepts
     from concept_differences
     group by all

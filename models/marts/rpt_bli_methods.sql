@@ -127,7 +127,7 @@ final as (
         dictionary_size,
         retrieval,
         scope,
-        avg(map) as mean_map,
+        {{ in_order('avg', 'map') }} as mean_map,
         count(map) as n_pairs,
         count(*) filter (where is_failure) as n_failures
     from scoped

@@ -24,7 +24,10 @@ rankings as (
         ) as model_number,
         n_targets * (n_targets - 1) // 2 as n_pairs,
         (sum_squared_lead - 2 * n_untied)
-        / nullif(cast(n_targets as double) * (n_targets - 1) * (n_targets - 2) * n_untied, 0) as covariance
+        / nullif(cast(n_targets as double) * (n_targets - 1) * (n_targets - 2) * n_untied, 0) as covariance,
+        -- The two eigenvalues of each permuted sign vector's covariance.
+        1 / n_pairs + (n_targets - 2) * covariance as wide_eigenvalue,
+        1 / n_pairs - 2 * covariance as narrow_eigenvalue
     from target_rankings
 ),
 
@@ -36,10 +39,10 @@ sources as (
         any_value(n_pairs) as n_pairs,
         cast(count_if(is_ranking) as bigint) as n_models,
         bool_and(n_untied = n_pairs) filter (where is_ranking) as is_untied,
-        -- The two eigenvalues of each permuted sign vector's covariance, by their power sums over models.
+        -- Power sums over models.
         {%- for power in (1, 2, 3) %}
-        sum(pow(1 / n_pairs + (n_targets - 2) * covariance, {{ power }})) filter (where is_ranking) as wide_{{ power }},
-        sum(pow(1 / n_pairs - 2 * covariance, {{ power }})) filter (where is_ranking) as narrow_{{ power }},
+        {{ in_order('sum', 'pow(wide_eigenvalue, ' ~ power ~ ')', 'is_ranking') }} as wide_{{ power }},
+        {{ in_order('sum', 'pow(narrow_eigenvalue, ' ~ power ~ ')', 'is_ranking') }} as narrow_{{ power }},
         {%- endfor %}
         n_models * (n_models - 1) // 2 as n_model_pairs
     from rankings
@@ -121,7 +124,7 @@ agreement as (
     select
         one.source_number,
         one.replicate,
-        avg(list_inner_product(one.signs, other.signs) / sqrt(one.n_untied * other.n_untied)) as mean_tau
+        {{ exact_avg('list_inner_product(one.signs, other.signs) / sqrt(one.n_untied * other.n_untied)') }} as mean_tau
     from signs as one
     inner join signs as other
         on one.source_number = other.source_number

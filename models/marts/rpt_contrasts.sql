@@ -47,11 +47,11 @@ compared as (
         count(distinct a_source) as n_sources,
         count(distinct row(target_task, target_language)) as n_targets,
         min(n_items) as n_items,
-        avg(a_score) as a_score,
-        avg(b_score) as b_score,
-        avg(a_delta_pp) as a_delta_pp,
-        avg(b_delta_pp) as b_delta_pp,
-        avg(a_delta_pp - b_delta_pp) as difference_pp
+        {{ in_order('avg', 'a_score') }} as a_score,
+        {{ in_order('avg', 'b_score') }} as b_score,
+        {{ in_order('avg', 'a_delta_pp') }} as a_delta_pp,
+        {{ in_order('avg', 'b_delta_pp') }} as b_delta_pp,
+        {{ in_order('avg', 'a_delta_pp - b_delta_pp') }} as difference_pp
     from contrast_rows
     group by statistic_number, study, contrast
 ),

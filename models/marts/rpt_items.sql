@@ -93,12 +93,19 @@ terms as (
     from counts
 ),
 
+probabilities as (
+    select
+        *,
+        exp(lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) - n * ln(2)) as probability
+    from terms
+),
+
 tails as (
     select
         n,
         k,
-        least(1, sum(exp(lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) - n * ln(2)))) as p_value
-    from terms
+        least(1, {{ in_order('sum', 'probability') }}) as p_value
+    from probabilities
     group by n, k
 ),
 

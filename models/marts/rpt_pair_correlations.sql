@@ -24,13 +24,7 @@ languages_of_series as (
     from numbered
 ),
 
-languages as (
-    select
-        *,
-        row_number() over (partition by series_number order by language) as language_number,
-        count(*) over (partition by series_number) as n_languages
-    from languages_of_series
-),
+{{ language_layout() }}
 
 -- Tied values share their mean rank.
 ranked as (
@@ -49,26 +43,13 @@ correlated as (
         {{ subject }},
         part,
         len(list_distinct(list(language))) as n_languages,
-        var_pop(transfer_value) as transfer_variance,
+        {{ in_order('var_pop', 'transfer_value') }} as transfer_variance,
         case
             when count(distinct measure_rank) > 1 and count(distinct transfer_rank) > 1 and n_languages >= 5
-                then corr(measure_rank, transfer_rank)
+                then corr(measure_rank, transfer_rank order by measure_rank, transfer_rank)
         end as spearman
     from ranked
     group by all
-),
-
-layout as (
-    select
-        row_of.series_number,
-        row_of.n_languages,
-        row_of.language,
-        column_of.language as other_language,
-        row_of.language_number,
-        column_of.language_number as other_number
-    from languages as row_of
-    inner join languages as column_of on row_of.series_number = column_of.series_number
-    where row_of.n_languages >= 5
 ),
 
 filled as (

@@ -78,14 +78,15 @@ summary as (
         scope,
         regime,
         count(*) as n_cells,
-        avg(delta_pp) as mean_pp,
+        {{ in_order('avg', 'delta_pp') }} as mean_pp,
         median(delta_pp) as median_pp,
         100 * count_if(is_positive) / count(*) as positive_pct,
         100 * count_if(is_harm) / count(*) as harm_pct,
         -- NULL where some cell has no q, or no items to flip: a share of the others would be another study's.
         case when count(q_value) = count(*) then 100 * count_if(is_harm and q_value <= 0.05) / count(*) end
             as sig_harm_pct,
-        case when count(null_harm_probability) = count(*) then 100 * avg(null_harm_probability) end as null_harm_pct,
+        case when count(null_harm_probability) = count(*) then 100 * {{ in_order('avg', 'null_harm_probability') }} end
+            as null_harm_pct,
         case when count(delta_se) = count(*) then median(delta_se) end as median_se_pp,
         -- Of no change the interval is within the threshold where the standard error is at most half of it. Seeds and
         -- items may each use up half of that variance. The luck of runs is not known where it is of one run.

@@ -99,7 +99,7 @@ counted as (
         -- Of exactly the cells of donor_pp, which are as many for each model.
         case
             when count(placebo_pp) filter (where is_donor) = n_donor_cells
-                then avg(placebo_pp) filter (where is_donor)
+                then {{ in_order('avg', 'placebo_pp', 'is_donor') }}
         end as placebo_pp
     from (
         select

@@ -14,9 +14,10 @@ final as (
         source_language,
         count(*) filter (where regime != 'MT-ML') as n_targets,
         cast(sum(n_models) as bigint) as n_cells,
-        avg(mean_pp) filter (where regime != 'MT-ML') as mean_pp,
+        {{ in_order('avg', 'mean_pp', "regime != 'MT-ML'") }} as mean_pp,
         100 * sum(n_harms) / sum(n_models) as harm_pct,
-        case when count(n_null_harms) = count(*) then 100 * sum(n_null_harms) / sum(n_models) end as null_harm_pct,
+        case when count(n_null_harms) = count(*) then 100 * {{ in_order('sum', 'n_null_harms') }} / sum(n_models) end
+            as null_harm_pct,
         case when count(n_harm_verdicts) = count(*) then 100 * sum(n_harm_verdicts) / sum(n_models) end
             as verdict_harm_pct,
         min(mean_pp) as worst_pp,

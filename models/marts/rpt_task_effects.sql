@@ -14,13 +14,14 @@ final as (
         source_language,
         target_task,
         count(*) as n_languages,
-        avg(delta_pp) as mean_pp,
+        {{ in_order('avg', 'delta_pp') }} as mean_pp,
         {%- for verdict in ("gain", "none", "undecided", "harm") %}
         case when count(verdict) = count(*) then 100 * count_if(verdict = '{{ verdict }}') / count(*) end
             as verdict_{{ verdict }}_pct,
         {%- endfor %}
         100 * count_if(is_harm) / count(*) as harm_pct,
-        case when count(null_harm_probability) = count(*) then 100 * avg(null_harm_probability) end as null_harm_pct
+        case when count(null_harm_probability) = count(*) then 100 * {{ in_order('avg', 'null_harm_probability') }} end
+            as null_harm_pct
     from transfer_cells
     group by study, variant, prompt_pool, model, source_task, source_language, target_task
 )

@@ -4,31 +4,13 @@
 } -%}
 {%- set series = "study, variant, prompt_pool, regime" -%}
 
-with role_grid as (
-    select * from {{ ref('int_role_grid') }}
-),
-
-transfer_cells as (
-    select * from {{ ref('int_transfer_cells') }}
-),
-
-luck_cells as (
-    select * from {{ ref('int_luck_cells') }}
-    where outcome = 'accuracy'
-),
-
-run_luck as (
-    select * from {{ ref('int_run_luck') }}
-    where outcome = 'accuracy'
+with grid_errors as (
+    select * from {{ ref('int_grid_errors') }}
 ),
 
 luck_sharing as (
     select * from {{ ref('int_luck_sharing') }}
     where outcome = 'accuracy'
-),
-
-sampling_covariance as (
-    select * from {{ ref('int_sampling_covariance') }}
 ),
 
 studies as (
@@ -37,60 +19,29 @@ studies as (
 
 cells as (
     select
-        role_grid.study,
-        role_grid.variant,
-        role_grid.prompt_pool,
-        role_grid.model,
-        [role_grid.source_task, role_grid.source_language] as source_cell,
-        [role_grid.target_task, role_grid.target_language] as target_cell,
-        unnest([role_grid.regime, 'transfer']) as regime,
+        study,
+        variant,
+        prompt_pool,
+        model,
+        [source_task, source_language] as source_cell,
+        [target_task, target_language] as target_cell,
+        unnest([regime, 'transfer']) as regime,
         -- Within a task (MT-CL) or a language (CT-ML), sources meet targets; across two they never do.
-        unnest([
-            case role_grid.regime
-                when 'MT-CL' then role_grid.target_task
-                when 'CT-ML' then role_grid.target_language
-            end,
-            null
-        ]) as block,
-        role_grid.delta_pp,
-        -- Published errors are of items and runs, and cannot be told apart.
-        coalesce(1e4 * transfer_cells.from_items, pow(transfer_cells.delta_se, 2)) as items_pp2,
-        1e4 * transfer_cells.from_runs as runs_pp2,
-        sampling_covariance.covariance_pp2,
-        100 * sqrt(luck_cells.luck_scale * run_luck.luck_variance / luck_cells.n_seeds) as luck_pp
-    from role_grid
-    left join transfer_cells
-        on role_grid.study = transfer_cells.study
-        and role_grid.variant = transfer_cells.variant
-        and role_grid.prompt_pool is not distinct from transfer_cells.prompt_pool
-        and role_grid.model = transfer_cells.model
-        and role_grid.source_task = transfer_cells.source_task
-        and role_grid.source_language = transfer_cells.source_language
-        and role_grid.target_task = transfer_cells.target_task
-        and role_grid.target_language = transfer_cells.target_language
-        and transfer_cells.control is null
-    left join luck_cells on role_grid.cell_number = luck_cells.cell_number
-    left join run_luck
-        on luck_cells.study = run_luck.study
-        and luck_cells.variant = run_luck.variant
-        and luck_cells.source_task = run_luck.source_task
-        and luck_cells.source_language = run_luck.source_language
-        and luck_cells.is_trained_cell = run_luck.is_trained_cell
-    left join sampling_covariance
-        on role_grid.study = sampling_covariance.study
-        and role_grid.variant = sampling_covariance.variant
-        and role_grid.prompt_pool is not distinct from sampling_covariance.prompt_pool
-        and role_grid.model = sampling_covariance.model
-        and role_grid.target_task = sampling_covariance.target_task
-        and role_grid.target_language = sampling_covariance.target_language
-    where role_grid.scope = 'all' and role_grid.is_in_complete_grid and role_grid.regime != 'MT-ML'
+        unnest([case regime when 'MT-CL' then target_task when 'CT-ML' then target_language end, null]) as block,
+        delta_pp,
+        items_pp2,
+        runs_pp2,
+        covariance_pp2,
+        sqrt(runs_pp2) as luck_pp
+    from grid_errors
+    where is_in_complete_grid and regime != 'MT-ML'
 ),
 
 -- Centred, so that sums of squares keep their precision.
 centred as (
     select
         *,
-        delta_pp - avg(delta_pp) over (partition by {{ series }}) as deviation
+        delta_pp - avg(delta_pp order by delta_pp) over (partition by {{ series }}) as deviation
     from cells
 ),
 
@@ -99,7 +50,10 @@ grouped as (
         {{ series }},
         grouping(model, source_cell, target_cell) as agreement,
         count(*) * (count(*) - 1) / 2 as n_pairs,
-        (count(*) * sum(deviation * deviation) - pow(sum(deviation), 2)) / 2 as half_squares
+        (
+            count(*) * {{ in_order('sum', 'deviation * deviation') }}
+            - pow({{ in_order('sum', 'deviation') }}, 2)
+        ) / 2 as half_squares
     from centred
     group by grouping sets (
         ({{ series }}, block),
@@ -117,7 +71,7 @@ at_least as (
     select
         {%- for name, bits in agreements.items() %}
         sum(n_pairs) filter (where agreement = {{ bits }}) as n_{{ name }},
-        sum(half_squares) filter (where agreement = {{ bits }}) as h_{{ name }},
+        {{ in_order('sum', 'half_squares', 'agreement = ' ~ bits) }} as h_{{ name }},
         {%- endfor %}
         {{ series }}
     from grouped
@@ -147,7 +101,7 @@ summed_luck as (
     select
         {{ series }},
         grouping(target_cell[1], target_cell[2]) as is_over,
-        pow(sum(luck_pp), 2) - sum(pow(luck_pp, 2)) as products,
+        pow({{ in_order('sum', 'luck_pp') }}, 2) - {{ in_order('sum', 'pow(luck_pp, 2)') }} as products,
         count(*) * (count(*) - 1) as n_products
     from cells
     group by grouping sets (
@@ -157,19 +111,22 @@ summed_luck as (
     )
 ),
 
+{%- set shared_part -%}
+    case summed_luck.is_over
+        when 3 then luck_sharing.of_all
+        when 1 then luck_sharing.of_task
+        when 2 then luck_sharing.of_language
+    end
+{%- endset %}
+
 shared_luck as (
     select
         summed_luck.study,
         summed_luck.variant,
         summed_luck.prompt_pool,
         summed_luck.regime,
-        sum(
-            summed_luck.products * case summed_luck.is_over
-                when 3 then luck_sharing.of_all
-                when 1 then luck_sharing.of_task
-                when 2 then luck_sharing.of_language
-            end
-        ) / nullif(sum(summed_luck.n_products) filter (where summed_luck.is_over = 3), 0) as shared_runs_pp2
+        {{ in_order('sum', 'summed_luck.products * ' ~ shared_part) }}
+        / nullif(sum(summed_luck.n_products) filter (where summed_luck.is_over = 3), 0) as shared_runs_pp2
     from summed_luck
     inner join luck_sharing on summed_luck.study = luck_sharing.study
     group by all
@@ -181,12 +138,12 @@ sampling as (
     select
         {{ series }},
         count(distinct model) as n_models,
-        case when count(items_pp2) = count(*) then avg(items_pp2) end as items,
+        case when count(items_pp2) = count(*) then {{ in_order('avg', 'items_pp2') }} end as items,
         case
             when count(items_pp2) = count(*)
-                then least(greatest(avg(coalesce(covariance_pp2, 0)), 0), avg(items_pp2))
+                then least(greatest({{ in_order('avg', 'coalesce(covariance_pp2, 0)') }}, 0), items)
         end as shared_items,
-        case when count(runs_pp2) = count(*) then avg(runs_pp2) end as runs
+        case when count(runs_pp2) = count(*) then {{ in_order('avg', 'runs_pp2') }} end as runs
     from cells
     group by all
 ),
@@ -262,7 +219,7 @@ listed as (
 shares as (
     select
         *,
-        variance / nullif(sum(variance) over (partition by {{ series }}), 0) as proportion
+        variance / nullif(sum(variance order by variance) over (partition by {{ series }}), 0) as proportion
     from listed
 ),
 

@@ -234,6 +234,13 @@ BEST_DONOR, BEST_DONOR_SHRUNK = (
     )
     for words, column, reach in (("", "", Reach()), (", shrunk", "_shrunk", Reach(-1, 1)))
 )  # fmt: skip
+THE_PLANTED_ON_TOP = rate_of(
+    "p_top of the planted donor at .9 or more", "roles", "p_top >= 0.9", Reach(low=0.8),
+    where="role = 'donor' and entity = planted",
+)  # fmt: skip
+NO_DONOR_ON_TOP = rate_of(
+    "donors with a p_top of .9 or more", "roles", "p_top >= 0.9", Reach(high=0.1), where="role = 'donor'", unknown=True
+)
 NO_HUB = studies_with("studies with a hub", "roles", "is_hub", 0.1, where="role = 'donor'")
 NO_BRITTLE = studies_with("studies with a brittle target", "roles", "is_brittle", 0.15, where="role = 'recipient'")
 

@@ -161,6 +161,38 @@ VIEWS = {
             and truth.target_language = a.target_language
         """,
     ),
+    "advice_eval": (
+        "rpt_advice_eval",
+        """
+        select s.study, a.* exclude (study), s.world
+        from planted.studies as s
+        left join marts.rpt_advice_eval as a on s.study = a.study and a.held_out_kind = 'model' and a.k = 1
+        """,
+    ),
+    "asymmetry": (
+        "rpt_asymmetry",
+        """
+        with truth as (
+            select
+                study, model, source_task, source_language,
+                avg(true_pp) filter (where source_task = target_task) as true_on_pp,
+                avg(true_pp) filter (where source_task != target_task) as true_off_pp
+            from planted.cells where not is_own group by all
+        )
+        select truth.*, a.* exclude (study, model, source_task, source_language), s.world, s.planted
+        from truth
+        inner join planted.studies as s using (study)
+        left join marts.rpt_asymmetry as a using (study, model, source_task, source_language)
+        """,
+    ),
+    "typology": (
+        "rpt_pair_correlations",
+        """
+        select s.study, t.* exclude (study), s.world
+        from planted.studies as s
+        left join marts.rpt_pair_correlations as t on s.study = t.study and t.measure = 'planted'
+        """,
+    ),
 }
 
 Rows = list[list[Any]]

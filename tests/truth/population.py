@@ -85,6 +85,8 @@ class Plant:
     """Items of the first task that the base models have right and nearly all adapters lose; None: nobody asks."""
     contrasts: dict[str, Any] = field(default_factory=dict)
     """What the study's file says of contrasts."""
+    distance: np.ndarray | None = None
+    """Distances of the targets' languages, [target, target], the same in both directions; None: nobody asks."""
     facts: dict[str, float | str] = field(default_factory=dict)
     """What else a judge asks: `planted`, the one donor or target; `planted_pp2`, the variance of what was planted."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -99,6 +101,7 @@ class ManyStudies:
         digest = hashlib.sha256()
         for name, frame in self.frames().items():
             digest.update(name.encode() + frame.write_csv().encode())
+        digest.update(json.dumps(self.raw.rows["language_distances"]).encode())
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
@@ -174,10 +177,22 @@ class PlantedWarehouse(ManyStudies):
                             self.score(study, run.right[m, s, t], model=model, target=target, **keys)
                         else:
                             self.lack(study, model=model, target=target, **keys)
+        self._add_distances(study, plant)
         self._add_truth(study, world, plant, base, [run for run in runs if run.control is None])
         self._effects.extend(_effects(study, plant))
         self._items_planted.extend(_items(study, plant))
         self._contrasts.extend(_contrasts(study, plant))
+
+    def _add_distances(self, study: str, plant: Plant) -> None:
+        if plant.distance is None:
+            return
+        key = self.raw.job(study, "distances", file=study)
+        languages = [language for _, language in plant.design.targets]
+        for i, j in itertools.combinations(range(len(languages)), 2):
+            self.raw.add(
+                "language_distances", job_key=key, source_language=languages[i], target_language=languages[j],
+                measure="planted", value=float(plant.distance[i, j]),
+            )  # fmt: skip
 
     def _add_truth(self, study: str, world: str, plant: Plant, base: np.ndarray, runs: list[Run]) -> None:
         design = plant.design

@@ -8,6 +8,7 @@ from tests.truth import judges as ask
 from tests.truth.compared_worlds import compared_worlds
 from tests.truth.population import Design, Plant
 from tests.truth.rates import Reach
+from tests.truth.summary_worlds import summary_worlds
 from tests.truth.world import Draw, World, accuracies, cell_design, cells_of, unlike
 
 # --- cells ---------------------------------------------------------------------------------------------------------
@@ -274,12 +275,13 @@ def _worlds() -> tuple[World, ...]:
             "equal donors", "8 equal donors that give 4 pp, receptivity of SD 8 pp: 3 models, 200 items, 2 and 2"
             " seeds", receptive(0, paper), (
                 ask.NO_HUB, ask.RECEPTIVITY_IS_NO_DONATION, *estimates, ask.REGIMES_COVER, ask.BEST_DONOR,
-                ask.BEST_DONOR_SHRUNK,
+                ask.BEST_DONOR_SHRUNK, ask.NO_DONOR_ON_TOP,
             ),
         ),
         World(
             "one donor", "the same with one donor 6 pp ahead of others that give nothing", receptive(6, paper),
-            (ask.the_planted_alone("is_hub", "donor"), *estimates, ask.BEST_DONOR, ask.BEST_DONOR_SHRUNK),
+            (ask.the_planted_alone("is_hub", "donor"), *estimates, ask.BEST_DONOR, ask.BEST_DONOR_SHRUNK,
+             ask.THE_PLANTED_ON_TOP),
         ),
         World(
             "equal donors, unlike", "1 model, 3 seeds and 1, luck about 3 pp that differs between sources, baselines .3"
@@ -353,7 +355,9 @@ def _worlds() -> tuple[World, ...]:
              *ask.RAW_MEANS_COVER, *ask.EFFECTS_COVER),
         ),
     )  # fmt: skip
-    return (*cells, *compared_worlds(), *roles, *agreement, *variance, *advice, *grids)
+    return (
+        *cells, *compared_worlds(), *roles, *agreement, *variance, *advice, *grids, *summary_worlds()
+    )  # fmt: skip
 
 
 WORLDS: dict[str, World] = {world.name: world for world in _worlds()}

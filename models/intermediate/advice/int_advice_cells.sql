@@ -1,15 +1,11 @@
 {%- set pool = "study, variant, prompt_pool" %}
 
-with role_grid as (
-    select * from {{ ref('int_role_grid') }}
+with grid_errors as (
+    select * from {{ ref('int_grid_errors') }}
 ),
 
-transfer_cells as (
-    select * from {{ ref('int_transfer_cells') }}
-),
-
-sampling_covariance as (
-    select * from {{ ref('int_sampling_covariance') }}
+advice_items as (
+    select * from {{ ref('int_advice_items') }}
 ),
 
 models as (
@@ -18,46 +14,21 @@ models as (
 
 cells as (
     select
-        role_grid.study,
-        role_grid.variant,
-        role_grid.prompt_pool,
-        role_grid.model,
+        grid_errors.* replace (coalesce(grid_errors.runs_pp2, 0) as runs_pp2), -- noqa: RF02
         models.family,
-        role_grid.source_task,
-        role_grid.source_language,
-        role_grid.target_task,
-        role_grid.target_language,
-        role_grid.regime,
-        role_grid.delta_pp,
-        role_grid.is_harm,
-        role_grid.is_in_complete_grid,
-        transfer_cells.verdict,
-        transfer_cells.null_harm_probability,
-        coalesce(1e4 * transfer_cells.from_items, pow(transfer_cells.delta_se, 2)) as items_pp2,
-        coalesce(1e4 * transfer_cells.from_items_widened, pow(transfer_cells.delta_se, 2)) as widened_pp2,
-        coalesce(1e4 * transfer_cells.from_runs, 0) as runs_pp2,
-        greatest(0, sampling_covariance.covariance_pp2) as shared_pp2,
-        transfer_cells.degrees_of_freedom
-    from role_grid
-    left join models on role_grid.model = models.model
-    left join transfer_cells
-        on role_grid.study = transfer_cells.study
-        and role_grid.variant = transfer_cells.variant
-        and role_grid.prompt_pool is not distinct from transfer_cells.prompt_pool
-        and role_grid.model = transfer_cells.model
-        and role_grid.source_task = transfer_cells.source_task
-        and role_grid.source_language = transfer_cells.source_language
-        and role_grid.target_task = transfer_cells.target_task
-        and role_grid.target_language = transfer_cells.target_language
-        and transfer_cells.control is null
-    left join sampling_covariance
-        on role_grid.study = sampling_covariance.study
-        and role_grid.variant = sampling_covariance.variant
-        and role_grid.prompt_pool is not distinct from sampling_covariance.prompt_pool
-        and role_grid.model = sampling_covariance.model
-        and role_grid.target_task = sampling_covariance.target_task
-        and role_grid.target_language = sampling_covariance.target_language
-    where role_grid.scope = 'all' and role_grid.delta_pp is not null
+        greatest(0, grid_errors.covariance_pp2) as shared_pp2,
+        advice_items.study is not null as has_items,
+        advice_items.inflation
+    from grid_errors
+    left join models on grid_errors.model = models.model
+    left join advice_items
+        on grid_errors.study = advice_items.study
+        and grid_errors.variant = advice_items.variant
+        and grid_errors.prompt_pool is not distinct from advice_items.prompt_pool
+        and grid_errors.source_task = advice_items.source_task
+        and grid_errors.source_language = advice_items.source_language
+        and grid_errors.target_task = advice_items.target_task
+        and grid_errors.target_language = advice_items.target_language
 ),
 
 -- Who may be left out: nobody, a model, a family.
@@ -86,4 +57,4 @@ final as (
         end
 )
 
-select * from final
+select * from final -- noqa: AM04

@@ -29,22 +29,20 @@ numbered as (
         cell_number,
         n_answers,
         count(*) over (partition by {{ pair }}) as n_models,
-        avg(items_pp2) over (partition by {{ pair }}) as cell_items_pp2,
+        avg(items_pp2 order by items_pp2) over (partition by {{ pair }}) as cell_items_pp2,
         cast(dense_rank() over (order by {{ pair }}) as integer) as pair_number,
         {{ pair }}
     from cells
 ),
+
+{%- set change = '(cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct)' %}
 
 -- What a parallel item adds to the mean over models: models answer the same items, and err together.
 by_parallel as (
     select
         numbered.pair_number,
         cell_items.parallel_number,
-        sum(
-            (cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct)
-            / numbered.n_answers
-            / numbered.n_models
-        ) as difference
+        {{ exact_sum(change ~ ' / numbered.n_answers / numbered.n_models') }} as difference
     from cell_items
     inner join numbered on cell_items.cell_number = numbered.cell_number
     group by numbered.pair_number, cell_items.parallel_number
@@ -53,7 +51,7 @@ by_parallel as (
 variances as (
     select
         pair_number,
-        1e4 * var_samp(difference) * count(*) as items_pp2
+        1e4 * {{ in_order('var_samp', 'difference') }} * count(*) as items_pp2
     from by_parallel
     group by pair_number
 ),

@@ -13,7 +13,7 @@ deviations as (
         {{ pool }},
         model,
         row(source_task, source_language, target_task, target_language) as cell,
-        delta_pp - avg(delta_pp) over (
+        delta_pp - avg(delta_pp order by delta_pp) over (
             partition by {{ pool }}, source_task, source_language, target_task, target_language
         ) as deviation
     from cells
@@ -24,7 +24,7 @@ variances as (
         {{ pool }},
         cell,
         count(*) as n_models,
-        sum(pow(deviation, 2)) / nullif(count(*) - 1, 0) as variance
+        {{ in_order('sum', 'pow(deviation, 2)') }} / nullif(count(*) - 1, 0) as variance
     from deviations
     group by {{ pool }}, cell
 ),
@@ -52,9 +52,10 @@ moments as (
         {{ pool }},
         any_value(n_models) as n_models,
         count(*) as n_cells,
-        avg(variance) as mean_variance,
-        avg(log_variance) as mean_log,
-        coalesce(var_samp(log_variance), 0) - ({{ trigamma('((any_value(n_models) - 1) / 2)') }}) as excess
+        {{ in_order('avg', 'variance') }} as mean_variance,
+        {{ in_order('avg', 'log_variance') }} as mean_log,
+        coalesce({{ in_order('var_samp', 'log_variance') }}, 0)
+        - ({{ trigamma('((any_value(n_models) - 1) / 2)') }}) as excess
     from logarithms
     group by {{ pool }}
 ),
@@ -70,6 +71,8 @@ by_model as (
     group by {{ pool }}, model
 ),
 
+{%- set product = 'list_inner_product(one.deviations, other.deviations)' %}
+
 products as (
     select
         one.study,
@@ -77,8 +80,8 @@ products as (
         one.prompt_pool,
         one.held_out_kind,
         one.held_out,
-        sum(list_inner_product(one.deviations, other.deviations)) filter (where one.model = other.model) as trace,
-        sum(pow(list_inner_product(one.deviations, other.deviations), 2)) as squares
+        {{ in_order('sum', product, 'one.model = other.model') }} as trace,
+        {{ in_order('sum', 'pow(' ~ product ~ ', 2)') }} as squares
     from by_model as one
     inner join by_model as other
         on one.study = other.study

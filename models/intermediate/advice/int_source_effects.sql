@@ -1,11 +1,10 @@
 {{ config(materialized='table') }}
 
+{%- set fold = "study, variant, prompt_pool, held_out_kind, held_out" %}
+{%- set cell = "source_task, source_language, target_task, target_language, regime" %}
+
 with cells as (
     select * from {{ ref('int_advice_cells') }}
-),
-
-advice_items as (
-    select * from {{ ref('int_advice_items') }}
 ),
 
 advice as (
@@ -15,25 +14,20 @@ advice as (
 -- Every target that an adapter was asked counts, its own cell too, and whether or not the complete sub-grid has it.
 over_models as (
     select
-        study,
-        variant,
-        prompt_pool,
-        held_out_kind,
-        held_out,
-        source_task,
-        source_language,
-        target_task,
-        target_language,
-        regime,
+        {{ fold }},
+        {{ cell }},
         count(*) as n_models,
-        avg(delta_pp) as mean_pp,
+        {{ in_order('avg', 'delta_pp') }} as mean_pp,
         count(*) filter (where is_harm) as n_harms,
-        case when count(null_harm_probability) = count(*) then sum(null_harm_probability) end as n_null_harms,
+        case when count(null_harm_probability) = count(*) then {{ in_order('sum', 'null_harm_probability') }} end
+            as n_null_harms,
         case when count(verdict) = count(*) then count(*) filter (where verdict = 'harm') end as n_harm_verdicts,
-        case when count(widened_pp2) = count(*) then avg(widened_pp2) / count(*) end as items_pp2,
-        avg(runs_pp2) / count(*) as runs_pp2,
+        case when count(widened_pp2) = count(*) then {{ in_order('avg', 'widened_pp2') }} / count(*) end as items_pp2,
+        {{ in_order('avg', 'runs_pp2') }} / count(*) as runs_pp2,
         -- A published error of one run is taken as exact.
-        sum(coalesce(degrees_of_freedom, 1e6)) as degrees_of_freedom
+        {{ in_order('sum', 'coalesce(degrees_of_freedom, 1e6)') }} as degrees_of_freedom,
+        -- Where nothing differs, nothing tells how far models err together: as one.
+        case when any_value(has_items) then coalesce(any_value(inflation), count(*)) else 1 end as erring_together
     from cells
     where held_out_kind in ('none', 'model')
     group by all
@@ -41,22 +35,10 @@ over_models as (
 
 with_errors as (
     select
-        over_models.*,
-        -- Where nothing differs, nothing tells how far models err together: as one.
-        case
-            when advice_items.study is null then 1 else coalesce(advice_items.inflation, over_models.n_models)
-        end as erring_together,
-        sqrt(erring_together * over_models.items_pp2 + over_models.runs_pp2) as standard_error,
-        standard_error * {{ t_quantile_975('over_models.degrees_of_freedom') }} as half_width
+        *,
+        sqrt(erring_together * items_pp2 + runs_pp2) as standard_error,
+        standard_error * {{ t_quantile_975('degrees_of_freedom') }} as half_width
     from over_models
-    left join advice_items
-        on over_models.study = advice_items.study
-        and over_models.variant = advice_items.variant
-        and over_models.prompt_pool is not distinct from advice_items.prompt_pool
-        and over_models.source_task = advice_items.source_task
-        and over_models.source_language = advice_items.source_language
-        and over_models.target_task = advice_items.target_task
-        and over_models.target_language = advice_items.target_language
 ),
 
 final as (

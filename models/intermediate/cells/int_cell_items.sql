@@ -38,8 +38,8 @@ tuned as (
         item_id,
         count(*) as n_seeds,
         count_if(is_correct) as n_correct,
-        case when count(gold_probability) = count(*) then sum(gold_probability) end as sum_probability,
-        sum(gold_probability * gold_probability) as sum_squared_probability
+        case when count(gold_probability) = count(*) then {{ exact_sum('gold_probability') }} end as sum_probability,
+        {{ exact_sum('gold_probability * gold_probability') }} as sum_squared_probability
     from judged
     where is_correct is not null
     group by cell_number, item_id

@@ -55,7 +55,7 @@ recounted as (
         count_if({{ correct_in_metric('seeds.metric', 'item_correctness') }}) as n_correct,
         case
             when count(item_correctness.gold_probability) = count(*)
-                then sum(cast(item_correctness.gold_probability as double))
+                then {{ exact_sum('cast(item_correctness.gold_probability as double)') }}
         end as sum_probability
     from seeds
     inner join item_correctness on seeds.job_number = item_correctness.job_number

@@ -40,7 +40,7 @@ baselines as (
         prompt,
         metric,
         min(score) as score,
-        arg_min(score_stderr, score) as score_stderr
+        arg_min(score_stderr, row(score, score_stderr)) as score_stderr
     from study_scores
     where source_task is null and source_language is null
     group by all
@@ -117,15 +117,15 @@ final as (
         metric,
         case when count(*) = 1 then any_value(n_seeds) else sum(coalesce(n_seeds, 1)) end as n_seeds,
         max(n_items) as n_items,
-        avg(baseline_score) as baseline_score,
-        avg(score) as score,
-        avg(delta) as delta,
+        {{ in_order('avg', 'baseline_score') }} as baseline_score,
+        {{ in_order('avg', 'score') }} as score,
+        {{ in_order('avg', 'delta') }} as delta,
         min(delta_unit) as delta_unit,
         bool_and(higher_is_better) as higher_is_better,
         -- Means over cells know gains and losses of shares alone.
         case
             when min(delta_unit) = 'pp' and max(delta_unit) = 'pp' and coalesce(bool_and(higher_is_better), true)
-                then avg(delta)
+                then {{ in_order('avg', 'delta') }}
         end as delta_pp,
         case when count(*) = 1 then coalesce(any_value(delta_se), any_value(unpaired_se)) end as delta_se,
         case when count(*) = 1 and any_value(unpaired_se) is not null then 'this run' end as error_of

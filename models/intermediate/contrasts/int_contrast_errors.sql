@@ -12,21 +12,6 @@ computed_cells as (
     select * from {{ ref('int_computed_cells') }}
 ),
 
-luck_cells as (
-    select * from {{ ref('int_luck_cells') }}
-    where outcome = 'accuracy'
-),
-
-run_luck as (
-    select * from {{ ref('int_run_luck') }}
-    where outcome = 'accuracy'
-),
-
-luck_sharing as (
-    select * from {{ ref('int_luck_sharing') }}
-    where outcome = 'accuracy'
-),
-
 signed as (
     select
         statistic_number,
@@ -40,10 +25,15 @@ statistic_cells as (
     select
         statistic_number,
         cell_number,
-        sum(weight) as weight
+        {{ exact_sum('weight') }} as weight
     from signed
     group by statistic_number, cell_number
 ),
+
+{%- set change -%}
+    (cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct) / computed_cells.n_seeds
+    - computed_cells.sum_difference / (computed_cells.n_items * computed_cells.n_seeds)
+{%- endset %}
 
 -- One parallel item's pull on the difference, both arms' answers together: as int_mean_parallels has it of means.
 by_parallel as (
@@ -51,12 +41,7 @@ by_parallel as (
         statistic_cells.statistic_number,
         computed_cells.target_task,
         cell_items.parallel_number,
-        sum(
-            statistic_cells.weight * (
-                (cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct) / computed_cells.n_seeds
-                - computed_cells.sum_difference / (computed_cells.n_items * computed_cells.n_seeds)
-            ) / computed_cells.n_items
-        ) as influence
+        {{ exact_sum('statistic_cells.weight * (' ~ change ~ ') / computed_cells.n_items') }} as influence
     from statistic_cells
     inner join computed_cells on statistic_cells.cell_number = computed_cells.cell_number
     inner join cell_items on statistic_cells.cell_number = cell_items.cell_number
@@ -67,7 +52,7 @@ task_weights as (
     select
         statistic_cells.statistic_number,
         computed_cells.target_task,
-        sum(pow(statistic_cells.weight, 2)) as sum_squared_weight
+        {{ exact_sum('pow(statistic_cells.weight, 2)') }} as sum_squared_weight
     from statistic_cells
     inner join computed_cells on statistic_cells.cell_number = computed_cells.cell_number
     group by statistic_cells.statistic_number, computed_cells.target_task
@@ -80,7 +65,10 @@ task_variance as (
         by_parallel.target_task,
         count(*) - 1 as degrees,
         greatest(
-            (sum(pow(by_parallel.influence, 2)) - pow(sum(by_parallel.influence), 2) / count(*))
+            (
+                {{ exact_sum('pow(by_parallel.influence, 2)') }}
+                - pow({{ exact_sum('by_parallel.influence') }}, 2) / count(*)
+            )
             * count(*) / nullif(count(*) - 1, 0),
             any_value(task_weights.sum_squared_weight) / ((count(*) + 2) * (count(*) + 1))
         ) as variance
@@ -94,8 +82,8 @@ task_variance as (
 item_variance as (
     select
         statistic_number,
-        case when min(degrees) > 0 then sum(variance) end as variance,
-        sum(pow(variance, 2) / nullif(degrees, 0)) as variance_of_variance
+        case when min(degrees) > 0 then {{ in_order('sum', 'variance') }} end as variance,
+        {{ in_order('sum', 'pow(variance, 2) / nullif(degrees, 0)') }} as variance_of_variance
     from task_variance
     group by statistic_number
 ),

@@ -13,8 +13,8 @@ final as (
         retrieval,
         source_language,
         target_language,
-        avg(map) filter (where not clean) as map,
-        avg(map) filter (where clean) as clean_map,
+        {{ in_order('avg', 'map', 'not clean') }} as map,
+        {{ in_order('avg', 'map', 'clean') }} as clean_map,
         bool_or(is_failure) filter (where not clean) as is_failure
     from bli
     group by all

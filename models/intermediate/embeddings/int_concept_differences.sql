@@ -17,7 +17,7 @@ occurrences as (
         row_number() over (
             partition by
                 study_jobs.study, bli_ranks.job_key, bli_ranks.retrieval, bli_ranks.query, bli_ranks.gold
-            order by bli_ranks.pair_number
+            order by bli_ranks.pair_number, bli_ranks.concept_id, bli_ranks.rank
         ) as occurrence
     from bli_ranks
     inner join study_jobs on bli_ranks.job_key = study_jobs.job_key
@@ -41,7 +41,7 @@ test_rows as (
         min(coalesce(
             concept_id, concat_ws('/', source_language, target_language, query, gold, occurrence)
         )) as concept_id,
-        avg(1 / rank) as reciprocal_rank,
+        {{ exact_avg('1 / rank') }} as reciprocal_rank,
         count(*) as n_rows
     from occurrences
     group by
@@ -105,7 +105,7 @@ final as (
         differences.{{ name }},
         {% endfor -%}
         differences.concept_id,
-        sum(differences.difference * differences.n_rows * weighted.weight) as difference
+        {{ exact_sum('differences.difference * differences.n_rows * weighted.weight') }} as difference
     from differences
     inner join weighted
         on differences.source_language = weighted.source_language

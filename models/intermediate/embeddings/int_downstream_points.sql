@@ -18,7 +18,7 @@ bli_means as (
         source_language,
         target_language,
         retrieval,
-        avg(map) as map
+        {{ in_order('avg', 'map') }} as map
     from bli
     where not clean
     group by all
@@ -65,8 +65,8 @@ paired as (
 centred as (
     select
         *,
-        map - avg(map) over (partition by {{ pair }}) as map_residual,
-        score - avg(score) over (partition by {{ pair }}) as score_residual
+        map - avg(map order by map) over (partition by {{ pair }}) as map_residual,
+        score - avg(score order by score) over (partition by {{ pair }}) as score_residual
     from paired
     qualify count(*) over (partition by {{ pair }}) > 1
 ),
@@ -81,8 +81,8 @@ final as (
         target_language,
         method,
         dictionary_size,
-        round(avg(map_residual), 12) as map_residual,
-        round(avg(score_residual), 12) as score_residual
+        round({{ in_order('avg', 'map_residual') }}, 12) as map_residual,
+        round({{ in_order('avg', 'score_residual') }}, 12) as score_residual
     from centred
     group by all
 )

@@ -59,7 +59,7 @@ isometry_of_study as (
         isometry.source_language,
         isometry.target_language,
         isometry.measure,
-        avg(isometry.value) as value
+        {{ in_order('avg', 'isometry.value') }} as value
     from isometry
     inner join study_jobs on isometry.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.embedding_study
@@ -116,7 +116,7 @@ transfer_by_model as (
         model,
         source_language,
         target_language,
-        avg(delta_pp) as delta_pp
+        {{ in_order('avg', 'delta_pp') }} as delta_pp
     from transfer_cells
     where control is null and regime = 'MT-CL' and delta_pp is not null
     group by all
@@ -130,7 +130,7 @@ transfer as (
         source_language,
         target_language,
         'transfer_pp' as measure,
-        avg(delta_pp) as value
+        {{ in_order('avg', 'delta_pp') }} as value
     from transfer_by_model
     group by all
 ),

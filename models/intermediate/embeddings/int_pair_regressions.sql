@@ -52,16 +52,16 @@ sweeps as (
         series_number,
         source_language,
         target_language,
-        x - avg(x) over (partition by series_number, target_language) as x,
-        y - avg(y) over (partition by series_number, target_language) as y
+        x - avg(x order by x) over (partition by series_number, target_language) as x,
+        y - avg(y order by y) over (partition by series_number, target_language) as y
     from (
         select
             sweep,
             series_number,
             source_language,
             target_language,
-            x - avg(x) over (partition by series_number, source_language) as x,
-            y - avg(y) over (partition by series_number, source_language) as y
+            x - avg(x order by x) over (partition by series_number, source_language) as x,
+            y - avg(y order by y) over (partition by series_number, source_language) as y
         from sweeps
         where sweep < {{ n_sweeps }}
     ) as without_sources
@@ -80,19 +80,13 @@ languages_of_series as (
     group by series_number
 ),
 
-languages as (
-    select
-        *,
-        row_number() over (partition by series_number order by language) as language_number,
-        count(*) over (partition by series_number) as n_languages
-    from languages_of_series
-),
+{{ language_layout() }}
 
 scales as (
     select
         series_number,
-        stddev_pop(x) as x_scale,
-        stddev_pop(y) as y_scale
+        {{ in_order('stddev_pop', 'x') }} as x_scale,
+        {{ in_order('stddev_pop', 'y') }} as y_scale
     from points
     group by series_number
 ),
@@ -101,9 +95,9 @@ scales as (
 fitted as (
     select
         residuals.series_number,
-        sum(residuals.x * residuals.y) as xy,
-        sum(residuals.x * residuals.x) as xx,
-        sum(residuals.y * residuals.y) as yy,
+        {{ in_order('sum', 'residuals.x * residuals.y') }} as xy,
+        {{ in_order('sum', 'residuals.x * residuals.x') }} as xx,
+        {{ in_order('sum', 'residuals.y * residuals.y') }} as yy,
         count(*) as n_pairs,
         xx > 1e-12 * count(*) * pow(any_value(scales.x_scale), 2)
         and yy > 1e-12 * count(*) * pow(any_value(scales.y_scale), 2) as varies
@@ -166,20 +160,6 @@ measures_of_series as (
     where study_distances.value is not null
 ),
 
-layout as (
-    select
-        row_of.series_number,
-        row_of.n_languages,
-        row_of.language as source_language,
-        column_of.language as target_language,
-        row_of.language_number,
-        column_of.language_number as other_number
-    from languages as row_of
-    inner join languages as column_of on row_of.series_number = column_of.series_number
-    inner join tested on row_of.series_number = tested.series_number
-    where tested.is_tested
-),
-
 filled as (
     select
         layout.series_number,
@@ -191,15 +171,17 @@ filled as (
         case when residuals.y is not null then 1.0 else 0.0 end as y_is_known,
         coalesce(residuals.y, 0) as y
     from layout
+    inner join tested on layout.series_number = tested.series_number
     left join measures_of_series
         on layout.series_number = measures_of_series.series_number
-        and layout.source_language = measures_of_series.source_language
-        and layout.target_language = measures_of_series.target_language
-        and layout.source_language != layout.target_language
+        and layout.language = measures_of_series.source_language
+        and layout.other_language = measures_of_series.target_language
+        and layout.language != layout.other_language
     left join residuals
         on layout.series_number = residuals.series_number
-        and layout.source_language = residuals.source_language
-        and layout.target_language = residuals.target_language
+        and layout.language = residuals.source_language
+        and layout.other_language = residuals.target_language
+    where tested.is_tested
 ),
 
 series as (

@@ -9,8 +9,8 @@ final as (
         job_number,
         count(gold_probability) as n_items,
         count(*) as n_scored,
-        sum(cast(gold_probability as double)) as sum_probability,
-        avg(cast(brier as double)) as brier
+        {{ exact_sum('cast(gold_probability as double)') }} as sum_probability,
+        {{ exact_avg('cast(brier as double)') }} as brier
     from item_correctness
     group by job_number
     having count(gold_probability) > 0

@@ -81,7 +81,7 @@ half_samples as (
     select
         pulls.statistic_number,
         random_signs.sign_number,
-        sum(100 * list_inner_product(pulls.influences, random_signs.signs)) as shift_pp
+        {{ exact_sum('100 * list_inner_product(pulls.influences, random_signs.signs)') }} as shift_pp
     from pulls
     inner join random_signs
         on pulls.target_task = random_signs.target_task

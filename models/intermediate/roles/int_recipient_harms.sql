@@ -102,15 +102,15 @@ arms as (
     from pairs
 ),
 
+{%- set change = '(cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct)' %}
+
 -- What a parallel item (or all of its questions) adds to the difference between the two arms, percentage points.
 differences as (
     select
         arms.cell_number,
         cell_items.parallel_number,
-        sum(
-            100 * arms.direction * (cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct)
-            / (computed_cells.n_items * computed_cells.n_seeds)
-        ) as difference_pp
+        {{ exact_sum('100 * arms.direction * ' ~ change ~ ' / (computed_cells.n_items * computed_cells.n_seeds)') }}
+            as difference_pp
     from arms
     inner join cell_items on arms.arm_cell_number = cell_items.cell_number
     inner join computed_cells on arms.arm_cell_number = computed_cells.cell_number
@@ -179,10 +179,10 @@ null_excesses as (
         group_number,
         sign_number,
     {%- for name, sign in {"excess": "+", "opposite_excess": "-"}.items() %}
-    sum(
-        greatest(0, -(common_pp {{ sign }} tuned_part * difference_pp) - harm_threshold_pp)
-        - greatest(0, -(common_pp {{ sign }} (tuned_part - 1) * difference_pp) - harm_threshold_pp)
-    ) as {{ name }}{{ "," if not loop.last }}
+    {%- set of_tuned = "-(common_pp " ~ sign ~ " tuned_part * difference_pp) - harm_threshold_pp" %}
+    {%- set of_placebo = "-(common_pp " ~ sign ~ " (tuned_part - 1) * difference_pp) - harm_threshold_pp" %}
+    {{ exact_sum("greatest(0, " ~ of_tuned ~ ") - greatest(0, " ~ of_placebo ~ ")") }} as {{ name }}
+    {{- "," if not loop.last }}
     {%- endfor %}
     from drawn
     group by group_number, sign_number
@@ -198,8 +198,8 @@ recipients as (
         members.axis,
         members.entity,
         count(*) as n_pairs,
-        avg(greatest(0, -pairs.delta_pp - pairs.harm_threshold_pp)) as harm_depth_pp,
-        avg(greatest(0, -pairs.placebo_pp - pairs.harm_threshold_pp)) as placebo_harm_depth_pp
+        {{ exact_avg('greatest(0, -pairs.delta_pp - pairs.harm_threshold_pp)') }} as harm_depth_pp,
+        {{ exact_avg('greatest(0, -pairs.placebo_pp - pairs.harm_threshold_pp)') }} as placebo_harm_depth_pp
     from members
     inner join pairs on members.cell_number = pairs.cell_number
     group by all
@@ -209,8 +209,8 @@ replicates as (
     select
         group_members.recipient_number,
         null_excesses.sign_number,
-        sum(null_excesses.excess) as excess,
-        sum(null_excesses.opposite_excess) as opposite_excess
+        {{ exact_sum('null_excesses.excess') }} as excess,
+        {{ exact_sum('null_excesses.opposite_excess') }} as opposite_excess
     from group_members
     inner join null_excesses on group_members.group_number = null_excesses.group_number
     group by group_members.recipient_number, null_excesses.sign_number

@@ -28,7 +28,7 @@ final as (
         member.part,
         member.entity,
         1 / any_value(n_models) as weight,
-        sum(value_pp) / any_value(n_models) as sum_pp,
+        {{ in_order('sum', 'value_pp') }} / any_value(n_models) as sum_pp,
         list(cell_number order by model, donor, recipient) as cell_numbers,
         list(placebo_cell_number order by model, donor, recipient) as placebo_cell_numbers
     from parted

@@ -8,7 +8,7 @@ with role_grid as (
 centred as (
     select
         *,
-        delta_pp - avg(delta_pp) over (
+        delta_pp - avg(delta_pp order by delta_pp) over (
             partition by study, variant, prompt_pool, model, target_task, target_language
         ) as specific_pp
     from role_grid

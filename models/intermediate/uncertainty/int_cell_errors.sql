@@ -4,13 +4,8 @@ with mean_squares as (
     select * from {{ ref('int_cell_mean_squares') }}
 ),
 
-luck_cells as (
-    select * from {{ ref('int_luck_cells') }}
-    where outcome = 'accuracy'
-),
-
-run_luck as (
-    select * from {{ ref('int_run_luck') }}
+cell_luck as (
+    select * from {{ ref('int_cell_luck') }}
     where outcome = 'accuracy'
 ),
 
@@ -25,18 +20,11 @@ sign_tests as (
 with_luck as (
     select
         mean_squares.*,
-        luck_cells.study,
-        luck_cells.luck_scale * run_luck.luck_variance / mean_squares.n_seeds as from_runs,
-        pow(luck_cells.luck_scale * run_luck.luck_and_noise / mean_squares.n_seeds, 2)
-        / run_luck.degrees_of_freedom as from_runs_spread
+        cell_luck.study,
+        cell_luck.from_runs,
+        cell_luck.from_runs_spread
     from mean_squares
-    inner join luck_cells on mean_squares.cell_number = luck_cells.cell_number
-    left join run_luck
-        on luck_cells.study = run_luck.study
-        and luck_cells.variant = run_luck.variant
-        and luck_cells.source_task = run_luck.source_task
-        and luck_cells.source_language = run_luck.source_language
-        and luck_cells.is_trained_cell = run_luck.is_trained_cell
+    inner join cell_luck on mean_squares.cell_number = cell_luck.cell_number
 ),
 
 -- Satterthwaite's degrees of freedom.

@@ -57,7 +57,7 @@ clustered as (
     select
         cell_number,
         count(*) as n_passages,
-        sum(pow(deviation / n_answers, 2)) * count(*) / nullif(count(*) - 1, 0) as from_passages
+        {{ exact_sum('pow(deviation / n_answers, 2)') }} * count(*) / nullif(count(*) - 1, 0) as from_passages
     from by_passage
     group by cell_number
 ),

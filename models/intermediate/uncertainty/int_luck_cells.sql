@@ -73,10 +73,10 @@ rough as (
         outcome,
         study,
         is_trained_cell,
-        sum((n_seeds - 1) * luck_scale) as sum_scale,
+        {{ in_order('sum', '(n_seeds - 1) * luck_scale') }} as sum_scale,
         greatest(
-            sum((n_seeds - 1) * (between_seeds - seed_noise)) / nullif(sum_scale, 0),
-            0.01 * sum((n_seeds - 1) * (between_seeds + seed_noise)) / nullif(sum_scale, 0)
+            {{ in_order('sum', '(n_seeds - 1) * (between_seeds - seed_noise)') }} / nullif(sum_scale, 0),
+            0.01 * {{ in_order('sum', '(n_seeds - 1) * (between_seeds + seed_noise)') }} / nullif(sum_scale, 0)
         ) as rough_luck
     from cells
     where seed_noise is not null

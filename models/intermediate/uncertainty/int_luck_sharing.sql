@@ -44,10 +44,10 @@ summed as (
         case grouping(target_task, target_language) when 3 then 'all' when 2 then 'language' when 1 then 'task' end
             as agreement,
         max((n_seeds - 1) / n_seeds) as degrees,
-        pow(sum(standardized), 2) - sum(pow(standardized, 2)) as products,
-        (count(*) - 1) * sum(pow(standardized, 2)) as squares,
-        pow(sum(weighted), 2) - sum(pow(weighted, 2)) as covariance,
-        pow(sum(information), 2) - sum(pow(information, 2)) as weight
+        pow({{ in_order('sum', 'standardized') }}, 2) - {{ in_order('sum', 'pow(standardized, 2)') }} as products,
+        (count(*) - 1) * {{ in_order('sum', 'pow(standardized, 2)') }} as squares,
+        pow({{ in_order('sum', 'weighted') }}, 2) - {{ in_order('sum', 'pow(weighted, 2)') }} as covariance,
+        pow({{ in_order('sum', 'information') }}, 2) - {{ in_order('sum', 'pow(information, 2)') }} as weight
     from deviations
     group by grouping sets (
         ({{ adapter }}, seed),
@@ -60,12 +60,12 @@ by_study as (
     select
         outcome,
         study,
-        sum(products) filter (where agreement = 'all') as products,
-        sum(squares) filter (where agreement = 'all') as squares,
-        sum(degrees) filter (where agreement = 'all') as degrees_of_freedom,
+        {{ in_order('sum', 'products', "agreement = 'all'") }} as products,
+        {{ in_order('sum', 'squares', "agreement = 'all'") }} as squares,
+        {{ in_order('sum', 'degrees', "agreement = 'all'") }} as degrees_of_freedom,
     {%- for agreement in ("all", "task", "language") %}
-    coalesce(sum(covariance) filter (where agreement = '{{ agreement }}'), 0) as covariance_{{ agreement }},
-    coalesce(sum(degrees * weight) filter (where agreement = '{{ agreement }}'), 0) as weight_{{ agreement }}
+    coalesce({{ in_order('sum', 'covariance', "agreement = '" ~ agreement ~ "'") }}, 0) as covariance_{{ agreement }},
+    coalesce({{ in_order('sum', 'degrees * weight', "agreement = '" ~ agreement ~ "'") }}, 0) as weight_{{ agreement }}
     {{- "," if not loop.last }}
     {%- endfor %}
     from summed

@@ -50,7 +50,7 @@ task_weights as (
     select
         statistic_cells.statistic_number,
         computed_cells.target_task,
-        sum(pow(statistic_cells.weight, 2)) as sum_squared_weight
+        {{ exact_sum('pow(statistic_cells.weight, 2)') }} as sum_squared_weight
     from statistic_cells
     inner join computed_cells on statistic_cells.cell_number = computed_cells.cell_number
     group by statistic_cells.statistic_number, computed_cells.target_task
@@ -65,8 +65,8 @@ task_variance as (
         tasks.n_parallels - 1 as degrees,
         greatest(
             (
-                sum(pow(statistic_parallels.influence, 2))
-                - pow(sum(statistic_parallels.influence), 2) / any_value(tasks.n_parallels)
+                {{ exact_sum('pow(statistic_parallels.influence, 2)') }}
+                - pow({{ exact_sum('statistic_parallels.influence') }}, 2) / any_value(tasks.n_parallels)
             ) * any_value(tasks.n_parallels) / nullif(any_value(tasks.n_parallels) - 1, 0),
             any_value(task_weights.sum_squared_weight) / ((tasks.n_parallels + 2) * (tasks.n_parallels + 1))
         ) as variance
@@ -84,8 +84,8 @@ task_variance as (
 item_variance as (
     select
         statistic_number,
-        case when min(degrees) > 0 then sum(variance) end as variance,
-        sum(pow(variance, 2) / degrees) filter (where degrees > 0) as variance_of_variance
+        case when min(degrees) > 0 then {{ in_order('sum', 'variance') }} end as variance,
+        {{ in_order('sum', 'pow(variance, 2) / degrees', 'degrees > 0') }} as variance_of_variance
     from task_variance
     group by statistic_number
 ),

@@ -65,7 +65,7 @@ final as (
         group_weights.mean_number,
         group_influence.target_task,
         group_influence.parallel_number,
-        sum(group_weights.weight * group_influence.influence) as influence
+        {{ exact_sum('group_weights.weight * group_influence.influence') }} as influence
     from group_influence
     inner join group_weights
         on group_influence.side = group_weights.side

@@ -27,11 +27,11 @@ counted as (
         cell_number,
         count(*) as n,
         any_value(n_seeds) as s,
-        sum(baseline_probability) as sum_baseline,
-        sum(sum_probability) as sum_probability,
-        sum(difference) as total,
-        sum(difference * difference) as squares,
-        sum(squared_difference) as all_squares
+        {{ exact_sum('baseline_probability') }} as sum_baseline,
+        {{ exact_sum('sum_probability') }} as sum_probability,
+        {{ exact_sum('difference') }} as total,
+        {{ exact_sum('difference * difference') }} as squares,
+        {{ exact_sum('squared_difference') }} as all_squares
     from items
     group by cell_number
     having count(difference) = count(*)
@@ -42,7 +42,7 @@ by_passage as (
     select
         items.cell_number,
         items.parallel_number,
-        sum(items.difference) - count(*) * any_value(counted.total / counted.n) as deviation
+        {{ exact_sum('items.difference') }} - count(*) * any_value(counted.total / counted.n) as deviation
     from items
     inner join counted on items.cell_number = counted.cell_number
     group by items.cell_number, items.parallel_number
@@ -52,15 +52,17 @@ passages as (
     select
         cell_number,
         count(*) as n_drawn,
-        sum(deviation * deviation) * count(*) / nullif(count(*) - 1, 0) as squares
+        {{ exact_sum('deviation * deviation') }} * count(*) / nullif(count(*) - 1, 0) as squares
     from by_passage
     group by cell_number
 ),
 
+{%- set deviation = 'cell_seeds.sum_probability - counted.sum_baseline - counted.total / counted.s' %}
+
 seeds as (
     select
         cell_seeds.cell_number,
-        sum(pow(cell_seeds.sum_probability - counted.sum_baseline - counted.total / counted.s, 2)) as squares
+        {{ in_order('sum', 'pow(' ~ deviation ~ ', 2)') }} as squares
     from cell_seeds
     inner join counted on cell_seeds.cell_number = counted.cell_number
     group by cell_seeds.cell_number

@@ -20,7 +20,8 @@ rough as (
         study,
         is_trained_cell,
         any_value(rough_luck) as rough_luck,
-        sum((n_seeds - 1) * pow(luck_part, 2)) / nullif(sum((n_seeds - 1) * luck_part), 0) as study_luck_part
+        {{ in_order('sum', '(n_seeds - 1) * pow(luck_part, 2)') }}
+        / nullif({{ in_order('sum', '(n_seeds - 1) * luck_part') }}, 0) as study_luck_part
     from luck_cells
     group by outcome, study, is_trained_cell
 ),
@@ -31,14 +32,19 @@ by_adapter as (
         {{ source }},
         model,
         control,
-        sum((n_seeds - 1) * luck_part * relative_variance) as sum_variance,
-        sum((n_seeds - 1) * luck_part) as sum_part,
-        sum((n_seeds - 1) * pow(luck_part, 2)) as sum_squared_part,
-        pow(sum(sqrt(n_seeds - 1) * luck_part), 2) as squared_sum_part
+        {{ in_order('sum', '(n_seeds - 1) * luck_part * relative_variance') }} as sum_variance,
+        {{ in_order('sum', '(n_seeds - 1) * luck_part') }} as sum_part,
+        {{ in_order('sum', '(n_seeds - 1) * pow(luck_part, 2)') }} as sum_squared_part,
+        pow({{ in_order('sum', 'sqrt(n_seeds - 1) * luck_part') }}, 2) as squared_sum_part
     from luck_cells
     where luck_part is not null
     group by all
 ),
+
+{%- set together -%}
+    by_adapter.sum_squared_part
+    + pow(coalesce(luck_sharing.correlation, 0), 2) * (by_adapter.squared_sum_part - by_adapter.sum_squared_part)
+{%- endset %}
 
 by_source as (
     select
@@ -48,18 +54,15 @@ by_source as (
         by_adapter.source_task,
         by_adapter.source_language,
         by_adapter.is_trained_cell,
-        sum(by_adapter.sum_variance) / nullif(sum(by_adapter.sum_part), 0) as relative_variance,
-        sum(by_adapter.sum_squared_part) / nullif(sum(by_adapter.sum_part), 0) as luck_part,
+        {{ in_order('sum', 'by_adapter.sum_part') }} as sum_parts,
+        {{ in_order('sum', 'by_adapter.sum_variance') }} / nullif(sum_parts, 0) as relative_variance,
+        {{ in_order('sum', 'by_adapter.sum_squared_part') }} / nullif(sum_parts, 0) as luck_part,
         -- The targets of one adapter are fewer than they seem: M (S - 1) T / (1 + (T - 1) rho^2) where all weigh alike.
-        pow(sum(by_adapter.sum_part), 2) / nullif(sum(
-            by_adapter.sum_squared_part
-            + pow(coalesce(luck_sharing.correlation, 0), 2)
-            * (by_adapter.squared_sum_part - by_adapter.sum_squared_part)
-        ), 0) as degrees
+        pow(sum_parts, 2) / nullif({{ in_order('sum', together) }}, 0) as degrees
     from by_adapter
     left join luck_sharing on by_adapter.outcome = luck_sharing.outcome and by_adapter.study = luck_sharing.study
     group by all
-    having sum(by_adapter.sum_part) > 0
+    having sum_parts > 0
 ),
 
 with_median as (
@@ -86,10 +89,10 @@ moments as (
         outcome,
         study,
         is_trained_cell,
-        sum(degrees) as sum_degrees,
-        sum(degrees * relative_variance) / sum(degrees) as mean_variance,
-        avg(log_variance) as mean_log,
-        var_samp(log_variance) - avg(log_variance_error) as excess
+        {{ in_order('sum', 'degrees') }} as sum_degrees,
+        {{ in_order('sum', 'degrees * relative_variance') }} / sum_degrees as mean_variance,
+        {{ in_order('avg', 'log_variance') }} as mean_log,
+        {{ in_order('var_samp', 'log_variance') }} - {{ in_order('avg', 'log_variance_error') }} as excess
     from logarithms
     group by outcome, study, is_trained_cell
 ),

@@ -41,8 +41,8 @@ by_item as (
         column_number,
         item_id,
         count(*) as n_sources,
-        sum(deviation) as sum_deviation,
-        sum(deviation * deviation) as sum_squares
+        {{ exact_sum('deviation') }} as sum_deviation,
+        {{ exact_sum('deviation * deviation') }} as sum_squares
     from deviations
     group by column_number, item_id
 ),
@@ -51,7 +51,8 @@ by_item as (
 by_column as (
     select
         column_number,
-        sum(sum_deviation * sum_deviation - sum_squares) / nullif(sum(n_sources * (n_sources - 1)), 0) as covariance,
+        {{ exact_sum('sum_deviation * sum_deviation - sum_squares') }}
+        / nullif(sum(n_sources * (n_sources - 1)), 0) as covariance,
         count(*) as n_items
     from by_item
     group by column_number

@@ -21,14 +21,19 @@ terms as (
     from counts
 ),
 
+probabilities as (
+    select
+        *,
+        exp(lgamma(n_changed + 1) - lgamma(k + 1) - lgamma(n_changed - k + 1) - n_changed * ln(2)) as probability
+    from terms
+),
+
 final as (
     select
         n_changed,
         n_fewer,
-        least(1, 2 * sum(exp(
-            lgamma(n_changed + 1) - lgamma(k + 1) - lgamma(n_changed - k + 1) - n_changed * ln(2)
-        ))) as p_value
-    from terms
+        least(1, 2 * {{ in_order('sum', 'probability') }}) as p_value
+    from probabilities
     group by n_changed, n_fewer
 )
 

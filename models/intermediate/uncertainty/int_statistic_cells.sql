@@ -12,7 +12,7 @@ final as (
     select
         statistic_terms.statistic_number,
         mean_cells.cell_number,
-        sum(statistic_terms.coefficient * mean_cells.weight) as weight
+        {{ exact_sum('statistic_terms.coefficient * mean_cells.weight') }} as weight
     from statistic_terms
     inner join mean_cells on statistic_terms.mean_number = mean_cells.mean_number
     group by statistic_terms.statistic_number, mean_cells.cell_number

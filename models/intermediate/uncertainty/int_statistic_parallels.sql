@@ -13,7 +13,7 @@ final as (
         statistic_terms.statistic_number,
         mean_parallels.target_task,
         mean_parallels.parallel_number,
-        sum(statistic_terms.coefficient * mean_parallels.influence) as influence
+        {{ exact_sum('statistic_terms.coefficient * mean_parallels.influence') }} as influence
     from statistic_terms
     inner join mean_parallels on statistic_terms.mean_number = mean_parallels.mean_number
     group by statistic_terms.statistic_number, mean_parallels.target_task, mean_parallels.parallel_number

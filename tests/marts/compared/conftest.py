@@ -21,11 +21,9 @@ from tests.marts.compared.rows import (
     TARGETS,
     Evaluate,
     Row,
-    add_grid,
-    add_imports,
-    add_words,
     as_rows,
     query,
+    raw_rows,
 )
 
 MARTS = (
@@ -38,16 +36,7 @@ MARTS = (
 
 @pytest.fixture(scope="session")
 def raw() -> RawRows:
-    rng = np.random.default_rng(72)
-    rows = RawRows()
-    for model, family in FAMILIES.items():
-        rows.model(model, family)
-    for task in ("add", "read", "sort", "parity", "t"):
-        rows.task(task)
-    add_grid(rows, rng)
-    add_imports(rows, rng)
-    add_words(rows, rng)
-    return rows
+    return raw_rows()
 
 
 @pytest.fixture(scope="session")

@@ -170,3 +170,17 @@ def reciprocal_ranks(raw: RawRows) -> dict[Key, dict[int, list[float]]]:
 def mean_reciprocal_rank(ranks: dict[int, list[float]]) -> float:
     """Mean over seeds of the mean over rows."""
     return float(np.mean(list(ranks.values())))
+
+
+def raw_rows() -> RawRows:
+    """Return the raw rows that the tests of this folder ask the marts of."""
+    rng = np.random.default_rng(72)
+    rows = RawRows()
+    for model, family in FAMILIES.items():
+        rows.model(model, family)
+    for task in ("add", "read", "sort", "parity", "t"):
+        rows.task(task)
+    add_grid(rows, rng)
+    add_imports(rows, rng)
+    add_words(rows, rng)
+    return rows

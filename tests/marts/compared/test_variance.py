@@ -62,38 +62,16 @@ def _variance(
     shared_runs: float = 0,
 ) -> dict[Key, float]:
     """(regime, component) -> share; errors of items and luck of runs as standard errors, pp, and their shared parts."""
-    names = ("study", "variant", "model", "source_task", "source_language", "target_task", "target_language")
-    columns = {tuple(row[name] for name in ("model", "target_task", "target_language")) for row in grid}
-    sources = {tuple(row[name] for name in ("source_task", "source_language")) for row in grid}
+    known = {
+        "items_pp2": None if errors is None else errors**2, "runs_pp2": None if runs is None else runs**2,
+        "covariance_pp2": shared,
+    }  # fmt: skip
     found = evaluate(
         "rpt_variance",
-        int_role_grid=grid,
-        int_transfer_cells=[
-            {name: row[name] for name in names} | {
-                "prompt_pool": "p", "control": None, "delta_se": errors,
-                "from_items": None if errors is None else errors**2 / 1e4,
-                "from_runs": None if runs is None else runs**2 / 1e4,
-            }
-            for row in grid
-        ],
-        int_luck_cells=[
-            {name: row[name] for name in (*names, "cell_number")}
-            | {"outcome": "accuracy", "is_trained_cell": False, "luck_scale": 1.0, "n_seeds": 2}
-            for row in grid
-        ],
-        int_run_luck=[
-            {"outcome": "accuracy", "study": "s", "variant": "default", "source_task": task,
-             "source_language": language, "is_trained_cell": False, "luck_variance": 2 * (runs or 0) ** 2 / 1e4}
-            for task, language in sources
-        ],
+        int_grid_errors=[row | known for row in grid],
         int_luck_sharing=[
             {"outcome": "accuracy", "study": "s", "of_all": shared_runs / runs**2 if runs else 0.0, "of_task": 0.0,
              "of_language": 0.0}
-        ],
-        int_sampling_covariance=[
-            {"study": "s", "variant": "default", "prompt_pool": "p", "model": model, "target_task": task,
-             "target_language": language, "covariance_pp2": shared}
-            for model, task, language in columns
         ],
         stg_studies=STUDY,
     )  # fmt: skip

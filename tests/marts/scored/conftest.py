@@ -19,30 +19,15 @@ from tests.marts.scored.rows import (
     TARGETS,
     Key,
     Row,
-    add_errors,
-    add_grid,
-    add_holes,
-    add_import,
-    add_words,
     is_right,
+    raw_rows,
     run_dbt,
 )
 
 
 @pytest.fixture(scope="session")
 def raw() -> RawRows:
-    rng = np.random.default_rng(20_191)
-    rows = RawRows()
-    for model, family in MODELS.items():
-        rows.model(model, family, parameters=1_000)
-    for task, metric in PRIMARY.items():
-        rows.task(task, primary_metric=metric, chance=1 / 3)
-    add_grid(rows, rng)
-    add_holes(rows)
-    add_import(rows)
-    add_words(rows, rng)
-    add_errors(rows)
-    return rows
+    return raw_rows()
 
 
 @pytest.fixture(scope="session")

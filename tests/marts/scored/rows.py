@@ -218,3 +218,19 @@ def cells_of(differences: dict[Key, np.ndarray], scope: str, regime: str) -> dic
         and scope in ("all", key[0])
         and (regime_of(key[1], key[3]) == regime or (regime == "transfer" and regime_of(key[1], key[3]) != "MT-ML"))
     }
+
+
+def raw_rows() -> RawRows:
+    """Return the raw rows that the tests of this folder ask the marts of."""
+    rng = np.random.default_rng(20_191)
+    rows = RawRows()
+    for model, family in MODELS.items():
+        rows.model(model, family, parameters=1_000)
+    for task, metric in PRIMARY.items():
+        rows.task(task, primary_metric=metric, chance=1 / 3)
+    add_grid(rows, rng)
+    add_holes(rows)
+    add_import(rows)
+    add_words(rows, rng)
+    add_errors(rows)
+    return rows
