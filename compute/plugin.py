@@ -102,6 +102,9 @@ class Job(Generic[Config]):
     """Jobs of one plugin with the same batch share a base and are run in one visit, in plan order."""
     cost: float = 1.0
     """Expected duration in arbitrary but common units; drives the order of work and the expected end."""
+    work: str = ""
+    """What is done, from the general to the special, e.g. `score/llama-s/compare`: from jobs that ran, `transfer plan`
+    learns how long others of the most special part they share take for their cost."""
     provides: Product | None = None
     """What later plugins find in the plan."""
     leaves_artifact: bool = False

@@ -135,6 +135,7 @@ class _Ledger:
     def __init__(self, batch: Batch, workplace: Workplace, report: Callable[[Event], None]) -> None:
         self.batch, self.workplace, self.report = batch, workplace, report
         self.landing = Landing(workplace.landing)
+        self.artifacts = ArtifactStore(workplace.artifacts)
         self.open = {job.key: job for job in batch.jobs}
         self.since = datetime.now(UTC)
         self.segment = self.landing.open_segment()
@@ -213,6 +214,10 @@ class _Ledger:
             "peak_memory_bytes": _peak_memory(self.workplace.device),
             "versions": _versions(),
             "label": job.label,
+            "work": job.work,
+            "cost": job.cost,
+            "batch": self.batch.name,
+            "artifact_bytes": self.artifacts.size(job.key) if job.leaves_artifact else None,
             "inputs": json.dumps(list(job.inputs.values())),
         }
 

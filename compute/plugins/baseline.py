@@ -7,7 +7,7 @@ from typing import Any
 
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, load_base
-from compute.plugins.costs import TEST_ITEMS, scoring_cost
+from compute.plugins.costs import model_weights, scoring_cost
 from compute.plugins.products import BaseModel, label_of
 from compute.plugins.scoring_rows import ITEMS, Scoring, score_rows, targets
 from compute.study.schema import Study
@@ -26,6 +26,7 @@ class Baseline(Plugin):
         for entry in study.models:
             base = planned.find(BaseModel, entry.name)
             model = label_of(base)
+            weights = model_weights(entry)
             for target in asked:
                 yield Job(
                     plugin=self.name,
@@ -34,7 +35,8 @@ class Baseline(Plugin):
                     inputs={BASE: base.key, ITEMS: target.items},
                     label=f"baseline {entry.name} -> {target.label}",
                     batch=model,
-                    cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
+                    cost=scoring_cost(weights, target.size),
+                    work=f"{entry.name}/{target.asked['target_task']}",
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import SerializeAsAny
 
+from compute.embeddings.dictionary_files import XLING_TEST_ROWS
+from compute.embeddings.settings import NUMERAL_TEST_SIZE
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.costs import SECOND
+from compute.plugins.costs import ranking_cost
 from compute.plugins.one_job import failing_one_job
 from compute.plugins.pairs import Dictionary, planned_pairs, planned_words
 from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
@@ -35,6 +37,7 @@ class InduceLexicon(Plugin):
         embeddings = study.embeddings
         if embeddings is None:
             return
+        usual_size = NUMERAL_TEST_SIZE if embeddings.dictionaries == "numerals" else XLING_TEST_ROWS
         pairs = {(pair.vectors, pair.source, pair.target): pair for pair in planned_pairs(embeddings, planned)}
         for key, mapped in planned.all(MappedVectors):
             pair = pairs[mapped.keys.vectors, mapped.keys.source_language, mapped.keys.target_language]
@@ -52,7 +55,8 @@ class InduceLexicon(Plugin):
                 inputs={MAPPED: key},
                 label=f"induce {mapped.name}",
                 batch=mapped.batch,
-                cost=0.05 * SECOND,
+                cost=ranking_cost(embeddings.test_size or usual_size, pair.settings),
+                work=pair.vectors,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

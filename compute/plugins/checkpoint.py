@@ -49,6 +49,7 @@ class Checkpoint(Plugin):
                 config=PinnedModel(name=entry.name, revision=revision.identity, place=place, **loading),
                 label=f"look up {entry.name}",
                 cost=SECOND,
+                work=entry.name,
                 provides=BaseModel(entry.name, place, stored_reading(revision.location, revision.commit)),
             )
 

@@ -6,15 +6,24 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compute.embeddings.settings import NumeralVectors, TrainedVectors, VectorSet
+
 if TYPE_CHECKING:
-    from compute.study.schema import ModelEntry
+    from compute.embeddings.mappings import MappingMethod
+    from compute.study.schema import ModelEntry, Study
+    from compute.tasks import Split
 
 TOKENS_AN_ITEM = 28
-TRAINING_ITEMS, TEST_ITEMS = 300, 100
-"""Usual sizes, where a study sets no limit."""
+_USUAL_ITEMS = {"train": 300, "dev": 0, "test": 100}
+"""Where neither the study nor the task says how many there are."""
+_USUAL_WORDS, _USUAL_DIMENSION = 200_000, 300
+"""Of vectors in files: as published ones have."""
+_WORDS_OF_A_BIBLE = 12_000
 _BYTES_A_WEIGHT = 2  # most checkpoints are in bfloat16
 SECOND = 20.0
 """GFLOP that a core does in a second at these sizes: the cost of a second of work of another kind."""
+_SENTENCES_OF_A_BIBLE = 31_000
+_WORDS_MATCHED, _TIMES_MATCHED = 10_000, 20
 
 
 def model_weights(entry: ModelEntry) -> float:
@@ -38,11 +47,59 @@ def pretraining_cost(entry: ModelEntry) -> float:
     return 6 * (model_weights(entry) + output) * entry.pretrain.steps * entry.pretrain.batch_tokens
 
 
-def tuning_cost(entry: ModelEntry, items: float) -> float:
-    """Forward and backward over `items`, repeats counted."""
-    return 6 * model_weights(entry) * items * TOKENS_AN_ITEM
+def items_asked(study: Study, task: str, language: str, split: Split) -> int:
+    """Return about how many items of a split are used."""
+    used = study.items_used(task, language, split)
+    if used is None:
+        used = study.task(task, language).size(language, split)
+    return _USUAL_ITEMS[split] if used is None else used
 
 
-def scoring_cost(entry: ModelEntry, items: float) -> float:
-    """Forward over the prompts of `items`."""
-    return 2 * model_weights(entry) * items * TOKENS_AN_ITEM
+def tuning_cost(weights: float, items: float) -> float:
+    """Forward and backward over `items`, repeats counted; `weights` as of `model_weights`."""
+    return 6 * weights * items * TOKENS_AN_ITEM
+
+
+def scoring_cost(weights: float, items: float) -> float:
+    """Forward over the prompts of `items`; `weights` as of `model_weights`."""
+    return 2 * weights * items * TOKENS_AN_ITEM
+
+
+def vectors_size(settings: VectorSet) -> tuple[int, int]:
+    """Return about how many words vectors have, and how many dimensions: known once they are made."""
+    if isinstance(settings, NumeralVectors):
+        return min(2_000, settings.highest_number), settings.dimension
+    if isinstance(settings, TrainedVectors):
+        return _WORDS_OF_A_BIBLE, settings.dimension
+    return getattr(settings, "vocabulary", None) or _USUAL_WORDS, _USUAL_DIMENSION
+
+
+def making_cost(settings: VectorSet) -> float:
+    """Train on a text, or read a file."""
+    words, dimension = vectors_size(settings)
+    if isinstance(settings, TrainedVectors):
+        sentences = settings.sentences if isinstance(settings, NumeralVectors) else _SENTENCES_OF_A_BIBLE
+        return SECOND * sentences * settings.epochs / 15_000
+    return SECOND * words * dimension / (_USUAL_DIMENSION * 50_000)
+
+
+def mapping_cost(method: MappingMethod, settings: VectorSet) -> float:
+    """Learn a map and move both sides by it; what learns from words that it matches itself matches them often."""
+    words, dimension = vectors_size(settings)
+    moved = 4 * words * dimension**2 / 1e9
+    if method.supervision == "supervised":
+        return 0.01 * SECOND + moved
+    matched = min(words, _WORDS_MATCHED)
+    return 5 * SECOND + moved + _TIMES_MATCHED * 2 * matched**2 * dimension / 1e9
+
+
+def ranking_cost(queries: int, settings: VectorSet) -> float:
+    """Find the ranks of translations, and the neighbourhoods that CSLS needs."""
+    words, dimension = vectors_size(settings)
+    return 0.01 * SECOND + 8 * queries * words * dimension / 1e9
+
+
+def comparing_cost(settings: VectorSet) -> float:
+    """Compare two languages' vectors as they are: over so many words at most."""
+    words, dimension = (min(most, size) for most, size in zip((5_000, 1_024), vectors_size(settings), strict=True))
+    return 0.05 * SECOND + 20 * words**2 * dimension / 1e9

@@ -107,6 +107,7 @@ class DownstreamPlugin(Plugin):
                     label=f"{entry.task} {entry.collection} by {chosen.shown}: {mapped.what} seed {seed}",
                     batch=mapped.batch,
                     cost=self.seconds * SECOND,
+                    work=f"{chosen.name}/{entry.collection}",
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

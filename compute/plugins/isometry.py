@@ -13,7 +13,7 @@ from compute.embeddings.isometry import MEASURES
 from compute.embeddings.vectors import load_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
-from compute.plugins.costs import SECOND
+from compute.plugins.costs import SECOND, comparing_cost
 from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
 from compute.study.schema import Study
 
@@ -74,7 +74,8 @@ class Isometry(Plugin):
             inputs=pair.made_by,
             label=label,
             batch=f"of pairs from {pair.source}",
-            cost=(0.05 if dictionary else 0.25) * SECOND,
+            cost=0.05 * SECOND if dictionary else comparing_cost(pair.settings),
+            work=f"{'+'.join(measures)}/{pair.vectors}",
         )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

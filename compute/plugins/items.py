@@ -56,6 +56,7 @@ class Items(Plugin):
                 label=f"items of {name}/{language}",
                 batch=f"of {name}",
                 cost=0.02 * SECOND,
+                work=name,
                 provides=TaskItems(name, language),
                 leaves_artifact=True,
             )

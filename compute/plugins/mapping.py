@@ -14,14 +14,12 @@ from compute.embeddings.settings import Preprocessing
 from compute.embeddings.vectors import Vectors, load_vectors, preprocess, save_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
-from compute.plugins.costs import SECOND
+from compute.plugins.costs import mapping_cost
 from compute.plugins.one_job import failing_one_job
 from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
 from compute.plugins.products import MappedVectors, MappingKeys
 from compute.study.embeddings import Embeddings, MethodEntry
 from compute.study.schema import Study
-
-_SECONDS = {"supervised": 0.03, "semi-supervised": 30.0, "unsupervised": 60.0}
 
 
 class Mapping(MappingKeys):
@@ -84,7 +82,8 @@ class Map(Plugin):
             inputs=pair.made_by,
             label=f"map {what} seed {run.seed}",
             batch=batch,
-            cost=_SECONDS[run.method.supervision] * SECOND,
+            cost=mapping_cost(run.method, pair.settings),
+            work=f"{entry.name}/{entry.variant}/{pair.vectors}",
             provides=MappedVectors(config, config.train_sha256, pair.settings.lower_cases, what, batch),
             leaves_artifact=True,
         )

@@ -88,6 +88,7 @@ class Pretrain(Plugin):
                 inputs={cell: planned.find(TaskItems, cell).key for cell in map("/".join, cells)},
                 label=f"pre-train {entry.name}",
                 cost=pretraining_cost(entry),
+                work=f"{entry.architecture.family}/{entry.name}",
                 provides=BaseModel(entry.name),
                 leaves_artifact=True,
             )

@@ -13,6 +13,7 @@ from compute.errors import JobError, UserError
 from compute.language_models.stored_reading import Reading
 from compute.plugin import Context, Job, Outcome, Planned
 from compute.plugins.bases import Base, OnBase
+from compute.plugins.costs import items_asked
 from compute.plugins.products import TaskItems
 from compute.study.schema import Study
 from compute.tasks import Generation, Item, Prompt, Split
@@ -74,11 +75,13 @@ class Target:
         label: task/language.
         asked: the fields of a `Scoring` that say what is asked.
         items: key of the job that has the questions.
+        size: about how many they are.
     """
 
     label: str
     asked: Mapping[str, Any]
     items: str
+    size: int
 
     def fields(self, reading: Reading) -> dict[str, Any]:
         """Return the fields of a `Scoring` that say what is asked, and how a model reads it."""
@@ -93,7 +96,8 @@ def targets(study: Study, planned: Planned) -> list[Target]:
     found = []
     for task, language in study.targets.cells:
         label = f"{task}/{language}"
-        found.append(Target(label, _asked(study, task, language), planned.find(TaskItems, label).key))
+        size = items_asked(study, task, language, "test")
+        found.append(Target(label, _asked(study, task, language), planned.find(TaskItems, label).key, size))
     return found
 
 

@@ -15,7 +15,7 @@ from compute.language_models.settings import Lora
 from compute.language_models.stored_reading import Reading
 from compute.plugin import Context, Job, Made, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, Base, load_base
-from compute.plugins.costs import TEST_ITEMS, TRAINING_ITEMS, scoring_cost, tuning_cost
+from compute.plugins.costs import items_asked, model_weights, scoring_cost, tuning_cost
 from compute.plugins.products import BaseModel, TaskItems, label_of
 from compute.plugins.scoring_rows import ITEMS, Scoring, SourceKeys, Target, asked_items, score_rows, targets
 from compute.plugins.training_log import read_log, write_log
@@ -63,16 +63,21 @@ class Transfer(Plugin):
         arms = [(None, seed) for seed in study.seeds] + [("placebo", seed) for seed in study.placebo.seeds]
         for entry in study.models:
             base = planned.find(BaseModel, entry.name)
+            weights = model_weights(entry)
+            scored = [
+                (target, scoring_cost(weights, target.size), f"score/{entry.name}/{target.asked['target_task']}")
+                for target in asked
+            ]
             for variant, lora in study.lora_settings.items():
                 left_out = self._left_out(base, lora)
                 for control, seed in arms:
                     trainings = [
-                        self._training(study, planned, entry, base, variant, left_out, control, seed, cell)
+                        self._training(study, planned, entry, base, variant, left_out, control, seed, cell, weights)
                         for cell in study.sources.cells
                     ]
                     yield from trainings
                     for training in trainings:
-                        yield from self._scorings(study, entry, training, asked, base.product.reading)
+                        yield from self._scorings(training, scored, base.product.reading)
 
     def _left_out(self, base: Made[BaseModel], lora: Lora) -> tuple[str, ...]:
         place = base.product.place
@@ -94,6 +99,7 @@ class Transfer(Plugin):
         control: str | None,
         seed: int,
         cell: tuple[str, str],
+        weights: float,
     ) -> Job[Tuning]:
         task, language = cell
         lora = study.lora_settings[variant]
@@ -122,17 +128,18 @@ class Transfer(Plugin):
             inputs={BASE: base.key, ITEMS: planned.find(TaskItems, f"{task}/{language}").key},
             label=f"tune {entry.name} {variant} on {arm}{task}/{language} seed {seed}",
             batch=f"{entry.name} {variant} {arm}seed {seed}",
-            cost=tuning_cost(entry, lora.epochs * (study.items.train or TRAINING_ITEMS)),
+            cost=tuning_cost(weights, lora.epochs * items_asked(study, task, language, "train")),
+            work=f"train/{entry.name}",
             leaves_artifact=True,
         )
 
     def _scorings(
-        self, study: Study, entry: ModelEntry, training: Job[Tuning], asked: Sequence[Target], reading: Reading
+        self, training: Job[Tuning], scored: Sequence[tuple[Target, float, str]], reading: Reading
     ) -> Iterator[Job]:
+        """Yield a job for each target, with its cost and its kind of work."""
         keys = ("model", "place", "variant", "source_task", "source_language", "control", "seed")
         source = {key: getattr(training.config, key) for key in keys}
-        cost = scoring_cost(entry, study.items.test or TEST_ITEMS)
-        for target in asked:
+        for target, cost, work in scored:
             yield Job(
                 plugin=self.name,
                 version=self.version,
@@ -141,6 +148,7 @@ class Transfer(Plugin):
                 label=f"{training.label} -> {target.label}",
                 batch=training.batch,
                 cost=cost,
+                work=work,
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:

@@ -25,7 +25,7 @@ from compute.embeddings.settings import (
 )
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
-from compute.plugins.costs import SECOND
+from compute.plugins.costs import making_cost
 from compute.plugins.products import LanguageVectors
 from compute.project import expand
 from compute.study.schema import Study
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 READING_FILE = "reading.json"
 """Beside vectors that were read: what was met on the way (`Reading`), and the SHA-256 of what was read."""
-
-_SENTENCES_OF_A_BIBLE = 31_000
-_WORDS_OF_A_FILE = 200_000
 
 
 class Making(JobConfig):
@@ -77,7 +74,8 @@ class TrainVectors(Plugin):
                     inputs=_inputs(name, settings, language),
                     label=f"{done} vectors {name} for {language}",
                     batch=f"{name} {language}",
-                    cost=_seconds(settings) * SECOND,
+                    cost=making_cost(settings),
+                    work=f"{_how(settings)}/{name}",
                     provides=LanguageVectors(name, language),
                     leaves_artifact=True,
                 )
@@ -189,9 +187,6 @@ def _check_unchanged(path: Path, digest: str) -> None:
         raise JobError(f"{path} has changed since the study was planned; run again")
 
 
-def _seconds(settings: VectorSet) -> float:
-    """About how long making them takes."""
-    if isinstance(settings, TrainedVectors):
-        sentences = settings.sentences if isinstance(settings, NumeralVectors) else _SENTENCES_OF_A_BIBLE
-        return sentences * settings.epochs / 15_000
-    return (getattr(settings, "vocabulary", None) or _WORDS_OF_A_FILE) / 50_000
+def _how(settings: VectorSet) -> str:
+    """Return what making them does."""
+    return settings.algorithm if isinstance(settings, TrainedVectors) else "read"

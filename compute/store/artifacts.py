@@ -70,6 +70,10 @@ class ArtifactStore:
     def has(self, key: str) -> bool:
         return (self.root / key).is_dir()
 
+    def size(self, key: str) -> int:
+        """Return the bytes of a finished artifact's files; 0 where there is none."""
+        return sum(path.stat().st_size for path in (self.root / key).rglob("*") if path.is_file())
+
     def path(self, key: str) -> Path:
         """Return the directory of a finished artifact. Raises JobError if it is gone, or damaged: that withdraws it."""
         folder = self.root / key
