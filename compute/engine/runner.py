@@ -138,6 +138,7 @@ class _Ledger:
         self.artifacts = ArtifactStore(workplace.artifacts)
         self.open = {job.key: job for job in batch.jobs}
         self.since = datetime.now(UTC)
+        self.cpu_since = time.process_time()
         self.segment = self.landing.open_segment()
         self.unreported: list[Event] = []
         self.committed = time.monotonic()
@@ -199,6 +200,7 @@ class _Ledger:
 
     def _record(self, job: Job) -> dict[str, Any]:
         started, self.since = self.since, datetime.now(UTC)
+        cpu_started, self.cpu_since = self.cpu_since, time.process_time()
         return {
             "job_key": job.key,
             "plugin": job.plugin,
@@ -209,6 +211,7 @@ class _Ledger:
             "started_at": started.replace(tzinfo=None),
             "finished_at": self.since.replace(tzinfo=None),
             "seconds": (self.since - started).total_seconds(),
+            "cpu_seconds": self.cpu_since - cpu_started,
             "host": socket.gethostname(),
             "device": self.workplace.device,
             "peak_memory_bytes": _peak_memory(self.workplace.device),

@@ -123,7 +123,10 @@ TABLES: dict[str, Table] = {
                 Column("label", "varchar", "what the job does, for people"),
                 Column("inputs", "json", "keys or digests of what it read"),
                 Column("rows", "json", "rows it landed, by table"),
-                Column("work", "varchar", "what was done, from the general to the special; NULL in older landings"),
+                Column(
+                    "cpu_seconds", "double", "of these seconds those that the process computed; NULL in older landings"
+                ),
+                Column("work", "varchar", "what was done, from the general to the special; likewise"),
                 Column("cost", "double", "its expected work in GFLOP, as its plugin declared it; likewise"),
                 Column("batch", "varchar", "what ran in one visit with it; likewise"),
                 Column("artifact_bytes", "bigint", "size of its artifact; NULL where it leaves none, and likewise"),

@@ -20,7 +20,7 @@ VERBS = ("compute", "load", "build", "check", "report")
 
 _OF_THIS_RUN = {
     "studies": "planned_at",
-    "jobs": "attempts, started_at, finished_at, seconds, host, device, peak_memory_bytes, versions",
+    "jobs": "attempts, started_at, finished_at, seconds, cpu_seconds, host, device, peak_memory_bytes, artifact_bytes, versions",
     "training_log": "seconds",
     "tasks": "job_key",
 }
