@@ -26,6 +26,8 @@ _MARK, _PROFILE = "dbt_project.yml", "transfer_warehouse"
 _HIDDEN = Path(".transfer")
 LINK, SCHEMA = _HIDDEN / "dbt_package", _HIDDEN / "study.schema.json"
 """What verbs keep up to date in a project; git ignores it."""
+CALIBRATIONS = _HIDDEN / "calibrations"
+"""What `transfer calibrate` measured, a file for each host and device."""
 
 
 def package_folder() -> Path:

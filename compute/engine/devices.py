@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from compute.errors import UserError
 from compute.names import UnknownName
@@ -24,6 +25,15 @@ def resolve_device(name: str) -> str:
     if name == "cuda":
         raise UserError("DEVICE=cuda: no CUDA device is visible; use DEVICE=cpu or auto")
     return "cpu"
+
+
+def planned_device(name: str) -> str:
+    """Return the device that is meant where nothing is computed: that named, visible or not; `auto`: a GPU if there is
+    one. Raises UserError for another name. Where no driver has made a device file, it is told without torch."""
+    if name in ("cpu", "cuda"):
+        return name
+    there = any(Path("/dev", file).exists() for file in ("nvidiactl", "kfd", "dxg"))
+    return resolve_device(name) if there or name not in DEVICES else "cpu"
 
 
 def available_cores() -> int:

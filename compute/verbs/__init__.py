@@ -22,6 +22,7 @@ VERBS = {
     "init": "make a project: studies, a thin dbt project on ours, a workflow; or add an example to one",
     "run": "compute, build, check and report a study",
     "plan": "show what would run, and why",
+    "calibrate": "measure in half a minute how long a study's jobs take here, for what `transfer plan` says of it",
     "compute": "compute what the study still lacks and load it",
     "load": "load what has landed of the study into the warehouse",
     "build": "build the marts and run their tests (dbt build)",

@@ -22,12 +22,17 @@ def add_machines(parser: Parser) -> None:
     parser.add_argument(
         "--executor", default=os.environ.get("EXECUTOR", "local"), help="where jobs run (EXECUTOR; default: local)"
     )
+    add_device(parser)
+    parser.add_argument("--workers", type=positive, help="processes (default: one a core, or one on a GPU)")
+
+
+def add_device(parser: Parser) -> None:
+    """Add on which device jobs run."""
     parser.add_argument(
         "--device",
         default=os.environ.get("DEVICE", "auto"),
         help=f"one of {', '.join(DEVICES)} (DEVICE; default: auto)",
     )
-    parser.add_argument("--workers", type=positive, help="processes (default: one a core, or one on a GPU)")
 
 
 def run(options: Options) -> int:

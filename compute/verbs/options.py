@@ -92,6 +92,14 @@ def seconds(text: str) -> float:
     return found
 
 
+def price(text: str) -> float:
+    """Return a price, 0 or more and finite."""
+    found = number(text)
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a price, 0 or more, found {text!r}")
+    return found
+
+
 def say(text: str) -> None:
     """Tell what is going on, on stderr: stdout is for what was asked."""
     print(f"transfer: {text}", file=sys.stderr, flush=True)

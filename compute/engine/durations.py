@@ -1,0 +1,170 @@
+"""How long jobs take, learnt from jobs that ran: seconds for the cost that their plugin declares.
+
+Jobs tell their work from the general to the special (`transfer/score/llama-s/compare`). A job is expected to take what
+others did that share the most of that with it, if they are enough: so much a job, and so much for each unit of cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from compute.plugin import Job
+from compute.store.experience import Measured
+
+_ENOUGH_JOBS, _ENOUGH_SECONDS = 5, 2.0
+"""Of a kind of work: so many jobs, or of such a length, that what the first of a visit waits for does not tell."""
+_ALIKE = 2.0
+"""A job whose cost is this many times beyond those that were measured is like others of a more general kind too."""
+_SPREAD_FROM = 3
+"""Visits from which on it can be told how much they differ."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a job is expected to take.
+
+    Attributes:
+        seconds: wall time, on a machine as loaded as it was then.
+        cpu_seconds: of these computed by the process; None where that was not measured.
+        spread: standard deviation of visits around what was expected of them, as a share; None if too few ran.
+        beyond: how many times larger it is than anything measured, or smaller; 1 within.
+        peak_memory_bytes: the most seen.
+        artifact_bytes: on average.
+        rows: on average.
+    """
+
+    seconds: float
+    cpu_seconds: float | None
+    spread: float | None
+    beyond: float
+    peak_memory_bytes: int
+    artifact_bytes: float
+    rows: float
+
+
+class Durations:
+    """What is known of how long jobs take on one kind of machine."""
+
+    def __init__(self, measured: Iterable[Measured]) -> None:
+        by_kind: dict[str, list[Measured]] = {}
+        for one in measured:
+            for kind in _kinds(one.plugin, one.work):
+                by_kind.setdefault(kind, []).append(one)
+        self._known = {kind: _Kind(visits) for kind, visits in by_kind.items()}
+        self._expected: dict[tuple[str, str, float], Expected | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def expected_seconds(self, job: Job) -> float | None:
+        """Return the wall time that a job is expected to take; None where nothing of its plugin was measured."""
+        expected = self.expected(job)
+        return None if expected is None else expected.seconds
+
+    def expected(self, job: Job) -> Expected | None:
+        """Return what a job is expected to take; None where nothing of its plugin was measured."""
+        like = (job.plugin, job.work, job.cost)
+        if like not in self._expected:
+            self._expected[like] = self._find(*like)
+        return self._expected[like]
+
+    def _find(self, plugin: str, work: str, cost: float) -> Expected | None:
+        known = [self._known[kind] for kind in _kinds(plugin, work) if kind in self._known]
+        if not known:
+            return None
+        enough = [kind for kind in known if kind.is_enough] or known[-1:]
+        best = min(kind.beyond(cost) for kind in enough)
+        chosen = next(kind for kind in enough if kind.beyond(cost) <= max(best, _ALIKE))
+        return chosen.expected(cost)
+
+
+class _Kind:
+    """All that was measured of one kind of work."""
+
+    def __init__(self, visits: Sequence[Measured]) -> None:
+        self.jobs = sum(one.jobs for one in visits)
+        self.visits = visits
+        self.smallest, self.largest = min(one.smallest for one in visits), max(one.largest for one in visits)
+        self.peak_memory_bytes = max(one.peak_memory_bytes for one in visits)
+        self._line: tuple[float, float] | None = None
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether a more general kind need not be asked."""
+        return self.jobs >= _ENOUGH_JOBS or sum(one.seconds for one in self.visits) >= _ENOUGH_SECONDS * self.jobs
+
+    def beyond(self, cost: float) -> float:
+        """Return how many times a cost is larger than the largest measured, or smaller than the smallest; else 1."""
+        if self.smallest <= 0 or cost <= 0:
+            return 1.0
+        return max(1.0, cost / self.largest, self.smallest / cost)
+
+    def expected(self, cost: float) -> Expected:
+        """Return what a job of that cost is expected to take."""
+        a_job, a_unit = self.line
+        seconds = a_job + a_unit * cost
+        computed = [one for one in self.visits if one.cpu_seconds is not None]
+        measured = sum(one.seconds for one in computed)
+        share = sum(one.cpu_seconds or 0.0 for one in computed) / measured if measured else None
+        return Expected(
+            seconds,
+            None if share is None else share * seconds,
+            self._spread(),
+            self.beyond(cost),
+            self.peak_memory_bytes,
+            sum(one.artifact_bytes for one in self.visits) / self.jobs,
+            sum(one.rows for one in self.visits) / self.jobs,
+        )
+
+    @property
+    def line(self) -> tuple[float, float]:
+        """Seconds a job and seconds a unit of cost, neither below 0, that give the visits' seconds in sum: weighted
+        least squares, as a visit's variance grows with its cost."""
+        if self._line is None:
+            self._line = _fit([(one.jobs, one.cost, one.seconds) for one in self.visits])
+        return self._line
+
+    def _spread(self) -> float | None:
+        a_job, a_unit = self.line
+        ratios = [
+            math.log(one.seconds / fitted)
+            for one in self.visits
+            if one.seconds > 0 and (fitted := a_job * one.jobs + a_unit * one.cost) > 0
+        ]
+        if len(ratios) < _SPREAD_FROM:
+            return None
+        mean = sum(ratios) / len(ratios)
+        return math.exp(math.sqrt(sum((ratio - mean) ** 2 for ratio in ratios) / (len(ratios) - 1))) - 1
+
+
+def _fit(visits: Sequence[tuple[int, float, float]]) -> tuple[float, float]:
+    """Return seconds a job and seconds a unit of cost, from (jobs, cost, seconds) of visits; see `_Kind.line`."""
+    n, c, y = (float(sum(column)) for column in zip(*visits, strict=True))
+    if c <= 0:
+        return y / n, 0.0
+    weighted = [(1 / (cost or c / n), jobs, cost, seconds) for jobs, cost, seconds in visits]
+    nn, nc, cc = (sum(w * i * j for w, i, j in columns) for columns in (
+        [(w, jobs, jobs) for w, jobs, _, _ in weighted],
+        [(w, jobs, cost) for w, jobs, cost, _ in weighted],
+        [(w, cost, cost) for w, _, cost, _ in weighted],
+    ))  # fmt: skip
+    ny = sum(w * jobs * seconds for w, jobs, _, seconds in weighted)
+    cy = sum(w * cost * seconds for w, _, cost, seconds in weighted)
+    determinant = nn * cc - nc * nc
+    if determinant <= 1e-3 * nn * cc:  # all of about one cost: nothing tells the two apart
+        return 0.0, y / c
+    a_job, a_unit = (ny * cc - cy * nc) / determinant, (cy * nn - ny * nc) / determinant
+    if a_unit <= 0:
+        return y / n, 0.0
+    if a_job <= 0:
+        return 0.0, y / c
+    scale = y / (a_job * n + a_unit * c)
+    return a_job * scale, a_unit * scale
+
+
+def _kinds(plugin: str, work: str) -> list[str]:
+    """Return the kinds of work that one is of, the most special first."""
+    parts = [plugin, *work.split("/")] if work else [plugin]
+    return ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]

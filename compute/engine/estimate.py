@@ -1,0 +1,170 @@
+"""What the pending jobs of a plan will take: time, memory and disk, by plugin."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from compute.engine.durations import Durations
+from compute.engine.execute import make_batches
+from compute.engine.plan import Plan
+from compute.engine.runner import Batch
+
+
+@dataclass
+class Share:
+    """What the pending jobs of one plugin will take.
+
+    Attributes:
+        plugin: its name.
+        jobs: pending.
+        unknown: of these, jobs of which nothing like them was measured; they are in none of the sums.
+        seconds: of work, whichever worker does it.
+        cpu_seconds: of these, what processes compute; None where that was not measured.
+        spread_seconds: by which the sum may well be more or less: visits of the same work differed by as much.
+        seconds_without_spread: of the sum, where too few visits ran to tell how much they differ.
+        beyond_seconds: of the sum, jobs more than twice as large as any measured, or less than half as small.
+        peak_memory_bytes: the most a process took.
+        artifact_bytes: left on the disk.
+        rows: landed.
+    """
+
+    plugin: str
+    jobs: int = 0
+    unknown: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float | None = 0.0
+    spread_seconds: float = 0.0
+    seconds_without_spread: float = 0.0
+    beyond_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    artifact_bytes: float = 0.0
+    rows: float = 0.0
+
+
+_LARGER = 2.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan will take on so many workers.
+
+    Attributes:
+        workers: at once.
+        shares: by plugin, in planning order.
+        span_seconds: from the start to the end, waiting for inputs and for free workers included.
+        landed_jobs: done already.
+        landed_seconds: what these would take, were they not.
+    """
+
+    workers: int
+    shares: Sequence[Share]
+    span_seconds: float
+    landed_jobs: int
+    landed_seconds: float
+
+    @property
+    def whole(self) -> Share:
+        """Return the sum over plugins; of memory, the most."""
+        whole = Share("all")
+        for share in self.shares:
+            whole.jobs += share.jobs
+            whole.unknown += share.unknown
+            whole.seconds += share.seconds
+            whole.cpu_seconds = _both(whole.cpu_seconds, share.cpu_seconds)
+            whole.spread_seconds += share.spread_seconds
+            whole.seconds_without_spread += share.seconds_without_spread
+            whole.beyond_seconds += share.beyond_seconds
+            whole.peak_memory_bytes = max(whole.peak_memory_bytes, share.peak_memory_bytes)
+            whole.artifact_bytes += share.artifact_bytes
+            whole.rows += share.rows
+        return whole
+
+
+def estimate(plan: Plan, durations: Durations, workers: int, start_seconds: float = 0.0) -> Estimate:
+    """Return what the pending jobs of a plan will take.
+
+    Args:
+        plan: of a study.
+        durations: of the device that they will run on.
+        workers: processes that run at once.
+        start_seconds: that a worker takes to start.
+    """
+    shares: dict[str, Share] = {}
+    seconds: dict[str, float] = {}
+    for key in plan.pending:
+        job = plan.jobs[key]
+        share = shares.setdefault(job.plugin, Share(job.plugin))
+        share.jobs += 1
+        expected = durations.expected(job)
+        if expected is None:
+            share.unknown += 1
+            continue
+        seconds[key] = expected.seconds
+        share.seconds += expected.seconds
+        share.cpu_seconds = _both(share.cpu_seconds, expected.cpu_seconds)
+        if expected.spread is None:
+            share.seconds_without_spread += expected.seconds
+        else:
+            share.spread_seconds += expected.spread * expected.seconds
+        if expected.beyond > _LARGER:
+            share.beyond_seconds += expected.seconds
+        share.peak_memory_bytes = max(share.peak_memory_bytes, expected.peak_memory_bytes)
+        share.artifact_bytes += expected.artifact_bytes
+        share.rows += expected.rows
+    landed = [job for key, job in plan.jobs.items() if key not in plan.pending]
+    return Estimate(
+        workers,
+        list(shares.values()),
+        span(make_batches(plan.pending_jobs, {}), seconds, workers, start_seconds),
+        len(landed),
+        sum(durations.expected_seconds(job) or 0.0 for job in landed),
+    )
+
+
+def span(batches: Sequence[Batch], seconds: Mapping[str, float], workers: int, start_seconds: float = 0.0) -> float:
+    """Return the seconds from the first start to the last end of batches, each of which waits for those it reads.
+
+    Free workers take batches in the order in which `compute.engine.execute` hands them out.
+
+    Args:
+        batches: in plan order.
+        seconds: by job key; jobs that are not there take none.
+        workers: at once.
+        start_seconds: after which a worker begins.
+    """
+    makes = {job.key: number for number, batch in enumerate(batches) for job in batch.jobs}
+    readers: list[set[int]] = [set() for _ in batches]
+    waits: list[int] = []
+    for number, batch in enumerate(batches):
+        needed = {makes[key] for job in batch.jobs for key in job.inputs.values() if key in makes} - {number}
+        waits.append(len(needed))
+        for one in needed:
+            readers[one].add(number)
+    costs = [batch.cost for batch in batches]
+    behind = [costs[number] + sum(costs[reader] for reader in readers[number]) for number in range(len(batches))]
+    takes = [sum(seconds.get(job.key, 0.0) for job in batch.jobs) for batch in batches]
+
+    queue = deque(sorted((number for number, count in enumerate(waits) if not count), key=lambda one: -behind[one]))
+    idle = [start_seconds if batches else 0.0] * workers
+    running: list[tuple[float, int]] = []
+    now = 0.0
+    while queue or running:
+        while queue and idle:
+            number = queue.popleft()
+            heapq.heappush(running, (max(now, heapq.heappop(idle)) + takes[number], number))
+        now, number = heapq.heappop(running)
+        heapq.heappush(idle, now)
+        ready = []
+        for reader in readers[number]:
+            waits[reader] -= 1
+            if not waits[reader]:
+                ready.append(reader)
+        queue.extend(sorted(ready, key=lambda one: -behind[one]))
+    return now
+
+
+def _both(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
