@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from compute.plugin import Job
 from compute.store.experience import Measured
@@ -52,7 +53,10 @@ class Durations:
         for one in measured:
             for kind in _kinds(one.plugin, one.work):
                 by_kind.setdefault(kind, []).append(one)
-        self._known = {kind: _Kind(visits) for kind, visits in by_kind.items()}
+        # Where others can tell how long the work takes, those that imported what it needs tell how long that takes.
+        used = {kind: [one for one in visits if not one.is_first] or visits for kind, visits in by_kind.items()}
+        self._known = {kind: _Kind(visits) for kind, visits in used.items()}
+        self._first = {kind: [one for one in visits if one.is_first] for kind, visits in by_kind.items()}
         self._expected: dict[tuple[str, str, float], Expected | None] = {}
 
     def __bool__(self) -> bool:
@@ -69,6 +73,21 @@ class Durations:
         if like not in self._expected:
             self._expected[like] = self._find(*like)
         return self._expected[like]
+
+    def first_seconds(self, plugin: str) -> tuple[float, float]:
+        """Return what a process takes beside when it runs the first jobs of a plugin: wall time, and computing."""
+        beside = [
+            (
+                one.seconds - one.jobs * expected.seconds,
+                (one.cpu_seconds or 0.0) - one.jobs * (expected.cpu_seconds or 0.0),
+            )
+            for one in self._first.get(plugin, ())
+            if (expected := self._find(one.plugin, one.work, one.cost / one.jobs)) is not None
+        ]
+        if not beside:
+            return 0.0, 0.0
+        wall, computing = (max(0.0, sum(column) / len(beside)) for column in zip(*beside, strict=True))
+        return wall, computing
 
     def _find(self, plugin: str, work: str, cost: float) -> Expected | None:
         known = [self._known[kind] for kind in _kinds(plugin, work) if kind in self._known]
@@ -88,7 +107,6 @@ class _Kind:
         self.visits = visits
         self.smallest, self.largest = min(one.smallest for one in visits), max(one.largest for one in visits)
         self.peak_memory_bytes = max(one.peak_memory_bytes for one in visits)
-        self._line: tuple[float, float] | None = None
 
     @property
     def is_enough(self) -> bool:
@@ -104,28 +122,29 @@ class _Kind:
     def expected(self, cost: float) -> Expected:
         """Return what a job of that cost is expected to take."""
         a_job, a_unit = self.line
-        seconds = a_job + a_unit * cost
-        computed = [one for one in self.visits if one.cpu_seconds is not None]
-        measured = sum(one.seconds for one in computed)
-        share = sum(one.cpu_seconds or 0.0 for one in computed) / measured if measured else None
         return Expected(
-            seconds,
-            None if share is None else share * seconds,
-            self._spread(),
+            a_job + a_unit * cost,
+            None if self.cpu_line is None else self.cpu_line[0] + self.cpu_line[1] * cost,
+            self._spread,
             self.beyond(cost),
             self.peak_memory_bytes,
             sum(one.artifact_bytes for one in self.visits) / self.jobs,
             sum(one.rows for one in self.visits) / self.jobs,
         )
 
-    @property
+    @cached_property
     def line(self) -> tuple[float, float]:
         """Seconds a job and seconds a unit of cost, neither below 0, that give the visits' seconds in sum: weighted
         least squares, as a visit's variance grows with its cost."""
-        if self._line is None:
-            self._line = _fit([(one.jobs, one.cost, one.seconds) for one in self.visits])
-        return self._line
+        return _fit([(one.jobs, one.cost, one.seconds) for one in self.visits])
 
+    @cached_property
+    def cpu_line(self) -> tuple[float, float] | None:
+        """Likewise of the seconds that the process computed; None where none of the visits says them."""
+        told = [(one.jobs, one.cost, one.cpu_seconds) for one in self.visits if one.cpu_seconds is not None]
+        return _fit(told) if told else None
+
+    @cached_property
     def _spread(self) -> float | None:
         a_job, a_unit = self.line
         ratios = [

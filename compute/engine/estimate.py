@@ -114,11 +114,21 @@ def estimate(plan: Plan, durations: Durations, workers: int, start_seconds: floa
         share.peak_memory_bytes = max(share.peak_memory_bytes, expected.peak_memory_bytes)
         share.artifact_bytes += expected.artifact_bytes
         share.rows += expected.rows
+    batches = make_batches(plan.pending_jobs, {})
+    for share in shares.values():
+        visits = [batch for batch in batches if batch.jobs[0].plugin == share.plugin]
+        wall, computing = durations.first_seconds(share.plugin)
+        processes = min(workers, len(visits))
+        share.seconds += wall * processes
+        share.cpu_seconds = _both(share.cpu_seconds, computing * processes)
+        for batch in visits[:processes]:
+            key = batch.jobs[0].key
+            seconds[key] = seconds.get(key, 0.0) + wall
     landed = [job for key, job in plan.jobs.items() if key not in plan.pending]
     return Estimate(
         workers,
         list(shares.values()),
-        span(make_batches(plan.pending_jobs, {}), seconds, workers, start_seconds),
+        span(batches, seconds, workers, start_seconds),
         len(landed),
         sum(durations.expected_seconds(job) or 0.0 for job in landed),
     )

@@ -198,6 +198,11 @@ class _Ledger:
         self.commit()
         self.report(Event("finished", self.batch.name))
 
+    def _is_first(self, plugin: str) -> bool:
+        first = plugin not in _ran
+        _ran.add(plugin)
+        return first
+
     def _record(self, job: Job) -> dict[str, Any]:
         started, self.since = self.since, datetime.now(UTC)
         cpu_started, self.cpu_since = self.cpu_since, time.process_time()
@@ -220,9 +225,14 @@ class _Ledger:
             "work": job.work,
             "cost": job.cost,
             "batch": self.batch.name,
+            "is_first": self._is_first(job.plugin),
             "artifact_bytes": self.artifacts.size(job.key) if job.leaves_artifact else None,
             "inputs": json.dumps(list(job.inputs.values())),
         }
+
+
+_ran: set[str] = set()
+"""Plugins of which a job has ended in this process."""
 
 
 def _as_job_error(error: Exception, root: Path) -> JobError:

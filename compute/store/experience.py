@@ -22,7 +22,8 @@ select
     plugin, coalesce(work, ''), count(*), sum(cost), sum(seconds),
     case when count(cpu_seconds) = count(*) then sum(cpu_seconds) end,
     min(cost), max(cost), coalesce(max(peak_memory_bytes), 0), coalesce(sum(artifact_bytes), 0),
-    coalesce(sum(list_sum(map_values(cast(rows as map(varchar, bigint))))), 0)
+    coalesce(sum(list_sum(map_values(cast(cast(rows as json) as map(varchar, bigint))))), 0),
+    coalesce(bool_or(is_first), false)
 from {jobs}
 where state = 'landed' and device = $device and host glob $host and cost is not null and seconds is not null
 group by plugin, coalesce(work, ''), batch
@@ -57,6 +58,7 @@ class Measured:
         peak_memory_bytes: of the process.
         artifact_bytes: of all.
         rows: landed by all.
+        is_first: whether the process had run nothing of the plugin before: it imported what that needs.
     """
 
     plugin: str
@@ -70,6 +72,7 @@ class Measured:
     peak_memory_bytes: int
     artifact_bytes: int
     rows: int
+    is_first: bool = False
 
 
 @dataclass(frozen=True)

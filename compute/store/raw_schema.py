@@ -129,6 +129,11 @@ TABLES: dict[str, Table] = {
                 Column("work", "varchar", "what was done, from the general to the special; likewise"),
                 Column("cost", "double", "its expected work in GFLOP, as its plugin declared it; likewise"),
                 Column("batch", "varchar", "what ran in one visit with it; likewise"),
+                Column(
+                    "is_first",
+                    "boolean",
+                    "the first of its plugin in its process, which imports what it needs; likewise",
+                ),
                 Column("artifact_bytes", "bigint", "size of its artifact; NULL where it leaves none, and likewise"),
             ),
             primary_key=True,

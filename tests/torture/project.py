@@ -20,7 +20,8 @@ VERBS = ("compute", "load", "build", "check", "report")
 
 _OF_THIS_RUN = {
     "studies": "planned_at",
-    "jobs": "attempts, started_at, finished_at, seconds, cpu_seconds, host, device, peak_memory_bytes, artifact_bytes, versions",
+    "jobs": "attempts, started_at, finished_at, seconds, cpu_seconds, host, device, peak_memory_bytes, versions, "
+    "artifact_bytes, is_first",  # a training log says the time
     "training_log": "seconds",
     "tasks": "job_key",
 }
