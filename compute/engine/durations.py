@@ -14,8 +14,8 @@ from functools import cached_property
 from compute.plugin import Job
 from compute.store.experience import Measured
 
-_ENOUGH_JOBS, _ENOUGH_SECONDS = 5, 2.0
-"""Of a kind of work: so many jobs, or of such a length, that what the first of a visit waits for does not tell."""
+_ENOUGH_JOBS, _ENOUGH_SECONDS = 2, 10.0
+"""Of a kind of work: so many jobs, or so long ones that what a process imports for the first does not tell."""
 _ALIKE = 2.0
 """A job whose cost is this many times beyond those that were measured is like others of a more general kind too."""
 _SPREAD_FROM = 3
@@ -111,7 +111,9 @@ class _Kind:
     @property
     def is_enough(self) -> bool:
         """Whether a more general kind need not be asked."""
-        return self.jobs >= _ENOUGH_JOBS or sum(one.seconds for one in self.visits) >= _ENOUGH_SECONDS * self.jobs
+        if sum(one.seconds for one in self.visits) >= _ENOUGH_SECONDS * self.jobs:
+            return True
+        return self.jobs >= _ENOUGH_JOBS and not any(one.is_first for one in self.visits)
 
     def beyond(self, cost: float) -> float:
         """Return how many times a cost is larger than the largest measured, or smaller than the smallest; else 1."""
@@ -147,15 +149,11 @@ class _Kind:
     @cached_property
     def _spread(self) -> float | None:
         a_job, a_unit = self.line
-        ratios = [
-            math.log(one.seconds / fitted)
-            for one in self.visits
-            if one.seconds > 0 and (fitted := a_job * one.jobs + a_unit * one.cost) > 0
-        ]
-        if len(ratios) < _SPREAD_FROM:
+        fitted = [a_job * one.jobs + a_unit * one.cost for one in self.visits]
+        if len(fitted) < _SPREAD_FROM or min(fitted) <= 0:
             return None
-        mean = sum(ratios) / len(ratios)
-        return math.exp(math.sqrt(sum((ratio - mean) ** 2 for ratio in ratios) / (len(ratios) - 1))) - 1
+        off = sum((one.seconds - its) ** 2 / its for one, its in zip(self.visits, fitted, strict=True))
+        return math.sqrt(off / sum(fitted) * len(fitted) / (len(fitted) - 1))
 
 
 def _fit(visits: Sequence[tuple[int, float, float]]) -> tuple[float, float]:

@@ -55,6 +55,7 @@ class Estimate:
         workers: at once.
         shares: by plugin, in planning order.
         span_seconds: from the start to the end, waiting for inputs and for free workers included.
+        undisturbed_seconds: likewise, were the cores theirs alone; None where that was not measured.
         landed_jobs: done already.
         landed_seconds: what these would take, were they not.
     """
@@ -62,6 +63,7 @@ class Estimate:
     workers: int
     shares: Sequence[Share]
     span_seconds: float
+    undisturbed_seconds: float | None
     landed_jobs: int
     landed_seconds: float
 
@@ -94,6 +96,7 @@ def estimate(plan: Plan, durations: Durations, workers: int, start_seconds: floa
     """
     shares: dict[str, Share] = {}
     seconds: dict[str, float] = {}
+    computing: dict[str, float] = {}
     for key in plan.pending:
         job = plan.jobs[key]
         share = shares.setdefault(job.plugin, Share(job.plugin))
@@ -103,6 +106,7 @@ def estimate(plan: Plan, durations: Durations, workers: int, start_seconds: floa
             share.unknown += 1
             continue
         seconds[key] = expected.seconds
+        computing[key] = expected.cpu_seconds or 0.0
         share.seconds += expected.seconds
         share.cpu_seconds = _both(share.cpu_seconds, expected.cpu_seconds)
         if expected.spread is None:
@@ -117,18 +121,20 @@ def estimate(plan: Plan, durations: Durations, workers: int, start_seconds: floa
     batches = make_batches(plan.pending_jobs, {})
     for share in shares.values():
         visits = [batch for batch in batches if batch.jobs[0].plugin == share.plugin]
-        wall, computing = durations.first_seconds(share.plugin)
+        first = durations.first_seconds(share.plugin)
         processes = min(workers, len(visits))
-        share.seconds += wall * processes
-        share.cpu_seconds = _both(share.cpu_seconds, computing * processes)
+        share.seconds += first[0] * processes
+        share.cpu_seconds = _both(share.cpu_seconds, first[1] * processes)
         for batch in visits[:processes]:
-            key = batch.jobs[0].key
-            seconds[key] = seconds.get(key, 0.0) + wall
+            for known, more in zip((seconds, computing), first, strict=True):
+                known[batch.jobs[0].key] = known.get(batch.jobs[0].key, 0.0) + more
+    is_told = all(share.cpu_seconds is not None for share in shares.values())
     landed = [job for key, job in plan.jobs.items() if key not in plan.pending]
     return Estimate(
         workers,
         list(shares.values()),
         span(batches, seconds, workers, start_seconds),
+        span(batches, computing, workers) if is_told else None,
         len(landed),
         sum(durations.expected_seconds(job) or 0.0 for job in landed),
     )

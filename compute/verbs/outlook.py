@@ -20,6 +20,8 @@ from compute.store.warehouse import Warehouse
 _HOUR = 3600.0
 _TOLD = 0.05
 """Share of the time below which it is not said apart."""
+_BUSY = 0.8
+"""Share of its time that a job computes where it has a core for itself; the rest waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Outlook:
             "price_per_gpu_hour": self.price,
             "workers": None,
             "span_seconds": None,
+            "undisturbed_seconds": None,
             "gpu_hours": None,
             "money": None,
             "landed": None,
@@ -69,6 +72,7 @@ class Outlook:
         return values | {
             "workers": found.workers,
             "span_seconds": found.span_seconds,
+            "undisturbed_seconds": None if on_gpu else found.undisturbed_seconds,
             "gpu_hours": held / _HOUR if on_gpu else 0.0,
             "money": self._money(held),
             "landed": {"jobs": found.landed_jobs, "seconds": found.landed_seconds},
@@ -97,7 +101,7 @@ class Outlook:
             if found.landed_seconds:
                 yield f"landed: {_time(found.landed_seconds)} of work, taken off; nothing is left to do"
             return
-        whole, held = found.whole, found.workers * found.span_seconds
+        held = found.workers * found.span_seconds
         yield f"what it will take on {found.workers} x {self.device}, by {self._known_from()}:"
         yield from self._table(found)
         name = "GPU-hours" if self.device == "cuda" else "core-hours"
@@ -107,7 +111,7 @@ class Outlook:
         yield end
         if found.landed_seconds:
             yield f"landed and taken off: {found.landed_jobs:,} jobs, {_time(found.landed_seconds)} of work"
-        yield from self._cautions(whole)
+        yield from self._cautions(found)
 
     def _table(self, found: Estimate) -> Iterator[str]:
         on_cpu = self.device == "cpu"
@@ -131,8 +135,9 @@ class Outlook:
         cells += [_size(share.peak_memory_bytes), _size(self._disk(share))]
         return cells + ([] if self.price is None else [f"{self._money(share.seconds):.2f}"])
 
-    def _cautions(self, whole: Share) -> Iterator[str]:
+    def _cautions(self, found: Estimate) -> Iterator[str]:
         """Yield what is not known, and how far what is said can be trusted."""
+        whole, alone = found.whole, found.undisturbed_seconds
         if whole.unknown:
             where = "nothing like them has run here"
             yield f"unknown: {whole.unknown:,} jobs, left out above: {where}; {_CALIBRATE.format(self.study)}"
@@ -146,10 +151,10 @@ class Outlook:
                 f"too few visits to tell how they differ: {whole.seconds_without_spread / whole.seconds:.0%} of the "
                 "time; `give or take` is of the rest"
             )
-        if self.device == "cpu" and whole.cpu_seconds is not None and whole.cpu_seconds < 0.8 * whole.seconds:
+        if self.device == "cpu" and alone is not None and (whole.cpu_seconds or 0.0) < _BUSY * whole.seconds:
             yield (
-                f"jobs computed {whole.cpu_seconds / whole.seconds:.0%} of their time then, as other work had the "
-                f"cores: undisturbed it is nearer to {_time(whole.cpu_seconds)} of core time"
+                f"jobs computed {(whole.cpu_seconds or 0.0) / whole.seconds:.0%} of their time, as other work had the "
+                f"cores: undisturbed it is {_hours(alone)} hours from start to end"
             )
         if self.experience.bytes_a_row is None and whole.rows:
             yield "disk: of artifacts alone; too few rows are in the warehouse to tell what more of them take"
@@ -213,7 +218,7 @@ def look_ahead(
 
 
 def _give_or_take(share: Share) -> str:
-    told = share.seconds - share.seconds_without_spread
+    told = share.seconds - share.seconds_without_spread if share.jobs else 0.0
     return f"{share.spread_seconds / told:.0%}" if told > 0 else ""
 
 
