@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -173,6 +174,8 @@ class Plugin(ABC):
     name: ClassVar[str]
     version: ClassVar[str]
     """Raise it when the same configuration would give other numbers: every job key depends on it."""
+    imports: ClassVar[tuple[str, ...]] = ()
+    """Modules that `run` needs and that take seconds to import: a process does so before its jobs' time is taken."""
     Config: ClassVar[type[BaseModel] | None] = None
     """How the plugin's section under `plugins:` is checked; None for plugins of the study's own sections."""
 
@@ -209,6 +212,14 @@ ON_REQUEST: dict[str, str] = {
 PLUGINS: Registry[type[Plugin]] = Registry(
     "plugin", "transfer.plugins", {**BUILT_IN, **ON_REQUEST}, "compute.plugin:Plugin"
 )
+
+
+def prepare_plugin(name: str) -> Plugin:
+    """Return the plugin of that name, with all that it needs imported now. Raises as `load_plugin`, and ImportError."""
+    plugin = load_plugin(name)
+    for module in plugin.imports:
+        import_module(module)
+    return plugin
 
 
 def optional_plugins() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import signal
@@ -17,6 +16,7 @@ from compute.engine.execute import make_batches
 from compute.engine.plan import study_jobs
 from compute.engine.runner import Batch, Workplace, limit_threads, run_batch
 from compute.orphans import end_with
+from compute.plugin import prepare_plugin
 from compute.plugins.costs import SECOND
 from compute.store.experience import Measured, landed_runs
 from compute.store.files import read_record, write_record
@@ -32,8 +32,6 @@ _TRAINING_ITEMS, _TEST_ITEMS, _STEPS, _EPOCHS = 32, 24, 8, 1
 _SENTENCES, _TASKS = 5_000, 8
 _WARMING = 2 * SECOND
 """Cost of a visit up to which it is run once before anything is measured: what is imported then is not measured."""
-_HALF = {"torch": "models", "transformers": "models", "peft": "models", "gensim.models": "embeddings"}
-"""Libraries that workers import, and for which half of a study."""
 _START, _LANDING, _ARTIFACTS = "start", "landing", "artifacts"
 
 
@@ -87,11 +85,11 @@ def _run_samples(study: Path, project: Path, folder: Path, device: str, started:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.chdir(project)  # paths in a study are from there
     asked = read_study(study)
-    for library, half in _HALF.items():
-        if getattr(asked, half):
-            importlib.import_module(library)
-    write_record(folder / _START, {"seconds": time.time() - started})
     samples = {size: make_batches(study_jobs(sample(asked, size)).values(), {}) for size in _SIZES}
+    for name in {batch.jobs[0].plugin for batch in samples[_SIZES[0]]}:
+        with suppress(ImportError):  # its jobs say so
+            prepare_plugin(name)
+    write_record(folder / _START, {"seconds": time.time() - started})
     warming = [batch for batch in samples[_SIZES[0]] if batch.cost <= _WARMING]
     for name, batches in {"warm": warming, **{str(size): samples[size] for size in _SIZES}}.items():
         workplace = Workplace(folder / name / _LANDING, folder / name / _ARTIFACTS, device)

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +23,7 @@ from typing import Any
 from compute.engine.devices import device_works
 from compute.errors import DeviceLost, JobError, UserError
 from compute.names import UnknownName
-from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin
+from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin, prepare_plugin
 from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.segments import OpenSegment
@@ -87,6 +88,8 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
         report_progress=lambda text, fraction: report(Event("progress", batch.name, text, fraction)),
         note=lambda text: report(Event("noted", batch.name, text)),
     )
+    with suppress(Exception):  # whatever it is, running the plugin meets it, and fails the jobs
+        prepare_plugin(batch.jobs[0].plugin)
     ledger = _Ledger(batch, workplace, report)
     report(Event("progress", batch.name, "starting"))
     try:

@@ -18,6 +18,7 @@ class Baseline(Plugin):
 
     name = "baseline"
     version = "3"
+    imports = ("compute.language_models.loading", "compute.language_models.scoring")
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.targets is None:

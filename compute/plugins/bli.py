@@ -32,6 +32,7 @@ class InduceLexicon(Plugin):
 
     name = "bli"
     version = "2"
+    imports = ("compute.embeddings.bli",)
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         embeddings = study.embeddings

@@ -30,6 +30,7 @@ class Checkpoint(Plugin):
 
     name = "checkpoint"
     version = "1"
+    imports = ("compute.language_models.loading",)
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         from compute.language_models.revisions import pin

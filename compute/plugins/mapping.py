@@ -44,6 +44,7 @@ class Map(Plugin):
 
     name = "mapping"
     version = "3"
+    imports = ("torch",)
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         embeddings = study.embeddings

@@ -67,6 +67,7 @@ class Pretrain(Plugin):
 
     name = "pretrain"
     version = "3"
+    imports = ("compute.language_models.pretraining",)
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         for entry in study.models:

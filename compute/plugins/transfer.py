@@ -55,6 +55,7 @@ class Transfer(Plugin):
 
     name = "transfer"
     version = "3"
+    imports = ("compute.language_models.loading", "compute.language_models.training", "compute.language_models.scoring")
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.sources is None:

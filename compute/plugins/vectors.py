@@ -60,6 +60,7 @@ class TrainVectors(Plugin):
 
     name = "vectors"
     version = "3"
+    imports = ("gensim.models", "compute.embeddings.training")
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         if study.embeddings is None:

@@ -115,7 +115,7 @@ TABLES: dict[str, Table] = {
                 Column("attempts", "integer", "runs so far, failed ones counted"),
                 Column("started_at", "timestamp", "UTC"),
                 Column("finished_at", "timestamp", "UTC"),
-                Column("seconds", "double", "wall time since the previous result of its batch"),
+                Column("seconds", "double", "wall time since the previous result of its batch; imports apart"),
                 Column("host", "varchar", "machine"),
                 Column("device", "varchar", "'cpu' or the accelerator's name"),
                 Column("peak_memory_bytes", "bigint", "peak resident memory of the process, accelerator memory on one"),
@@ -132,7 +132,7 @@ TABLES: dict[str, Table] = {
                 Column(
                     "is_first",
                     "boolean",
-                    "the first of its plugin in its process, which imports what it needs; likewise",
+                    "the first of its plugin in its process, which starts what it needs; likewise",
                 ),
                 Column("artifact_bytes", "bigint", "size of its artifact; NULL where it leaves none, and likewise"),
             ),
