@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench_scoring                                   # 13 M parameters on the CPU
     python -m benchmarks.bench_scoring --device cuda --shape llama-3.2-1b --dtype bfloat16
+    python -m benchmarks.bench_scoring --checkpoint FOLDER              # a real one
 
-The model and the text are random, prompts have 100 to 300 tokens. Each contender runs in a process of its own, from
+Without a checkpoint the model and the text are random, prompts have 100 to 300 tokens. Each contender runs in a process of its own, from
 texts to log-likelihoods, loading left out; the harness at several batch sizes, of which the best counts. Where lm-eval
 is not installed, its stand-in takes its place (`benchmarks.by_harness`). With `--result FILE` findings are kept after
 each contender, so that parts may be run one at a time. Prints Markdown tables, as in benchmarks/README.md.
@@ -46,6 +47,7 @@ BATCH_SIZES = {"cpu": (1, 4, 8, 16), "cuda": (16, 32, 64, 128)}
 ITEMS = {"cpu": 64, "cuda": 1024}
 PROMPT_TOKENS, CHOICE_TOKENS = (100, 300), (2, 8)
 CHOICES = {"many": "several tokens a choice", "one": "one token a choice"}
+TASKS = {"topic": "topic, German: seven choices", "sentiment": "sentiment, German: three choices"}
 OURS = "ours"
 
 _Question = dict[str, Any]
@@ -56,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=sorted(ITEMS), default="cpu")
     parser.add_argument("--shape", choices=sorted(SHAPES), default="13m")
+    parser.add_argument("--checkpoint", type=Path, help="folder of a real model, in place of a shape")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--items", type=int, help="of each kind; 64 on a CPU, 1024 on a GPU")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the quickest counts")
@@ -81,11 +84,11 @@ def main() -> None:
         sys.exit("nothing was measured")
     facts = results.facts
     print(
-        f"{arguments.shape}, {facts['parameters'] / 1e6:.1f} M parameters, vocabulary {facts['vocabulary']}, "
+        f"{_kind_of_model(arguments)}, {facts['parameters'] / 1e6:.1f} M parameters, vocabulary {facts['vocabulary']}, "
         f"{arguments.dtype}, {facts['machine']}, load before {facts['load']:.1f}; {arguments.items} items of each "
         f"kind, best of {arguments.repeats}; matrix products at {facts['matmul_rate'] / 1e12:.3g} TFLOP/s"
     )
-    for kind, text in CHOICES.items():
+    for kind, text in _kinds(arguments).items():
         print_table(text, facts, facts["work"][kind], {name: found[kind] for name, found in results.found.items()})
     if broken:
         sys.exit(f"{broken} contenders broke")
@@ -96,12 +99,12 @@ def compare(arguments: argparse.Namespace) -> tuple[Results, int]:
     import torch
     import transformers
 
-    names = ("device", "shape", "dtype", "items", "repeats", "threads")
-    settings = {name: getattr(arguments, name) for name in names}
+    names = ("device", "dtype", "items", "repeats", "threads")
+    settings = {name: getattr(arguments, name) for name in names} | {"shape": _kind_of_model(arguments)}
     results = Results(
         arguments.result, settings | {"torch": torch.__version__, "transformers": transformers.__version__}
     )
-    results.facts = prepare(arguments) | {"load": os.getloadavg()[0]}
+    results.facts = (prepare_checkpoint if arguments.checkpoint else prepare)(arguments) | {"load": os.getloadavg()[0]}
     broken = 0
     for part in arguments.parts:
         for name in [OURS] if part == OURS else [f"{part} {size}" for size in arguments.batch_sizes]:
@@ -111,6 +114,50 @@ def compare(arguments: argparse.Namespace) -> tuple[Results, int]:
             else:
                 results.add(name, found)
     return results, broken
+
+
+def _kind_of_model(arguments: argparse.Namespace) -> str:
+    return str(arguments.checkpoint.resolve().name if arguments.checkpoint else arguments.shape)
+
+
+def _kinds(arguments: argparse.Namespace) -> dict[str, str]:
+    return TASKS if arguments.checkpoint else CHOICES
+
+
+def _model_folder(arguments: argparse.Namespace) -> Path:
+    folder: Path = arguments.checkpoint or arguments.folder
+    return folder
+
+
+def prepare_checkpoint(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Questions of cataloged tasks, in the folder; what there is to tell of them and of the model."""
+    import torch
+
+    from benchmarks.machine import describe, matmul_rate
+    from compute.language_models.encoding import encode_items
+    from compute.language_models.loading import load_model
+    from compute.tasks import load_task
+
+    torch.set_num_threads(arguments.threads)
+    model, tokenizer = load_model(arguments.checkpoint, dtype=arguments.dtype, device="cpu")
+    work = {}
+    for kind in TASKS:
+        items = load_task(kind).items("de", "test")[: arguments.items]
+        rows = [{"id": item.item_id, "context": item.context, "choices": item.choices} for item in items]
+        (arguments.folder / f"{kind}.json").write_text(json.dumps(rows))
+        encoded = encode_items(model, tokenizer, items)
+        rest = sum(len(choice) - 1 for item in encoded for choice in item.choices)
+        work[kind] = {"read": sum(len(item.context) for item in encoded) + rest, "predicted": len(items) + rest}
+    embedding: int = model.get_output_embeddings().weight.numel()
+    return {
+        "parameters": model.num_parameters(),
+        "vocabulary": model.get_output_embeddings().weight.shape[0],
+        "flops_a_token": 2 * (model.num_parameters() - embedding),
+        "flops_a_prediction": 2 * embedding,
+        "work": work,
+        "machine": describe(arguments.device),
+        "matmul_rate": matmul_rate(arguments.device, arguments.dtype),
+    }
 
 
 def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -172,6 +219,8 @@ def run_contender(arguments: argparse.Namespace, name: str) -> dict[str, dict[st
         "--device", arguments.device, "--dtype", arguments.dtype, "--threads", str(arguments.threads),
         "--repeats", str(arguments.repeats),
     ]  # fmt: skip
+    if arguments.checkpoint:
+        command += ["--checkpoint", str(arguments.checkpoint)]
     quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": str(arguments.threads > 1).lower()}
     print(f"{name} ...", file=sys.stderr, flush=True)
     process = subprocess.run(command, env=os.environ | quiet, stdout=subprocess.PIPE, check=False)
@@ -193,7 +242,7 @@ def contend(arguments: argparse.Namespace) -> None:
     name, _, batch_size = arguments.contender.partition(" ")
     score = ours(arguments) if name == OURS else theirs(arguments, name, int(batch_size))
     results = {}
-    for kind in CHOICES:
+    for kind in _kinds(arguments):
         questions: list[_Question] = json.loads((arguments.folder / f"{kind}.json").read_text())
         score(questions[:4])
         memory = PeakMemory(arguments.device)
@@ -217,7 +266,7 @@ def ours(arguments: argparse.Namespace) -> Callable[[Sequence[_Question]], list[
     from compute.language_models.scoring import score_items
     from compute.tasks.task import Item
 
-    model, tokenizer = load_model(arguments.folder, dtype=arguments.dtype, device=arguments.device)
+    model, tokenizer = load_model(_model_folder(arguments), dtype=arguments.dtype, device=arguments.device)
 
     def score(questions: Sequence[_Question]) -> list[list[float]]:
         items = [
@@ -232,7 +281,7 @@ def theirs(
     arguments: argparse.Namespace, name: str, batch_size: int
 ) -> Callable[[Sequence[_Question]], list[list[float]]]:
     """The scorer of lm-evaluation-harness, or its stand-in, loaded."""
-    scorer = open_scorer(name, arguments.folder, arguments.device, arguments.dtype, batch_size)
+    scorer = open_scorer(name, _model_folder(arguments), arguments.device, arguments.dtype, batch_size)
 
     def score(questions: Sequence[_Question]) -> list[list[float]]:
         answers = iter(

@@ -2,6 +2,7 @@
 
     python -m benchmarks.bench_training                                                  # CPU, a small random Llama
     python -m benchmarks.bench_training --device cuda --shape qwen2.5-0.5b --dtype bfloat16 --items 270 --epochs 3
+    python -m benchmarks.bench_training --checkpoint FOLDER                              # a real model
 
 The published way (arXiv 2511.13368) is Hugging Face's `Trainer` with PEFT, one source at a time and padded to a fixed
 length; and, for a cell, merging the adapter to disk, lm-evaluation-harness on all targets, and deleting. Where lm-eval
@@ -177,7 +178,8 @@ def _print_tables(bench: Bench, results: Results) -> None:
     def training(sources: int) -> float:
         return float(sum(work["flop"] for work in facts["sources"][:sources]))
 
-    print(f"{bench.shape}, {facts['parameters'] / 1e6:.0f} M parameters, random; {bench.dtype}; {facts['machine']}; "
+    kind = Path(bench.checkpoint).name if bench.checkpoint else f"{bench.shape}, random"
+    print(f"{kind}, {facts['parameters'] / 1e6:.0f} M parameters; {bench.dtype}; {facts['machine']}; "
           f"texts {facts['texts']}: contexts of {facts['context_tokens']} tokens (0, 10, 50, 90, 100 %); "
           f"{bench.items} items and {bench.eval_items} held out a source, {bench.epochs} epochs")  # fmt: skip
     rates = [found["rate"] for found in results.found.values()]
@@ -216,6 +218,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
+    parser.add_argument("--checkpoint", type=Path, help="folder of a real model, in place of a shape")
+    parser.add_argument("--stacks", type=int, nargs="+", default=STACKS, help="sources trained at once")
     parser.add_argument("--dtype", choices=sorted(TOLERANCE), default="float32")
     parser.add_argument("--texts", choices=("auto", "topic", "made-up"), default="auto", help="what is trained on")
     parser.add_argument("--parts", choices=PARTS, nargs="+", help="all, but for one of lm-eval and its stand-in")
@@ -245,6 +249,7 @@ def main() -> None:
         bench = Bench(
             given.folder or Path(temporary), given.device, given.shape, given.dtype, given.items, given.eval_items,
             given.epochs, given.target_items, given.padding, given.harness_batch,
+            str(given.checkpoint.resolve()) if given.checkpoint else None,
         )  # fmt: skip
         if given.way:
             (bench.folder / "found.json").write_text(json.dumps(measure(bench, given.way, given.sources)))
@@ -252,11 +257,13 @@ def main() -> None:
         versions = {"torch": torch.__version__, "transformers": transformers.__version__, "texts": given.texts}
         settings = {name: value for name, value in asdict(bench).items() if name != "folder"} | versions
         results = Results(given.result, settings)
-        results.facts = bench.make_base(given.texts) | {"machine": describe(given.device)}
+        results.facts = (bench.take_checkpoint() if given.checkpoint else bench.make_base(given.texts)) | {
+            "machine": describe(given.device)
+        }
         results.save()
         runs = []
         for part in given.parts:
-            sizes = [size for size in STACKS if size <= given.sources]
+            sizes = [size for size in given.stacks if size <= given.sources]
             if part != "stacks":
                 sizes = [given.sources if part == "cells" else min(given.published_sources, given.sources)]
             runs += [(part, size) for size in sizes]

@@ -55,6 +55,13 @@ class Bench:
     target_items: int
     padding: int
     harness_batch: int
+    checkpoint: str | None = None
+    """Folder of a real model; None: a random one of the shape."""
+
+    @property
+    def base(self) -> Path:
+        """Where the model lies."""
+        return Path(self.checkpoint) if self.checkpoint else self.folder / "base"
 
     @property
     def settings(self) -> Lora:
@@ -91,7 +98,7 @@ class Bench:
 
     def load(self) -> tuple[Any, Any]:
         """Model and tokenizer, of `make_base`."""
-        return load_model(self.folder / "base", dtype=self.dtype, device=self.device)
+        return load_model(self.base, dtype=self.dtype, device=self.device)
 
     def make_base(self, texts: str) -> dict[str, Any]:
         """Saves a model of random weights, a tokenizer, and the items; what there is to tell of them.
@@ -109,28 +116,38 @@ class Bench:
             made_up = MadeUpTexts(min(config.vocab_size, 32768), limit)
             tokenizer, said = made_up.tokenizer, "made up, of the topic task's lengths"
             items = {language: made_up_items(made_up, language) for language in LANGUAGES}
-        rows = {language: {split: [asdict(item) for item in part] for split, part in splits.items()}
-                for language, splits in items.items()}  # fmt: skip
-        (self.folder / "items.json").write_text(json.dumps(rows), encoding="utf-8")
         config.bos_token_id = config.eos_token_id = tokenizer.eos_token_id
         torch.manual_seed(0)
         with torch.device(self.device):
             model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, self.dtype))
         model.save_pretrained(self.folder / "base")
         tokenizer.save_pretrained(self.folder / "base")
+        facts = self._facts(items, said, model, tokenizer)
+        del model
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+        return facts
+
+    def take_checkpoint(self) -> dict[str, Any]:
+        """Saves the topic task's items for a real model; what there is to tell of them and of it."""
+        items = topic_items(required=True)
+        assert items is not None
+        model, tokenizer = self.load()
+        return self._facts(items, "the topic task's", model, tokenizer)
+
+    def _facts(self, items: dict[str, dict[Any, list[Item]]], said: str, model: Any, tokenizer: Any) -> dict[str, Any]:
+        rows = {language: {split: [asdict(item) for item in part] for split, part in splits.items()}
+                for language, splits in items.items()}  # fmt: skip
+        (self.folder / "items.json").write_text(json.dumps(rows), encoding="utf-8")
         contexts = [item.context for splits in items.values() for part in splits.values() for item in part]
         lengths = [len(ids) for ids in tokenizer(contexts)["input_ids"]]
-        facts = {
+        return {
             "texts": said,
             "parameters": model.num_parameters(),
             "context_tokens": np.quantile(lengths, (0, 0.1, 0.5, 0.9, 1)).round().astype(int).tolist(),
             "sources": [self._training_work(model, tokenizer, number) for number in range(len(LANGUAGES))],
             "target_flop": self._scoring_work(model, tokenizer),
         }
-        del model
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
-        return facts
 
     def _training_work(self, model: Any, tokenizer: Any, number: int) -> dict[str, float]:
         """Tokens that a source is trained on, and the FLOP of it that cannot be saved.

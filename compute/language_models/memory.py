@@ -12,14 +12,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Limits:
-    """What a batch may hold: tokens, padding included, and rows of logits over the vocabulary."""
+    """What a batch may hold.
+
+    Attributes:
+        tokens: padding included.
+        logits: rows of logits over the vocabulary.
+        full: so many tokens keep the device busy, and a larger batch holds no more padding than `PADDING_SHARE`.
+    """
 
     tokens: int
     logits: int
+    full: int = 1 << 62
+
+
+PADDING_SHARE = 0.08
+"""Of a batch's tokens: below it a batch more costs what the padding does."""
 
 
 _TOKENS = {"cpu": 2048, "cuda": 16384}
 """On a CPU few enough for its caches; on a GPU enough to keep it busy."""
+
+_FULL = {"cpu": 256, "cuda": 8192}
 
 _LOGITS = {"cpu": 2**26, "cuda": 2**29}
 """Numbers; 1 GiB of bfloat16 on a GPU."""
@@ -28,7 +41,7 @@ _LOGITS = {"cpu": 2**26, "cuda": 2**29}
 def default_limits(device: str | torch.device, vocabulary: int) -> Limits:
     """Limits that suit a device and a vocabulary's size."""
     kind = "cpu" if torch.device(device).type == "cpu" else "cuda"
-    return Limits(_TOKENS[kind], max(1, _LOGITS[kind] // vocabulary))
+    return Limits(_TOKENS[kind], max(1, _LOGITS[kind] // vocabulary), _FULL[kind])
 
 
 @dataclass(frozen=True)
@@ -68,15 +81,18 @@ def run_in_batches(loads: Sequence[Load], limits: Limits, run: Callable[[list[in
             )
         else:
             half = batch[: len(batch) // 2]
-            limits = Limits(len(half) * loads[half[0]].tokens, sum(loads[i].logits for i in half))
+            limits = Limits(len(half) * loads[half[0]].tokens, sum(loads[i].logits for i in half), limits.full)
 
 
 def _next_batch(loads: Sequence[Load], left: Sequence[int], limits: Limits) -> list[int]:
     batch: list[int] = []
-    logits = 0
+    logits = tokens = 0
     for i in left:
         logits += loads[i].logits
-        if batch and ((len(batch) + 1) * loads[left[0]].tokens > limits.tokens or logits > limits.logits):
+        tokens += loads[i].tokens
+        padded = (len(batch) + 1) * loads[left[0]].tokens
+        is_padding = padded > limits.full and padded - tokens > PADDING_SHARE * padded
+        if batch and (padded > limits.tokens or logits > limits.logits or is_padding):
             break
         batch.append(i)
     return batch
