@@ -4,10 +4,11 @@
     python -m benchmarks.bench_scoring --device cuda --shape llama-3.2-1b --dtype bfloat16
     python -m benchmarks.bench_scoring --checkpoint FOLDER              # a real one
 
-Without a checkpoint the model and the text are random, prompts have 100 to 300 tokens. Each contender runs in a process of its own, from
-texts to log-likelihoods, loading left out; the harness at several batch sizes, of which the best counts. Where lm-eval
-is not installed, its stand-in takes its place (`benchmarks.by_harness`). With `--result FILE` findings are kept after
-each contender, so that parts may be run one at a time. Prints Markdown tables, as in benchmarks/README.md.
+Without a checkpoint the model and the text are random, prompts have 100 to 300 tokens. Each contender runs in a
+process of its own, from texts to log-likelihoods, loading left out; the harness at several batch sizes, of which the
+best counts. Where lm-eval is not installed, its stand-in takes its place (`benchmarks.by_harness`). With `--result
+FILE` findings are kept after each contender, so that parts may be run one at a time. Prints Markdown tables, as in
+benchmarks/README.md.
 """
 
 from __future__ import annotations
