@@ -1,0 +1,103 @@
+"""Reads a study's cells from the marts, one grid for each variant and prompt pool."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from compute.prediction.grid import Cell, Grid, Model, whole
+
+_CELLS = """
+select
+    variant, prompt_pool, model, family, parameters, (source_task, source_language), (target_task, target_language),
+    delta_pp, delta_se, baseline_score
+from intermediate.int_prediction_cells
+where study = ?
+order by all
+"""
+
+_DISTANCES = """
+select measure, source_language, target_language, avg(value)
+from {table}
+where study = ? and measure != 'transfer_pp' and value is not null
+group by all
+order by all
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Cells asked for beyond a study's own grid: they widen its axes."""
+
+    models: tuple[Model, ...] = ()
+    sources: tuple[Cell, ...] = ()
+    targets: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyGrid:
+    """A grid, and what it is of."""
+
+    variant: str
+    prompt: str | None
+    grid: Grid
+
+
+def digest(connection: duckdb.DuckDBPyConnection, study: str) -> str:
+    """Return the digest of the rows that a study's predictions are fitted to."""
+    row = connection.execute("select digest from intermediate.int_prediction_digests where study = ?", [study]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def grids(connection: duckdb.DuckDBPyConnection, study: str, asked: Asked | None = None) -> Iterator[StudyGrid]:
+    """Yield the grids of a built study, those axes widened that are `asked` for; variants in the order of their names."""
+    asked = asked or Asked()
+    distances = _measures(connection, study, "intermediate.int_study_distances")
+    geometry = _measures(connection, study, "intermediate.int_pair_measures")
+    geometry = {measure: pairs for measure, pairs in geometry.items() if measure not in distances}
+    rows: dict[tuple[str, str | None], list[tuple[object, ...]]] = defaultdict(list)
+    for variant, prompt, *row in connection.execute(_CELLS, [study]).fetchall():
+        rows[variant, prompt].append(tuple(row))
+    for (variant, prompt), members in rows.items():
+        yield StudyGrid(variant, prompt, _grid(members, asked, distances, geometry))
+
+
+Measures = dict[str, dict[tuple[str, str], float]]
+
+
+def _grid(rows: Sequence[tuple[object, ...]], asked: Asked, distances: Measures, geometry: Measures) -> Grid:
+    models, delta, error, base = {}, {}, {}, {}
+    for name, family, parameters, source, target, value, spread, score in rows:
+        models[name] = Model(str(name), family, parameters)  # type: ignore[arg-type]
+        if value is not None:
+            delta[name, source, target] = value
+        if spread is not None:
+            error[name, source, target] = spread
+        if score is not None:
+            base[name, target] = score
+    for model in asked.models:
+        models.setdefault(model.name, model)
+    return whole(
+        list(models.values()),
+        _widened((row[3] for row in rows), asked.sources),
+        _widened((row[4] for row in rows), asked.targets),
+        delta,  # type: ignore[arg-type]
+        error,  # type: ignore[arg-type]
+        base,  # type: ignore[arg-type]
+        distances=distances,
+        geometry=geometry,
+    )
+
+
+def _widened(seen: Iterable[object], asked: Sequence[Cell]) -> list[Cell]:
+    return sorted({*seen, *asked})  # type: ignore[type-var]
+
+
+def _measures(connection: duckdb.DuckDBPyConnection, study: str, table: str) -> Measures:
+    found: Measures = defaultdict(dict)
+    for measure, source, target, value in connection.execute(_DISTANCES.format(table=table), [study]).fetchall():
+        found[measure][source, target] = value
+    return dict(found)
