@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ class Grid:
         base: score of the base model on each model's targets, 0 to 1, by (model, target) number.
         distances: by measure, of (source language, target language).
         geometry: the same of word vectors: isometry measures and bli_map.
+        trigrams: of the texts of the items of some cells.
     """
 
     models: tuple[Model, ...]
@@ -48,6 +50,7 @@ class Grid:
     base: Mapping[tuple[int, int], float] = field(default_factory=dict)
     distances: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
     geometry: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    trigrams: Mapping[Cell, frozenset[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.delta)
@@ -60,8 +63,7 @@ class Grid:
     @property
     def is_own(self) -> NDArray[np.bool_]:
         """Whether the source is the target, [cell]."""
-        same = np.array([[source == target for target in self.targets] for source in self.sources], dtype=bool)
-        return np.asarray(same[self.source, self.target])
+        return self.of_pairs(lambda source, target: float(source == target)) == 1
 
     def part(self, chosen: NDArray[np.bool_]) -> Grid:
         """Return some of the cells."""
@@ -71,6 +73,11 @@ class Grid:
     def without(self, hidden: NDArray[np.bool_]) -> Grid:
         """Return the same cells, some of them as if they had not been measured."""
         return replace(self, delta=np.where(hidden, np.nan, self.delta), error=np.where(hidden, np.nan, self.error))
+
+    def of_pairs(self, value: Callable[[Cell, Cell], float]) -> Floats:
+        """Return a value of each cell's source and target, [cell]."""
+        table = np.array([[value(source, target) for target in self.targets] for source in self.sources], dtype=float)
+        return np.asarray(table[self.source, self.target])
 
     def base_scores(self) -> Floats:
         """Return the base model's score on each cell's target, [cell]; NaN where it is not known."""
@@ -88,9 +95,9 @@ def whole(
     delta: Mapping[tuple[str, Cell, Cell], float],
     error: Mapping[tuple[str, Cell, Cell], float],
     base: Mapping[tuple[str, Cell], float],
-    **known: Mapping[str, Mapping[tuple[str, str], float]],
+    **known: Any,
 ) -> Grid:
-    """Return every source on every target for every model, measured where `delta` has a value."""
+    """Return every source on every target for every model, measured where `delta` has a value; `known`: other fields."""
     shape = (len(models), len(sources), len(targets))
     numbers = np.unravel_index(np.arange(int(np.prod(shape))), shape)
     keys = [(models[m].name, sources[s], targets[t]) for m, s, t in zip(*numbers, strict=True)]

@@ -32,6 +32,12 @@ def distance_matrix(languages: Sequence[str], distances: Distances) -> Floats:
     return found
 
 
+def mean_distance(languages: Sequence[str], distances: Mapping[str, Distances]) -> Floats:
+    """Return the mean of all distances, each over its mean, [language, language]; NaN without any."""
+    parts = [part for one in distances.values() if (part := distance_matrix(languages, one)).any()]
+    return np.mean(parts, axis=0) if parts else np.full((len(languages),) * 2, np.nan)
+
+
 def other_script(languages: Sequence[str]) -> Floats:
     """Return 1 where two languages are not known to share a script, else 0, [language, language]."""
     scripts = [script_of(language) for language in languages]

@@ -170,7 +170,7 @@ class MixedModel:
         """
         parts = [
             self._predict(design.rows(np.arange(start, min(start + _CHUNK, len(design.errors)))), uncertainty)
-            for start in range(0, len(design.errors), _CHUNK)
+            for start in range(0, max(len(design.errors), 1), _CHUNK)
         ]
         return Predicted(*(np.concatenate(one) for one in zip(*parts, strict=True)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
@@ -25,6 +26,17 @@ from {table}
 where study = ? and measure != 'transfer_pp' and value is not null
 group by all
 order by all
+"""
+
+_TEXTS = """
+select (task, language), lower(string_agg(text, ' '))
+from (
+    select task, language, coalesce(context || ' ', '') || array_to_string(choices, ' ') as text
+    from raw.items
+    where job_key in (select job_key from raw.study_jobs where study = ?)
+    qualify row_number() over (partition by task, language order by split, item_id, prompt) <= 200
+)
+group by all
 """
 
 
@@ -58,17 +70,20 @@ def grids(connection: duckdb.DuckDBPyConnection, study: str, asked: Asked | None
     distances = _measures(connection, study, "intermediate.int_study_distances")
     geometry = _measures(connection, study, "intermediate.int_pair_measures")
     geometry = {measure: pairs for measure, pairs in geometry.items() if measure not in distances}
+    texts = dict(connection.execute(_TEXTS, [study]).fetchall())
+    trigrams = {cell: frozenset(text[i : i + 3] for i in range(len(text) - 2)) for cell, text in texts.items()}
     rows: dict[tuple[str, str | None], list[tuple[object, ...]]] = defaultdict(list)
     for variant, prompt, *row in connection.execute(_CELLS, [study]).fetchall():
         rows[variant, prompt].append(tuple(row))
     for (variant, prompt), members in rows.items():
-        yield StudyGrid(variant, prompt, _grid(members, asked, distances, geometry))
+        known = {"distances": distances, "geometry": geometry, "trigrams": trigrams}
+        yield StudyGrid(variant, prompt, _grid(members, asked, known))
 
 
 Measures = dict[str, dict[tuple[str, str], float]]
 
 
-def _grid(rows: Sequence[tuple[object, ...]], asked: Asked, distances: Measures, geometry: Measures) -> Grid:
+def _grid(rows: Sequence[tuple[object, ...]], asked: Asked, known: dict[str, Any]) -> Grid:
     models, delta, error, base = {}, {}, {}, {}
     for name, family, parameters, source, target, value, spread, score in rows:
         models[name] = Model(str(name), family, parameters)  # type: ignore[arg-type]
@@ -87,8 +102,7 @@ def _grid(rows: Sequence[tuple[object, ...]], asked: Asked, distances: Measures,
         delta,  # type: ignore[arg-type]
         error,  # type: ignore[arg-type]
         base,  # type: ignore[arg-type]
-        distances=distances,
-        geometry=geometry,
+        **known,
     )
 
 

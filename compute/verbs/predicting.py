@@ -15,15 +15,16 @@ from compute.dbt import run_dbt
 from compute.errors import UserError
 from compute.prediction import fitting
 from compute.prediction.fitting import Fit, Predictions
-from compute.prediction.grid import Cell
+from compute.prediction.grid import Cell, Grid
+from compute.prediction.judging import judged
 from compute.prediction.reading import Asked, StudyGrid, digest, grids
 from compute.store.frames import frame_schema
-from compute.store.raw_schema import TABLES
+from compute.store.raw_schema import FITTED_TABLES, TABLES
 from compute.store.warehouse import Warehouse
 from compute.verbs.asked import built_warehouse, count
 
 _SHOWN = 10
-_MARTS = ("rpt_predictions", "rpt_prediction_fits")
+_MARTS = ("rpt_predictions", "rpt_prediction_fits", "rpt_predictors")
 Rows = list[dict[str, Any]]
 
 
@@ -46,8 +47,10 @@ def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:
         found = list(grids(connection, study, asked))
     fits: Rows = []
     predicted: Rows = []
+    said: Rows = []
     lines: list[str] = []
     for one in found:
+        said += [{"study": study, "fitted_to": fitted_to, **row} for row in _said(one)]
         for fit, predictions in fitting.predict(one.grid):
             keys = {"study": study, "variant": one.variant, "prompt": one.prompt, "fitted_to": fitted_to}
             rows = list(_rows(one, predictions))
@@ -56,22 +59,17 @@ def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:
             lines += _told(study, one, fit, rows)
     if not fits:
         raise UserError(_too_few(study, found))
-    tables = {"prediction_fits": fits, "predictions": predicted}
+    tables = {"prediction_fits": fits, "predictions": predicted, "predictor_values": said}
     warehouse.replace_fitted(
         study, {name: pl.DataFrame(rows, schema=frame_schema(TABLES[name])) for name, rows in tables.items()}
     )
-    failed = run_dbt("build", "--quiet", "--select", *_selection(), warehouse=warehouse.path)
+    failed = run_dbt("build", "--quiet", "--select", *(f"stg_{table}+" for table in FITTED_TABLES), warehouse=warehouse.path)
     if not predicted:
         lines.append(
             f"study {study!r}: every cell of its grid is measured, so nothing is predicted; name more with --source, "
             "--target or --model"
         )
     return Told("\n".join(lines) + "\n", 1 if failed else 0)
-
-
-def _selection() -> Iterator[str]:
-    for mart in _MARTS:
-        yield from (mart, f"stg_{mart.removeprefix('rpt_')}")
 
 
 def _too_few(study: str, found: Sequence[StudyGrid]) -> str:
@@ -82,17 +80,36 @@ def _too_few(study: str, found: Sequence[StudyGrid]) -> str:
     )
 
 
+def _said(one: StudyGrid) -> Iterator[dict[str, Any]]:
+    """Yield what each predictor says of each measured transfer cell."""
+    grid = one.grid.part(one.grid.is_measured & ~one.grid.is_own)
+    for name, values in judged(grid).items():
+        for i, value in enumerate(values):
+            yield {
+                "variant": one.variant,
+                "prompt": one.prompt,
+                "predictor": name,
+                **_cell(grid, i),
+                "value": float(value) if np.isfinite(value) else None,
+            }
+
+
+def _cell(grid: Grid, i: int) -> dict[str, str]:
+    source, target = grid.sources[grid.source[i]], grid.targets[grid.target[i]]
+    return {
+        "model": grid.models[grid.model[i]].name,
+        "source_task": source[0],
+        "source_language": source[1],
+        "target_task": target[0],
+        "target_language": target[1],
+    }
+
+
 def _rows(one: StudyGrid, predictions: Predictions) -> Iterator[dict[str, Any]]:
-    grid = one.grid
     bounds = {f"{end}_{level}": values for level in (50, 95) for end, values in _ends(predictions, level)}
     for i, row in enumerate(predictions.row):
-        source, target = grid.sources[grid.source[row]], grid.targets[grid.target[row]]
         yield {
-            "model": grid.models[grid.model[row]].name,
-            "source_task": source[0],
-            "source_language": source[1],
-            "target_task": target[0],
-            "target_language": target[1],
+            **_cell(one.grid, row),
             "expected_pp": float(predictions.mean[i]),
             "expected_se": float(predictions.expected_se[i]) if predictions.is_bounded[i] else None,
             "measured_se": float(predictions.measured_se[i]) if predictions.is_bounded[i] else None,

@@ -40,6 +40,7 @@ final as (
         expected_cells.target_task,
         expected_cells.target_language,
         expected_cells.regime,
+        expected_cells.cell_number,
         round(expected_cells.delta_pp, 6) as delta_pp,
         round(transfer_cells.delta_se, 6) as delta_se,
         round(baselines.baseline_score, 6) as baseline_score
