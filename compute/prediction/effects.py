@@ -39,7 +39,7 @@ def design_of(grid: Grid) -> Design:
 
 
 def unknowable(grid: Grid) -> NDArray[np.bool_]:
-    """Return whether a cell is new on an axis of which only one value was measured, [cell]: nothing tells how it varies."""
+    """Return whether a cell is new where only one value was measured, so that nothing tells how it varies, [cell]."""
     found = np.zeros(len(grid), dtype=bool)
     for levels in (axis for name, axis in _axes(grid).items() if name in _MAIN):
         seen = set(levels[grid.is_measured].tolist())
@@ -68,7 +68,9 @@ def _axes(grid: Grid) -> dict[str, Numbers]:
     found: dict[str, Numbers] = {"model": grid.model}
     for side, cells, numbers in (("source", grid.sources, grid.source), ("target", grid.targets, grid.target)):
         found[f"{side}_task"] = np.array([tasks.index(task) for task, _ in cells], dtype=np.intp)[numbers]
-        found[f"{side}_language"] = np.array([languages.index(language) for _, language in cells], dtype=np.intp)[numbers]
+        found[f"{side}_language"] = np.array([languages.index(language) for _, language in cells], dtype=np.intp)[
+            numbers
+        ]
     for axis in ("task", "language"):
         found[f"same_{axis}"] = np.asarray(found[f"source_{axis}"] == found[f"target_{axis}"], dtype=np.intp)
     return found
@@ -101,7 +103,9 @@ def _features(grid: Grid, axes: dict[str, Numbers]) -> Iterator[tuple[str, Float
     relations = [distance_matrix(languages, one) for one in grid.distances.values()] + [other_script(languages)]
     pairs = [relation[axes["source_language"], axes["target_language"]] for relation in relations]
     base = grid.base_scores()
-    base = np.nan_to_num(base - np.nanmean(base[measured])) if np.isfinite(base[measured]).any() else np.zeros(len(base))
+    base = (
+        np.nan_to_num(base - np.nanmean(base[measured])) if np.isfinite(base[measured]).any() else np.zeros(len(base))
+    )
     same_task = axes["same_task"] - axes["same_task"][measured].mean()
     columns = _standardized(np.column_stack([*pairs, base]), measured)
     yield "relatedness", np.column_stack([columns, columns * same_task[:, None]])

@@ -81,7 +81,9 @@ class Grid:
 
     def base_scores(self) -> Floats:
         """Return the base model's score on each cell's target, [cell]; NaN where it is not known."""
-        return np.array([self.base.get(pair, np.nan) for pair in zip(self.model, self.target, strict=True)], dtype=float)
+        return np.array(
+            [self.base.get(pair, np.nan) for pair in zip(self.model, self.target, strict=True)], dtype=float
+        )
 
     def languages(self) -> tuple[str, ...]:
         """Return every language of the sources and targets, sorted."""
@@ -97,10 +99,10 @@ def whole(
     base: Mapping[tuple[str, Cell], float],
     **known: Any,
 ) -> Grid:
-    """Return every source on every target for every model, measured where `delta` has a value; `known`: other fields."""
+    """Return every source on every target for every model, measured where `delta` has it; `known`: other fields."""
     shape = (len(models), len(sources), len(targets))
-    numbers = np.unravel_index(np.arange(int(np.prod(shape))), shape)
-    keys = [(models[m].name, sources[s], targets[t]) for m, s, t in zip(*numbers, strict=True)]
+    model, source, target = (axis.ravel() for axis in np.indices(shape))
+    keys = [(models[m].name, sources[s], targets[t]) for m, s, t in zip(model, source, target, strict=True)]
     values = np.array([delta.get(key, np.nan) for key in keys], dtype=float)
     errors = np.array([error.get(key, np.nan) for key in keys], dtype=float)
     scores = {
@@ -109,4 +111,4 @@ def whole(
         for t, target in enumerate(targets)
         if (model.name, target) in base
     }
-    return Grid(tuple(models), tuple(sources), tuple(targets), *numbers, values, errors, scores, **known)
+    return Grid(tuple(models), tuple(sources), tuple(targets), model, source, target, values, errors, scores, **known)

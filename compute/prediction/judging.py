@@ -1,4 +1,4 @@
-"""What predictors say of a grid's measured transfer cells, each alone and all together, for `rpt_predictors` to judge."""
+"""What predictors say of measured transfer cells, each alone and all together, for `rpt_predictors` to judge."""
 
 from __future__ import annotations
 

@@ -41,9 +41,8 @@ def mean_distance(languages: Sequence[str], distances: Mapping[str, Distances]) 
 def other_script(languages: Sequence[str]) -> Floats:
     """Return 1 where two languages are not known to share a script, else 0, [language, language]."""
     scripts = [script_of(language) for language in languages]
-    return np.array(
-        [[float(i != j and (one is None or one != other)) for j, other in enumerate(scripts)] for i, one in enumerate(scripts)]
-    )  # fmt: skip
+    alike = [[one is not None and one == other for other in scripts] for one in scripts]
+    return np.asarray(1.0 - (np.array(alike, dtype=bool) | np.eye(len(scripts), dtype=bool)), dtype=float)
 
 
 def features(languages: Sequence[str], distances: Mapping[str, Distances]) -> Floats:

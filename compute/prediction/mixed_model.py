@@ -2,15 +2,15 @@
 
     y = X b + sum_k F_k u_k + e,    u_k ~ N(0, theta_k I),    e_i ~ N(0, theta_r + theta_s s_i^2)
 
-X holds what is estimated freely, each sparse F_k one kind of effect (a column a level, or features whose product F F' is
-a kernel), s_i the known standard error of measurement i. theta_s, at most 1, is the part of it that is a measurement's
-own: what several share (a baseline, the luck of an adapter) is in the effects that they share.
+X holds what is estimated freely, each sparse F_k one kind of effect (a column a level, or features whose product F F'
+is a kernel), s_i the known standard error of measurement i. theta_s, at most 1, is the part of it that is a
+measurement's own: what several share (a baseline, the luck of an adapter) is in the effects that they share.
 
-Henderson's equations are solved: C (b, u) = W'R^-1 y, C = W'R^-1 W + diag(0, 1 / theta). The kind with the most levels is
-absorbed, since its part of C is diagonal; what is left is dense and of the size of all the others, however many
+Henderson's equations are solved: C (b, u) = W'R^-1 y, C = W'R^-1 W + diag(0, 1 / theta). The kind with the most levels
+is absorbed, since its part of C is diagonal; what is left is dense and of the size of all the others, however many
 measurements there are. Standard deviations have a prior, gamma of shape 2 (Chung et al. 2013, Psychometrika 78), which
-keeps few levels from being taken for none; the intervals are Student's, with Satterthwaite's degrees of freedom from the
-average information matrix (Johnson & Thompson 1995).
+keeps few levels from being taken for none; the intervals are Student's, with Satterthwaite's degrees of freedom from
+the average information matrix (Johnson & Thompson 1995).
 """
 
 from __future__ import annotations
@@ -192,7 +192,9 @@ class MixedModel:
             slopes = []
             for kind in self.design.effects:
                 if kind == self.absorbed and one is not None:
-                    at = _dense(sparse.csr_matrix(one.multiply(1 / self.one_precision[None, :]))).T - self.share @ solved
+                    at = (
+                        _dense(sparse.csr_matrix(one.multiply(1 / self.one_precision[None, :]))).T - self.share @ solved
+                    )
                 else:
                     at = solved[self._spans()[kind]]
                 slopes.append((at**2).sum(axis=0) / self.variances.effects[kind] ** 2)
@@ -302,7 +304,9 @@ def fit(design: Design, y: Floats) -> tuple[Variances, Floats]:
     units = np.array([scale] * (n + 1) + [1.0])
     best = model.variances
     effects = {kind: one * scale for kind, one in best.effects.items()}
-    return Variances(effects, best.residual * scale, best.of_error), np.linalg.inv(information) * np.outer(units, units)
+    return Variances(effects, best.residual * scale, best.of_error), np.asarray(
+        np.linalg.inv(information) * np.outer(units, units), dtype=float
+    )
 
 
 def _absorbed(design: Design) -> str | None:

@@ -60,19 +60,20 @@ class StudyGrid:
 
 def digest(connection: duckdb.DuckDBPyConnection, study: str) -> str:
     """Return the digest of the rows that a study's predictions are fitted to."""
-    row = connection.execute("select digest from intermediate.int_prediction_digests where study = ?", [study]).fetchone()
+    asked = "select digest from intermediate.int_prediction_digests where study = ?"
+    row = connection.execute(asked, [study]).fetchone()
     return str(row[0]) if row else ""
 
 
 def grids(connection: duckdb.DuckDBPyConnection, study: str, asked: Asked | None = None) -> Iterator[StudyGrid]:
-    """Yield the grids of a built study, those axes widened that are `asked` for; variants in the order of their names."""
+    """Yield the grids of a built study, widened by what is `asked` for, in the order of variants' names."""
     asked = asked or Asked()
     distances = _measures(connection, study, "intermediate.int_study_distances")
     geometry = _measures(connection, study, "intermediate.int_pair_measures")
     geometry = {measure: pairs for measure, pairs in geometry.items() if measure not in distances}
     texts = dict(connection.execute(_TEXTS, [study]).fetchall())
     trigrams = {cell: frozenset(text[i : i + 3] for i in range(len(text) - 2)) for cell, text in texts.items()}
-    rows: dict[tuple[str, str | None], list[tuple[object, ...]]] = defaultdict(list)
+    rows: dict[tuple[str, str | None], list[tuple[Any, ...]]] = defaultdict(list)
     for variant, prompt, *row in connection.execute(_CELLS, [study]).fetchall():
         rows[variant, prompt].append(tuple(row))
     for (variant, prompt), members in rows.items():
@@ -83,10 +84,13 @@ def grids(connection: duckdb.DuckDBPyConnection, study: str, asked: Asked | None
 Measures = dict[str, dict[tuple[str, str], float]]
 
 
-def _grid(rows: Sequence[tuple[object, ...]], asked: Asked, known: dict[str, Any]) -> Grid:
-    models, delta, error, base = {}, {}, {}, {}
+def _grid(rows: Sequence[tuple[Any, ...]], asked: Asked, known: dict[str, Any]) -> Grid:
+    models: dict[str, Model] = {}
+    delta: dict[tuple[str, Cell, Cell], float] = {}
+    error: dict[tuple[str, Cell, Cell], float] = {}
+    base: dict[tuple[str, Cell], float] = {}
     for name, family, parameters, source, target, value, spread, score in rows:
-        models[name] = Model(str(name), family, parameters)  # type: ignore[arg-type]
+        models[name] = Model(name, family, parameters)
         if value is not None:
             delta[name, source, target] = value
         if spread is not None:
@@ -99,15 +103,15 @@ def _grid(rows: Sequence[tuple[object, ...]], asked: Asked, known: dict[str, Any
         list(models.values()),
         _widened((row[3] for row in rows), asked.sources),
         _widened((row[4] for row in rows), asked.targets),
-        delta,  # type: ignore[arg-type]
-        error,  # type: ignore[arg-type]
-        base,  # type: ignore[arg-type]
+        delta,
+        error,
+        base,
         **known,
     )
 
 
-def _widened(seen: Iterable[object], asked: Sequence[Cell]) -> list[Cell]:
-    return sorted({*seen, *asked})  # type: ignore[type-var]
+def _widened(seen: Iterable[Cell], asked: Sequence[Cell]) -> list[Cell]:
+    return sorted({*seen, *asked})
 
 
 def _measures(connection: duckdb.DuckDBPyConnection, study: str, table: str) -> Measures:

@@ -306,7 +306,7 @@ TABLES: dict[str, Table] = {
                 Column("version", "varchar", "version of the computation"),
                 Column("n_measured", "bigint", "cells it was fitted to"),
                 Column("n_predicted", "bigint", "cells predicted"),
-                Column("variances", "json", "pp squared by kind of effect; of_error: share of the known errors' squares"),
+                Column("variances", "json", "pp squared by kind of effect; of_error: share of known errors"),
                 Column("n_validated", "bigint", "cells predicted with their whole source left out; NULL: one source"),
                 Column("r2", "double", "of those; 1 - squared errors over those about the other sources' mean"),
                 Column("coverage_50", "double", "share of those within their 50 % interval"),
@@ -349,7 +349,7 @@ TABLES: dict[str, Table] = {
             ),
             (
                 *_PREDICTED_KEYS,
-                Column("predictor", "varchar", "its name; 'together': all of them, weighted on other models and languages"),
+                Column("predictor", "varchar", "its name; 'together': all, weighted on other models and languages"),
                 _MODEL,
                 Column("source_task", "varchar", "task tuned on"),
                 Column("source_language", "varchar", "language tuned on"),

@@ -78,9 +78,7 @@ def _write_jobs(connection: duckdb.DuckDBPyConnection, study: str, jobs: Sequenc
     insert_frame(connection, "study_jobs", rows, "insert or replace")
 
 
-def insert_frame(
-    connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, verb: str = "insert"
-) -> None:
+def insert_frame(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, verb: str = "insert") -> None:
     """Insert rows, with the columns of a raw table, into it. Raises UserError where there is no room for a file."""
     try:
         with tempfile.NamedTemporaryFile(suffix=".parquet") as file:

@@ -63,7 +63,8 @@ def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:
     warehouse.replace_fitted(
         study, {name: pl.DataFrame(rows, schema=frame_schema(TABLES[name])) for name, rows in tables.items()}
     )
-    failed = run_dbt("build", "--quiet", "--select", *(f"stg_{table}+" for table in FITTED_TABLES), warehouse=warehouse.path)
+    marts = (f"stg_{table}+" for table in FITTED_TABLES)
+    failed = run_dbt("build", "--quiet", "--select", *marts, warehouse=warehouse.path)
     if not predicted:
         lines.append(
             f"study {study!r}: every cell of its grid is measured, so nothing is predicted; name more with --source, "
@@ -75,8 +76,8 @@ def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:
 def _too_few(study: str, found: Sequence[StudyGrid]) -> str:
     most = max((int(one.grid.is_measured.sum()) for one in found), default=0)
     return (
-        f"study {study!r}: {count(most, 'measured cell')} of known regime; expected at least {fitting.LEAST_CELLS} that "
-        "differ, to predict others from"
+        f"study {study!r}: {count(most, 'measured cell')} of known regime; expected at least {fitting.LEAST_CELLS} "
+        "whose differences are not all equal, to predict others from"
     )
 
 

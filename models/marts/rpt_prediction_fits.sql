@@ -38,7 +38,7 @@ final as (
         fits.is_trained_cell,
         fits.version,
         fits.fitted_at,
-        fits.fitted_to is distinct from digests.digest as is_stale,
+        coalesce(fits.fitted_to != digests.digest, true) as is_stale,
         fits.n_measured,
         fits.n_predicted,
         fits.n_validated,

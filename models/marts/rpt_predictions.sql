@@ -34,9 +34,9 @@ final as (
         predictions.high_50,
         predictions.low_95,
         predictions.high_95,
-        predictions.fitted_to is distinct from digests.digest as is_stale,
+        coalesce(predictions.fitted_to != digests.digest, true) as is_stale,
         cells.delta_pp as measured_pp,
-        cells.delta_pp between predictions.low_95 and predictions.high_95 as is_within_95
+        cells.delta_pp >= predictions.low_95 and cells.delta_pp <= predictions.high_95 as is_within_95
     from predictions
     inner join studies on predictions.study = studies.study
     left join digests on predictions.study = digests.study

@@ -59,7 +59,11 @@ clusters as (
         sum(deviation) as deviation,
         sum(deviation_beyond) as deviation_beyond
     from centered
-    group by grouping sets (({{ judged }}, model), ({{ judged }}, target_language), ({{ judged }}, model, target_language))
+    group by grouping sets (
+        ({{ judged }}, model),
+        ({{ judged }}, target_language),
+        ({{ judged }}, model, target_language)
+    )
 ),
 
 by_kind as (

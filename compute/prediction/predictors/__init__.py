@@ -1,4 +1,4 @@
-"""What may be said of transfer before anything is tuned. A predictor is one function of a grid; one file, one line here.
+"""What may be said of transfer before anything is tuned: a predictor is one function of a grid.
 
 A predictor returns one value a cell, more where more transfer is expected, on whatever scale; NaN where it has nothing
 to say. It may look at everything of a grid but `delta` and `error`, which it is not given.
@@ -45,9 +45,7 @@ _MODULES = {
 PREDICTORS: Registry[Predictor] = Registry(
     "predictor",
     "transfer.predictors",
-    {
-        name: f"compute.prediction.predictors.{module}:{name}" for module, names in _MODULES.items() for name in names
-    },
+    {name: f"compute.prediction.predictors.{module}:{name}" for module, names in _MODULES.items() for name in names},
     "compute.prediction.predictors:Predictor",
 )
 """By name in `rpt_predictors`."""

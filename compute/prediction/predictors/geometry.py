@@ -17,7 +17,11 @@ _LIKE = {"relational_similarity": 1.0, "eigenvector_similarity": -1.0, "gromov_h
 def isometry(grid: Grid) -> Floats:
     """Return the mean of the isometry measures there are, each in standard deviations over language pairs; NaN for one
     language with itself, and without measures."""
-    parts = [sign * _standardized(_of_cells(grid, grid.geometry[name])) for name, sign in _LIKE.items() if name in grid.geometry]
+    parts = [
+        sign * _standardized(_of_cells(grid, grid.geometry[name]))
+        for name, sign in _LIKE.items()
+        if name in grid.geometry
+    ]
     return np.mean(parts, axis=0) if parts else np.full(len(grid), np.nan)  # fmt: skip
 
 

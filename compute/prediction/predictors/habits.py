@@ -34,7 +34,7 @@ def english(grid: Grid) -> Floats:
 
 @partial(Predictor, is_habit=True)
 def nearest_language(grid: Grid) -> Floats:
-    """Return 1 where the source's language is the one nearest to the target's among those of all sources, its own apart.
+    """Return 1 where the source's language is, of all sources' other languages, the nearest to the target's; else 0.
 
     Near is what `uriel` says; NaN without distances.
     """

@@ -11,7 +11,7 @@ from compute.prediction.predictors import Predictor
 
 @Predictor
 def lexical_overlap(grid: Grid) -> Floats:
-    """Return the share of the target's character trigrams, as a set, that the source's texts have too; NaN without texts."""
+    """Return the share of the target's character trigrams, as a set, that the source has; NaN without texts."""
 
     def overlap(source: Cell, target: Cell) -> float:
         one, other = grid.trigrams.get(source), grid.trigrams.get(target)

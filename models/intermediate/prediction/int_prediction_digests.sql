@@ -18,24 +18,24 @@ lines as (
             '|', variant, coalesce(prompt_pool, ''), model, coalesce(family, ''), coalesce(parameters, 0), source_task,
             source_language, target_task, target_language, coalesce(delta_pp, 'nan'), coalesce(delta_se, 'nan'),
             coalesce(baseline_score, 'nan')
-        ) as line
+        ) as said
     from cells
     union
     select
         study,
-        concat_ws('|', source_language, target_language, measure, coalesce(round(value, 6), 'nan')) as line
+        concat_ws('|', source_language, target_language, measure, coalesce(round(value, 6), 'nan')) as said
     from distances
     union
     select
         study,
-        concat_ws('|', source_language, target_language, measure, coalesce(round(value, 6), 'nan')) as line
+        concat_ws('|', source_language, target_language, measure, coalesce(round(value, 6), 'nan')) as said
     from measures
 ),
 
 final as (
     select
         study,
-        sha256(string_agg(line, chr(10) order by line)) as digest
+        sha256(string_agg(said, chr(10) order by said)) as digest
     from lines
     group by study
 )
