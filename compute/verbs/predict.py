@@ -10,7 +10,7 @@ from compute.prediction.grid import Cell, Model
 from compute.prediction.reading import Asked
 from compute.store.warehouse import Warehouse
 from compute.verbs.chosen import study_name
-from compute.verbs.options import Options, Parser, add_study, add_warehouse, positive, say
+from compute.verbs.options import Options, Parser, add_study, add_warehouse, say
 from compute.verbs.predicting import predict
 
 
@@ -78,4 +78,8 @@ def new_model(text: str) -> Model:
 
 
 def _parameters(text: str | None) -> int | None:
-    return None if text is None else positive(text)
+    if text is None:
+        return None
+    if not re.fullmatch(r"0*[1-9]\d{0,17}", text):
+        raise argparse.ArgumentTypeError(f"parameters: expected a whole number, 1 or more, found {text!r}")
+    return int(text)

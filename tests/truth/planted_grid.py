@@ -34,7 +34,7 @@ class PlantedGrid:
 
 
 def planted(rng: np.random.Generator, shape: Shape = PUBLISHED, signal: float = 1.0, noise: float = 2.0) -> PlantedGrid:
-    """Draw a grid. `signal` scales all that is planted, `noise` a cell's own error; 3 seeds with a luck of 2 pp a run."""
+    """Draw a grid: `signal` scales all that is planted, `noise` a cell's own error. 3 seeds, a luck of 2 pp a run."""
     languages = list(FAMILIES)[: shape.languages]
     cells = [(f"task{number}", language) for number in range(shape.tasks) for language in languages]
     m, n, tasks = shape.models, len(cells), shape.tasks
