@@ -170,12 +170,12 @@ def _half_width(known: list[tuple[str, str, float]]) -> float:
 
 def test_cells_beyond_the_grid_are_asked_for_by_name(folder: Path) -> None:
     done = _run(
-        folder, "predict", "--study", "part", "--source", "task0/pt", "--target", "task1/it", "--model",
+        folder, "predict", "--study", "part", "--source", "task0/ru", "--target", "task1/it", "--model",
         "new@1,family=family0,parameters=5000000000",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = _rows(folder, "select * from marts.rpt_predictions")
-    assert {"new@1"} < {row["model"] for row in rows} and ("task0", "pt") in {
+    assert {"new@1"} < {row["model"] for row in rows} and ("task0", "ru") in {
         (row["source_task"], row["source_language"]) for row in rows
     }
     assert len(rows) == 4 * 11 * 11 - 280
@@ -231,8 +231,8 @@ def test_cells_measured_since_stand_apart_and_predictions_are_then_stale(folder:
             [*UNTUNED],
         )
     _dbt(
-        folder, "int_imported_cells", "int_transfer_cells", "int_expected_cells", "int_prediction_cells", "rpt_predictions",
-        "rpt_prediction_fits",
+        folder, "int_imported_cells", "int_transfer_cells", "int_expected_cells", "int_prediction_cells",
+        "rpt_predictions", "rpt_prediction_fits",
     )  # fmt: skip
     rows = _rows(folder, "select * from marts.rpt_predictions where regime != 'MT-ML'")
     assert all(row["is_stale"] for row in rows)
