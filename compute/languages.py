@@ -18,3 +18,23 @@ wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho zu:zul
 """
 THREE_LETTERS = dict(pair.split(":") for pair in _CODES.split())
 """ISO 639-1 -> 639-3. A macrolanguage stays one (ar: ara): URIEL documents it better than its varieties."""
+
+_SCRIPTS = """
+Arab: ar fa ks ps sd ug ur ckb; Armn: hy; Beng: as bn; Cans: cr iu oj; Deva: bh bho hi mai mr ne sa; Ethi: am ti;
+Cyrl: ab av ba be bg ce cu cv kk kv ky mk mn os ru sr tg tt uk; Geor: ka; Grek: el; Gujr: gu; Guru: pa; Hang: ko;
+Hani: wuu yue zh; Hebr: he yi; Jpan: ja; Khmr: km; Knda: kn; Laoo: lo; Mlym: ml; Mymr: my; Orya: or; Sinh: si; Taml: ta;
+Telu: te; Thaa: dv; Thai: th; Tibt: bo dz; Yiii: ii
+"""
+"""ISO 15924: the languages most often written so today; the other two-letter ones are written in Latin letters."""
+_SCRIPT_OF = {
+    language: script.strip()
+    for script, _, languages in (part.partition(":") for part in _SCRIPTS.split(";"))
+    for language in languages.split()
+}
+_TWO_LETTERS = {three: two for two, three in THREE_LETTERS.items()}
+
+
+def script_of(language: str) -> str | None:
+    """Return the script a language is most often written in, by its ISO 15924 code; None where it is not known here."""
+    code = _TWO_LETTERS.get(language, language)
+    return _SCRIPT_OF.get(code) or ("Latn" if code in THREE_LETTERS else None)

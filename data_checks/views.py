@@ -11,7 +11,7 @@ import duckdb
 from compute.store.database import literal, open_database
 from compute.store.raw_schema import TABLES, planned_jobs
 
-MARTS = ("fct_scores", "fct_transfer", "fct_bli")
+MARTS = ("fct_scores", "fct_transfer", "fct_bli", "rpt_prediction_fits")
 """Marts that checks read."""
 
 _SHARED = ("models", "tasks")

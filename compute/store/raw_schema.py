@@ -73,6 +73,12 @@ _MAPPING_KEYS = (
     _SEED,
 )
 
+_PREDICTED_KEYS = (
+    Column("study", "varchar", "the study"),
+    _VARIANT,
+    Column("prompt", "varchar", "the prompt whose cells are pooled; 'per target' where each target has one"),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -301,8 +307,72 @@ TABLES: dict[str, Table] = {
                 JOB_KEY,
             ),
         ),
+        Table(
+            "prediction_fits",
+            "One population of cells that a model of transfer was fitted to.",
+            ("study", "variant", "prompt", "is_trained_cell"),
+            (
+                *_PREDICTED_KEYS,
+                Column("is_trained_cell", "boolean", "true: cells whose source is their target; else all others"),
+                Column("fitted_to", "varchar", "SHA-256 of the rows of int_prediction_cells that it was fitted to"),
+                Column("version", "varchar", "version of the computation"),
+                Column("n_measured", "bigint", "cells it was fitted to"),
+                Column("n_predicted", "bigint", "cells predicted"),
+                Column("variances", "json", "pp squared by kind of effect; of_error: share of known errors"),
+                Column("n_validated", "bigint", "cells predicted with their whole source left out; NULL: one source"),
+                Column("r2", "double", "of those; 1 - squared errors over those about the other sources' mean"),
+                Column("coverage_50", "double", "share of those within their 50 % interval"),
+                Column("coverage_95", "double", "share of those within their 95 % interval"),
+                Column("asked", "json", "cells named on the command line beyond the study's own grid"),
+                Column("fitted_at", "timestamp", "UTC"),
+            ),
+        ),
+        Table(
+            "predictions",
+            "One cell that was not computed, as predicted from those that were.",
+            (
+                "study", "variant", "prompt", "model", "source_task", "source_language", "target_task",
+                "target_language",
+            ),
+            (
+                *_PREDICTED_KEYS,
+                _MODEL,
+                Column("source_task", "varchar", "task it would be tuned on"),
+                Column("source_language", "varchar", "language it would be tuned on"),
+                Column("target_task", "varchar", "task evaluated"),
+                Column("target_language", "varchar", "language evaluated"),
+                Column("expected_pp", "double", "expected difference, percentage points"),
+                Column("expected_se", "double", "standard error of the expected difference"),
+                Column("measured_se", "double", "the same of what would be measured, luck and own error in it"),
+                Column("degrees_of_freedom", "double", "of measured_se"),
+                Column("low_50", "double", "50 % interval of what would be measured; NULL where nothing tells"),
+                Column("high_50", "double", "its upper end"),
+                Column("low_95", "double", "95 % interval of what would be measured; NULL where nothing tells"),
+                Column("high_95", "double", "its upper end"),
+                Column("fitted_to", "varchar", "the digest of prediction_fits"),
+            ),
+        ),
+        Table(
+            "predictor_values",
+            "What one predictor says of a cell before anything is tuned.",
+            (
+                "study", "variant", "prompt", "predictor", "model", "source_task", "source_language", "target_task",
+                "target_language",
+            ),
+            (
+                *_PREDICTED_KEYS,
+                Column("predictor", "varchar", "its name; 'together': all, weighted on other models and languages"),
+                _MODEL,
+                Column("source_task", "varchar", "task tuned on"),
+                Column("source_language", "varchar", "language tuned on"),
+                Column("target_task", "varchar", "task evaluated"),
+                Column("target_language", "varchar", "language evaluated"),
+                Column("value", "double", "more where more transfer is expected, on a scale of its own"),
+                Column("fitted_to", "varchar", "SHA-256 of the rows of int_prediction_cells that it was judged on"),
+            ),
+        ),
     )
-}
+}  # fmt: skip
 
 CONFIG_KEYS = (
     Column("step", "varchar", "'train' or 'score', where a plugin does both"),
@@ -331,8 +401,11 @@ def planned_jobs() -> str:
     )
 
 
-BOOKKEEPING_TABLES = ("studies", "study_jobs", "jobs")
-"""Tables written by the planner and the loader; plugins write only the others."""
+FITTED_TABLES = ("prediction_fits", "predictions", "predictor_values")
+"""Tables written by `transfer predict`, from the marts."""
+
+BOOKKEEPING_TABLES = ("studies", "study_jobs", "jobs", *FITTED_TABLES)
+"""Tables written by the planner, the loader and `transfer predict`; plugins write only the others."""
 
 
 def _sources_lines() -> Iterator[str]:

@@ -75,13 +75,16 @@ def _write_jobs(connection: duckdb.DuckDBPyConnection, study: str, jobs: Sequenc
         schema=["study", "job_key", "plugin", "label", "config"],
         orient="row",
     )
+    insert_frame(connection, "study_jobs", rows, "insert or replace")
+
+
+def insert_frame(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, verb: str = "insert") -> None:
+    """Insert rows, with the columns of a raw table, into it. Raises UserError where there is no room for a file."""
     try:
         with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
             file.write(parquet_bytes(rows))
             file.flush()
-            connection.execute(
-                "insert or replace into raw.study_jobs by name select * from read_parquet(?)", [file.name]
-            )
+            connection.execute(f"{verb} into raw.{table} by name select * from read_parquet(?)", [file.name])
     except OSError as error:
         raise UserError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
 

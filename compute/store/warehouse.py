@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from compute.errors import UserError
 from compute.store.database import literal, open_database, transaction
@@ -18,7 +19,7 @@ from compute.store.landing import Landing
 from compute.store.loading import Loaded, load
 from compute.store.lock import no_locks, refused_locks
 from compute.store.raw_schema import TABLES
-from compute.store.registration import RegisteredJob, RegisteredStudy
+from compute.store.registration import RegisteredJob, RegisteredStudy, insert_frame
 
 CHECK_RESULTS = """
 create table if not exists checks.results (
@@ -149,6 +150,15 @@ class Warehouse:
         with self.connect() as connection:
             _create_schemas(connection)
             return load(connection, study, landing)
+
+    def replace_fitted(self, study: str, tables: Mapping[str, pl.DataFrame]) -> None:
+        """Replace a study's rows of the tables that are fitted from the marts (`FITTED_TABLES`), in one transaction."""
+        with self.connect() as connection:
+            _create_schemas(connection)
+            with transaction(connection):
+                for table, rows in tables.items():
+                    connection.execute(f"delete from raw.{table} where study = ?", [study])
+                    insert_frame(connection, table, rows)
 
     def write_checks(self, rows: Sequence[Sequence[Any]]) -> None:
         """Append rows of `checks.results`, in that table's column order."""

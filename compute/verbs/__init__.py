@@ -30,6 +30,7 @@ VERBS = {
     "report": "write the report page",
     "import": "load results that others have computed, as a study of their own",
     "advise": "say which source to tune on for a target, and what it would cost elsewhere",
+    "predict": "say what cells that were not computed are expected to be, from those that were, with intervals",
     "power": "say how small a change a study can show, before it is computed, and what more seeds or items would buy",
     "harms": "list what each adapter loses, its own cell too; exit code 1 if none of them keeps within the limit",
     "compare": "set two arms of a study against each other on the same items: variants, models, sources, placebo",

@@ -27,8 +27,9 @@ def run(options: Options) -> int:
         raise UserError(f"{options.warehouse}: expected a file, found a folder")
     if not options.warehouse.exists():
         raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` first")
-    with Warehouse(options.warehouse, options.wait, say).connect(read_only=True):
-        pass  # a lock or a damaged file is told in one line, and a lock is waited for
+    warehouse = Warehouse(options.warehouse, options.wait, say)
+    if warehouse.studies():  # a lock or a damaged file is told in one line, and a lock is waited for
+        warehouse.prepare()  # a file of an earlier version lacks tables added since
     only = ["--quiet"] if options.quiet else []
     if not is_project(Path.cwd()):
         only += ["--exclude-resource-type", "unit_test"]  # the package's own arithmetic, tested where it is developed

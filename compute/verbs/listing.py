@@ -79,6 +79,12 @@ def _executors() -> list[str]:
     return _named(EXECUTORS)
 
 
+def _predictors() -> list[str]:
+    from compute.prediction.predictors import PREDICTORS
+
+    return _named(PREDICTORS)
+
+
 _KINDS: dict[str, Callable[[], Iterable[str]]] = {
     "tasks": _tasks,
     "languages": _languages,
@@ -90,6 +96,7 @@ _KINDS: dict[str, Callable[[], Iterable[str]]] = {
     "plugins": _plugins,
     "importers": _importers,
     "executors": _executors,
+    "predictors": _predictors,
 }
 
 

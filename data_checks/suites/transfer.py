@@ -161,4 +161,15 @@ CHECKS = (
             order by all
         """,
     ),
+    Check(
+        name="predictions_are_current",
+        severity="warning",
+        description="Predictions are of the cells that the marts have now; else `transfer predict` is to be run again.",
+        sql="""
+            select variant, prompt, is_trained_cell, fitted_at, n_measured, n_measured_since
+            from rpt_prediction_fits
+            where is_stale
+            order by all
+        """,
+    ),
 )

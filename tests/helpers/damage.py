@@ -94,6 +94,12 @@ DAMAGE: list[tuple[str, str]] = [
     ),
     ("deltas_are_possible", f"update marts.fct_transfer set delta_pp = -150 where {CELL}"),
     (
+        "predictions_are_current",
+        """insert into marts.rpt_prediction_fits by name select
+            study, 'default' as variant, false as is_trained_cell, true as is_stale
+        from raw.studies""",
+    ),
+    (
         "tuning_beats_placebo",
         "update marts.fct_transfer set delta_pp = 50 where regime = 'MT-ML' and control = 'placebo'",
     ),

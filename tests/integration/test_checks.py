@@ -124,7 +124,7 @@ def _build(warehouse: Path, folder: Path) -> None:
     command = [
         dbt, "run", "--quiet", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT),
         "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
-        "--select", "+fct_scores", "+fct_transfer", "+fct_bli",
+        "--select", "+fct_scores", "+fct_transfer", "+fct_bli", "+rpt_prediction_fits",
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"WAREHOUSE": str(warehouse)}, capture_output=True, text=True, check=False

@@ -19,10 +19,13 @@ from compute.embeddings.mappings import METHODS
 from compute.engine.executors import EXECUTORS
 from compute.importers import IMPORTERS
 from compute.plugin import PLUGINS
+from compute.prediction.predictors import PREDICTORS
 from compute.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
-REGISTRIES = (PLUGINS, TASKS, METHODS, MEASURES, *CLASSIFIERS.values(), *COLLECTIONS.values(), IMPORTERS, EXECUTORS)
+REGISTRIES = (
+    PLUGINS, TASKS, METHODS, MEASURES, *CLASSIFIERS.values(), *COLLECTIONS.values(), IMPORTERS, EXECUTORS, PREDICTORS,
+)  # fmt: skip
 
 
 def transfer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -106,6 +109,7 @@ def test_a_mistyped_name_of_a_part_is_told_and_listings_say_whose_a_part_is(inst
     assert done.returncode == 2 and "did you mean 'mean_shift'?" in done.stderr
     assert transfer(installed, "import", "key-valu", "far.txt").stderr.endswith("did you mean 'key-value'?\n")
     assert "mean_shift (transfer-example)" in transfer(installed, "ls", "methods").stdout
+    assert "letters_shared (transfer-example)" in transfer(installed, "ls", "predictors").stdout
 
 
 def add_package(folder: Path, group: str, entry: str, code: str = "") -> None:

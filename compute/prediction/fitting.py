@@ -1,0 +1,128 @@
+"""Fits a grid's measured cells and predicts the others; trained cells (MT-ML) are a population of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from compute.prediction.effects import design_of, unknowable
+from compute.prediction.grid import Grid
+from compute.prediction.mixed_model import Floats, MixedModel, Variances, fit
+
+VERSION = "1"
+"""Of what is computed: raise it when the same cells would be predicted otherwise."""
+
+LEAST_CELLS = 8
+"""Measured cells that a fit takes."""
+
+_FOLDS = 20
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One population of cells and what was learned of it.
+
+    Attributes:
+        is_own: whether it is the trained cells.
+        n_cells: measured.
+        variances: squared percentage points; of_error is a share.
+        validation: None with fewer than two sources.
+    """
+
+    is_own: bool
+    n_cells: int
+    variances: Variances
+    validation: Validation | None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Each source's measured cells predicted from those of the others, the variances as fitted to all.
+
+    Attributes:
+        n_cells: predicted so.
+        r2: 1 - the squared errors' sum over that about the mean of the other sources' cells.
+        coverage_50, coverage_95: the share of cells within their interval.
+    """
+
+    n_cells: int
+    r2: float
+    coverage_50: float
+    coverage_95: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What is expected of a grid's cells that were not measured. Arrays are [row].
+
+    Attributes:
+        row: number of the cell in the grid.
+        mean: percentage points.
+        expected_se: standard error of the expected difference.
+        measured_se: of the difference that a computation would measure, its own error and luck in it.
+        degrees: of freedom of measured_se.
+        is_bounded: whether there is an interval: something new of a kind of which only one was measured has none.
+    """
+
+    row: NDArray[np.intp]
+    mean: Floats
+    expected_se: Floats
+    measured_se: Floats
+    degrees: Floats
+    is_bounded: NDArray[np.bool_]
+
+    def interval(self, level: float) -> tuple[Floats, Floats]:
+        """Return the bounds that what would be measured lies within with probability `level`; NaN where there are
+        none."""
+        half = np.where(self.is_bounded, stats.t.ppf((1 + level) / 2, self.degrees) * self.measured_se, np.nan)
+        return self.mean - half, self.mean + half
+
+
+def predict(grid: Grid, validate: bool = True) -> Iterator[tuple[Fit, Predictions]]:
+    """Yield a fit and its predictions for the transfer cells, then for the trained cells, if they can be fitted."""
+    for is_own in (False, True):
+        numbers = np.flatnonzero(grid.is_own == is_own)
+        part = grid.part(grid.is_own == is_own)
+        measured = part.is_measured
+        if measured.sum() < LEAST_CELLS or np.ptp(part.delta[measured]) == 0:
+            continue
+        design, y = design_of(part), part.delta
+        variances, uncertainty = fit(design.rows(measured), y[measured])
+        model = MixedModel(design.rows(measured), y[measured], variances)
+        found = model.predict(design.rows(~measured), uncertainty)
+        predictions = Predictions(
+            numbers[~measured],
+            found.mean,
+            np.sqrt(found.variance),
+            np.sqrt(found.variance_measured),
+            found.degrees,
+            ~unknowable(part)[~measured],
+        )
+        validation = validated(part, variances, uncertainty) if validate else None
+        yield Fit(is_own, int(measured.sum()), variances, validation), predictions
+
+
+def validated(grid: Grid, variances: Variances, uncertainty: Floats) -> Validation | None:
+    """Return how well sources are predicted that are left out whole, one or a few at a time."""
+    measured = np.flatnonzero(grid.is_measured)
+    sources = np.unique(grid.source[measured])
+    if len(sources) < 2:
+        return None
+    design = design_of(grid)
+    errors, about_mean, ratios, degrees = [], [], [], []
+    for fold in np.array_split(sources, min(_FOLDS, len(sources))):
+        hidden = measured[np.isin(grid.source[measured], fold)]
+        seen = measured[~np.isin(grid.source[measured], fold)]
+        found = MixedModel(design.rows(seen), grid.delta[seen], variances).predict(design.rows(hidden), uncertainty)
+        errors.append(grid.delta[hidden] - found.mean)
+        about_mean.append(grid.delta[hidden] - grid.delta[seen].mean())
+        ratios.append(np.abs(errors[-1]) / np.sqrt(found.variance_measured))
+        degrees.append(found.degrees)
+    error, ratio, df = map(np.concatenate, (errors, ratios, degrees))
+    covered = {level: float(np.mean(ratio <= stats.t.ppf((1 + level) / 2, df))) for level in (0.5, 0.95)}
+    r2 = 1 - float((error**2).sum() / (np.concatenate(about_mean) ** 2).sum())
+    return Validation(len(error), r2, covered[0.5], covered[0.95])
