@@ -35,11 +35,13 @@ class NumeralsTask(Task):
         answers: the possible answers for such numbers in a language, the right one first.
         fixed_choices: the choices in the order shown; empty where they are the answers, so laid out that each
             position is gold equally often.
+        asks_of_language: whether the answers depend on the language.
     """
 
     draw: Callable[[Split, random.Random], Iterator[Numbers]]
     answers: Callable[[Numbers, str, random.Random], tuple[str, ...]]
     fixed_choices: tuple[str, ...] = ()
+    asks_of_language: bool = False
     languages: tuple[str, ...] = NUMERAL_LANGUAGES
     licence: str = "LGPL-2.1-or-later"
     source_url: str = "https://github.com/savoirfairelinux/num2words"
@@ -73,10 +75,8 @@ def _random(*parts: object) -> random.Random:
 @cache
 def _questions(task: NumeralsTask, language: str, split: Split) -> tuple[Question, ...]:
     questions = []
-    for position, numbers in enumerate(_drawn(task, split)):
-        item_id = f"{split}-" + "-".join(map(str, numbers))
-        # Seeded without the language: the wrong answers of parallel items are parallel too.
-        right, *wrong = task.answers(numbers, language, _random(task.name, item_id))
+    answered = _answered(task, split, language if task.asks_of_language else NUMERAL_LANGUAGES[0])
+    for position, (item_id, numbers, (right, *wrong)) in enumerate(answered):
         if task.fixed_choices:
             choices, gold = task.fixed_choices, task.fixed_choices.index(right)
         else:
@@ -85,6 +85,17 @@ def _questions(task: NumeralsTask, language: str, split: Split) -> tuple[Questio
         words = dict(zip("ab", (number_word(number, language) for number in numbers), strict=False))
         questions.append(Question(item_id, item_id, words, choices, gold))
     return tuple(questions)
+
+
+@cache
+def _answered(task: NumeralsTask, split: Split, language: str) -> tuple[tuple[str, Numbers, tuple[str, ...]], ...]:
+    """Return id, numbers and answers of each item, the right answer first."""
+    answered = []
+    for numbers in _drawn(task, split):
+        item_id = f"{split}-" + "-".join(map(str, numbers))
+        # Seeded without the language: the wrong answers of parallel items are parallel too.
+        answered.append((item_id, numbers, task.answers(numbers, language, _random(task.name, item_id))))
+    return tuple(answered)
 
 
 @cache
@@ -192,7 +203,8 @@ ROUND = NumeralsTask(
     name="round", prompts=(Prompt("hundreds", "{a} ~"),), chance=1 / 4, draw=_each_number, answers=_nearest_hundred
 )  # fmt: skip
 LANGUAGE = NumeralsTask(
-    name="language", prompts=(Prompt("code", "{a} @"),), chance=1 / 4, draw=_each_number, answers=_own_language
+    name="language", prompts=(Prompt("code", "{a} @"),), chance=1 / 4, draw=_each_number, answers=_own_language,
+    asks_of_language=True,
 )  # fmt: skip
 
 NUMERALS_TASKS: tuple[NumeralsTask, ...] = (READ, COMPARE, PARITY, ADD, ROUND, LANGUAGE)
