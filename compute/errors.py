@@ -13,3 +13,7 @@ class JobError(Exception):
 
 class DeviceLost(Exception):
     """The GPU does nothing more in this process (an assertion or illegal access there); in a fresh one it may."""
+
+
+class TimeIsUp(KeyboardInterrupt):
+    """The scheduler is about to end this run: it ends as by Ctrl-C, and may be begun anew."""

@@ -14,8 +14,7 @@ _MOST_CPU_WORKERS = 8
 
 def resolve_device(name: str) -> str:
     """`cpu` or `cuda` for a name of `DEVICES`. Raises UserError for another name, or where there is no GPU."""
-    if name not in DEVICES:
-        raise UserError(str(UnknownName("device", name, DEVICES)))
+    check_device(name)
     if name == "cpu":
         return name
     import torch
@@ -34,6 +33,12 @@ def planned_device(name: str) -> str:
         return name
     there = any(Path("/dev", file).exists() for file in ("nvidiactl", "kfd", "dxg"))
     return resolve_device(name) if there or name not in DEVICES else "cpu"
+
+
+def check_device(name: str) -> None:
+    """Raise UserError for a name that is none of `DEVICES`."""
+    if name not in DEVICES:
+        raise UserError(str(UnknownName("device", name, DEVICES)))
 
 
 def available_cores() -> int:

@@ -14,9 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from compute.engine.execute import make_batches
 from compute.engine.plan import Plan
 from compute.engine.runner import Event
+from compute.engine.work import make_batches
 
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR_WIDTH = 40
@@ -60,7 +60,7 @@ class Progress(AbstractContextManager["Progress"]):
             self.noted.add(event.text)
         elif event.kind == "finished":
             self.running.pop(event.batch, None)
-        else:
+        elif event.kind in ("landed", "failed"):
             cost = self.jobs[event.job_key].cost
             self.done += cost
             self.batch_done[event.batch] = self.batch_done.get(event.batch, 0.0) + cost

@@ -46,6 +46,9 @@ class Workplace:
     artifacts: Path
     device: str = "cpu"
     threads: int = 1
+    study: Path = Path()
+    warehouse: Path = Path()
+    """As the study's file, for schedulers: what they start plans for itself."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Batch:
 @dataclass(frozen=True)
 class Event:
     """What a worker reports: `progress` (text, fraction of the batch), something `noted` (text), a job `landed` or
-    `failed` (text: why), or `finished` with the batch; to its executor alone, that its device is `lost` (text: why)."""
+    `failed` (text: why), or `finished` with the batch; to its executor alone, that its device is `lost` (text: why).
+    An executor that waits says `waiting` now and then: other runs may have made batches ready meanwhile."""
 
     kind: str
     batch: str

@@ -51,9 +51,9 @@ class Landing:
     def _all_segments(self) -> Iterator[Segment | tuple[str, str]]:
         """Yield each segment, or (name, what is wrong) where its record is damaged."""
         found: dict[str, Segment | tuple[str, str]] = {}
-        for name in self._segment_names(RECORDS, ".json"):
+        for name in self.segment_names():
             try:
-                found[name] = self._segment(name)
+                found[name] = self.segment(name)
             except DamagedRecord as error:
                 found[name] = (name, str(error))
             except FileNotFoundError:
@@ -61,7 +61,12 @@ class Landing:
         replaced = {name for one in found.values() if isinstance(one, Segment) for name in one.replaces}
         yield from (one for name, one in found.items() if name not in replaced)
 
-    def _segment(self, name: str) -> Segment:
+    def segment_names(self) -> list[str]:
+        """Return the names of the segments that are committed, in the order in which they were begun."""
+        return self._names(RECORDS, ".json")
+
+    def segment(self, name: str) -> Segment:
+        """Return a segment; raise as `read_segment` does."""
         # A record is replaced when jobs are withdrawn, and otherwise never changed.
         facts = record_path(self.root, name).stat()
         now = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
@@ -71,7 +76,7 @@ class Landing:
             self._read[name] = (now, segment)
         return segment
 
-    def _segment_names(self, folder: str, ending: str) -> list[str]:
+    def _names(self, folder: str, ending: str) -> list[str]:
         try:
             names = os.listdir(self.root / folder)
         except (FileNotFoundError, NotADirectoryError):
@@ -183,7 +188,7 @@ class Landing:
         for segment in self.segments():
             for name in segment.replaces:
                 remove(self.root, name)
-        committed = set(self._segment_names(RECORDS, ".json"))
+        committed = set(self.segment_names())
         for file in self.root.glob("*/*.parquet"):
             if NAME.fullmatch(file.stem) and file.stem not in committed:
                 file.unlink(missing_ok=True)

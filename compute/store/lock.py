@@ -1,4 +1,4 @@
-"""One run at a time in a landing directory: a second one waits, saying for whom, then gives up clearly."""
+"""One process at a time loads, tidies or removes: a second one waits, saying for whom, then gives up clearly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from compute.errors import UserError
 
 @contextmanager
 def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of directory `root`, in which is computed; the system drops it when this process ends, however.
+    """Hold the lock of directory `root` for a while; the system drops it when this process ends, however. Runs that
+    compute share it by claims (`compute.store.runs`), and take the lock to begin and to load.
 
     Raises UserError when another process still holds it after `wait` seconds, the directory cannot be written, or its
     file system has no locks.
@@ -27,7 +28,7 @@ def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[N
     except OSError as error:
         raise UserError(f"{root}: cannot be written: {error.strerror}") from None
     with file:
-        _take(file.fileno(), root, "computing", lambda: path.read_text(encoding="utf-8").strip(), wait, say)
+        _take(file.fileno(), root, "at work", lambda: path.read_text(encoding="utf-8").strip(), wait, say)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -29,6 +29,8 @@ JOBS, RECORDS = "jobs", "segments"
 NAME = re.compile(r"\d{8}T\d{12}-[0-9a-f]{12}")
 """When it was begun (UTC), so that names sort by time, and a part by chance."""
 
+_BEGUN = "%Y%m%dT%H%M%S%f"
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -75,6 +77,11 @@ class Segment:
     jobs: Mapping[str, Mapping[str, int]]
     failed: Sequence[str] = ()
     replaces: Sequence[str] = ()
+
+    @property
+    def begun(self) -> datetime:
+        """When it was begun, in UTC."""
+        return datetime.strptime(self.name.partition("-")[0], _BEGUN).replace(tzinfo=UTC)
 
     def path(self, root: Path, table: str) -> Path:
         """Return where the rows of one table are."""
@@ -139,7 +146,7 @@ class OpenSegment:
     """A segment in memory, to which jobs are added until it is committed."""
 
     root: Path
-    name: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:12]}")
+    name: str = field(default_factory=lambda: f"{datetime.now(UTC):{_BEGUN}}-{uuid.uuid4().hex[:12]}")
     jobs: dict[str, dict[str, int]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     replaces: list[str] = field(default_factory=list)

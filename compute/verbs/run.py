@@ -15,7 +15,7 @@ def add_arguments(parser: Parser) -> None:
     add_study(parser)
     add_warehouse(parser)
     compute.add_machines(parser)
-    parser.set_defaults(output=None, quiet=True)
+    parser.set_defaults(output=None, quiet=True, part=None)
 
 
 def run(options: Options) -> int:

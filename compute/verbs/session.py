@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from compute.engine.devices import default_workers, resolve_device, threads_a_worker
-from compute.engine.execute import Summary, execute
-from compute.engine.executors import load_executor
+from compute.engine.devices import check_device, default_workers, resolve_device, threads_a_worker
+from compute.engine.execute import Sharing, Summary, execute
+from compute.engine.executors import Executor, Scheduler, load_executor
+from compute.engine.executors.slurm_commands import this_task
 from compute.engine.plan import Plan, make_plan
 from compute.engine.progress import Progress
 from compute.engine.runner import Workplace
+from compute.engine.work import WHOLE, Part
+from compute.errors import TimeIsUp, UserError
 from compute.names import UnknownName
 from compute.project import ARTIFACTS, LANDING
 from compute.store.artifacts import ArtifactStore
@@ -18,10 +24,28 @@ from compute.store.landing import Landing
 from compute.store.lock import exclusive
 from compute.store.merging import merge_small
 from compute.store.registration import RegisteredStudy
+from compute.store.runs import Run, forget_the_dead, living_runs
 from compute.store.segments import Damage
 from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
 from compute.study.remarks import remarks
+
+_RUNS_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several runs is to do.
+
+    Attributes:
+        part: of the work; the others' parts are helped with when it is done.
+        since: jobs that failed from then on (UTC) are not tried again.
+        patience: seconds after which it ends if there is nothing to do and others are still at work.
+    """
+
+    part: Part = WHOLE
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    patience: float = float("inf")
 
 
 class Session:
@@ -32,6 +56,7 @@ class Session:
         self.tasks = tuple(
             self.study.task(*cell).facts for cell in {cell[0]: cell for cell in self.study.cells}.values()
         )
+        self.file = study
         self.landing = Landing(LANDING)
         self.artifacts = ArtifactStore(ARTIFACTS)
         self.warehouse = Warehouse(warehouse, wait, say)
@@ -43,45 +68,124 @@ class Session:
         """The plan as things stand."""
         return make_plan(self.study, self.landing, self.artifacts, self.warehouse.landed_keys())
 
+    def workplace(self, device: str, threads: int = 1) -> Workplace:
+        """Where the batches of this study run."""
+        return Workplace(
+            LANDING.absolute(), ARTIFACTS.absolute(), device, threads, self.file, self.warehouse.path.absolute()
+        )
+
     def compute(self, executor: str, device: str, workers: int | None) -> int:
         """Run what is pending, then load. Returns the exit code."""
         executor_class = load_executor(executor)
-        device = resolve_device(device)
-        workers = workers or default_workers(device)
-        with exclusive(LANDING, self.wait, self.say):
-            self.warehouse.prepare()
-            self.artifacts.recover()
-            self.landing.sweep()
+        if issubclass(executor_class, Scheduler):
+            check_device(device)
+        else:
+            device = resolve_device(device)
+            workers = workers or default_workers(device)
+        with self._computing() as run:
+            with exclusive(LANDING, self.wait, self.say):
+                self.warehouse.prepare()
             plan = self.plan()
-            self.say(f"{plan.study.study}: {len(plan.jobs)} jobs, {len(plan.pending)} to run on {workers} x {device}")
+            self._announce(plan, f"on {workers} x {device}" if workers else f"by {executor}")
             summary = Summary()
             try:
                 if plan.pending:
-                    threads = threads_a_worker(device, workers)
-                    workplace = Workplace(LANDING.absolute(), ARTIFACTS.absolute(), device, threads)
-                    with executor_class(workplace, workers) as running, Progress(plan) as progress:
-                        summary = execute(plan, running, self.landing, progress)
+                    if issubclass(executor_class, Scheduler):
+                        summary = self._schedule(plan, executor_class(self.workplace(device), workers))
+                    else:
+                        assert workers is not None
+                        summary = self._work(plan, executor_class, device, workers, Share(), run)
             finally:
                 # Also after Ctrl-C: what has landed shall be there to ask.
-                load_code = self._load(plan)
+                load_code = self.load(plan, run)
+        self._tell(summary)
+        return 0 if summary.complete and load_code == 0 else 1
+
+    def compute_part(self, executor: str, device: str, workers: int | None, share: Share) -> int:
+        """Run a part of what is pending, and land it; whoever computes the whole, or loads, loads it.
+
+        Returns the exit code. When time is up, batches that are not done count as lost by this run.
+        """
+        executor_class = load_executor(executor)
+        if issubclass(executor_class, Scheduler):
+            raise UserError(f"--part: {executor} starts the parts itself; leave one of the two out")
+        device = resolve_device(device)
+        workers = workers or default_workers(device)
+        with self._computing(share) as run:
+            plan = self._plan_of_a_part()
+            self._announce(plan, f"part {share.part} on {workers} x {device}")
+            summary = Summary()
+            try:
+                if plan.pending:
+                    summary = self._work(plan, executor_class, device, workers, share, run)
+            except TimeIsUp:
+                run.keeps_claims = True
+                raise
+        self._tell(summary)
+        return 0 if summary.complete else 1
+
+    def _plan_of_a_part(self) -> Plan:
+        try:
+            return self.plan()
+        except UserError as error:
+            # Another may be loading for minutes, and what was loaded has landed, unless its files were removed.
+            self.say(f"{error}; going by what has landed")
+            return make_plan(self.study, self.landing, self.artifacts, ())
+
+    @contextmanager
+    def _computing(self, share: Share | None = None) -> Iterator[Run]:
+        """Be among the runs that compute here; the first of them tidies up after those that were killed."""
+        run = Run(LANDING, self.study.study, str(share.part) if share else "", this_task())
+        with ExitStack() as stack:
+            with exclusive(LANDING, self.wait, self.say):
+                others = living_runs(LANDING)
+                if not others and share is None:
+                    self.artifacts.recover()
+                    self.landing.sweep()
+                    forget_the_dead(LANDING)
+                stack.enter_context(run)
+            if others and share is None:
+                named = [other.who for other in others.values()]
+                shown = ", ".join(named[:_RUNS_NAMED]) + (", ..." if len(named) > _RUNS_NAMED else "")
+                self.say(f"shared with {len(named)} more that compute here: {shown}")
+            yield run
+
+    def _work(
+        self, plan: Plan, executor_class: type[Executor], device: str, workers: int, share: Share, run: Run
+    ) -> Summary:
+        workplace = self.workplace(device, threads_a_worker(device, workers))
+        sharing = Sharing(run, workplace, workers, share.part, share.since, share.patience)
+        with executor_class(workplace, workers) as running, Progress(plan) as progress:
+            return execute(plan, running, self.landing, progress, sharing)
+
+    def _schedule(self, plan: Plan, scheduler: Executor) -> Summary:
+        with scheduler as running, Progress(plan) as progress:
+            return execute(plan, running, self.landing, progress)
+
+    def _announce(self, plan: Plan, where: str) -> None:
+        self.say(f"{plan.study.study}: {len(plan.jobs)} jobs, {len(plan.pending)} to run {where}")
+
+    def _tell(self, summary: Summary) -> None:
         for failure in summary.failures:
             self.say(f"failed: {failure}")
         if summary.blocked:
             self.say(f"not run because an input failed: {len(summary.blocked)} jobs")
-        return 0 if summary.complete and load_code == 0 else 1
+        if summary.left:
+            self.say(f"left to the runs that compute them: {summary.left} jobs")
 
-    def load(self) -> int:
+    def load(self, plan: Plan | None = None, run: Run | None = None) -> int:
         """Load what has landed. Returns the exit code."""
         with exclusive(LANDING, self.wait, self.say):
-            return self._load(self.plan())
+            return self._load(plan or self.plan(), run)
 
-    def _load(self, plan: Plan) -> int:
+    def _load(self, plan: Plan, run: Run | None) -> int:
         study = RegisteredStudy(plan.study.study, plan.study.model_dump_json(), "computed", plan.jobs, self.tasks)
         loaded = self.warehouse.load(study, self.landing)
         self.say(f"{self.warehouse.path}: {loaded.jobs} jobs, {loaded.rows:,} rows loaded")
         for damage in loaded.damaged:
             self.say(_withdrawn(damage, plan))
-        merge_small(self.landing)
+        if not living_runs(LANDING).keys() - {run.facts.name if run else ""}:
+            merge_small(self.landing)
         for task, other in loaded.redeclared:
             self.say(f"task {task!r}: study {other!r} declares it otherwise; both go by what {study.name!r} says now")
         self._look_for_compared()

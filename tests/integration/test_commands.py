@@ -192,7 +192,7 @@ def test_a_second_run_waits_and_then_says_for_whom(tmp_path: Path) -> None:
         held.flush()
         done = transfer(tmp_path, "compute", "--study", str(TINY), "--wait", "1")
     assert done.returncode == 2
-    assert "process 4711 is computing here" in done.stderr
+    assert "process 4711 is at work here" in done.stderr
 
 
 def test_ls_lists_and_refuses() -> None:

@@ -1,4 +1,5 @@
 """Where batches run. An executor has two methods, `submit(batch)` and `events()`, and is a context manager.
+One that only starts further runs of the project, which find their work themselves, has two more (`Scheduler`).
 
 To add one: a file here with a class like `compute.engine.executors.local.LocalExecutor`, and its line in `EXECUTORS`,
 or, in a package of your own, an entry point of the group `transfer.executors`.
@@ -6,8 +7,8 @@ or, in a package of your own, an entry point of the group `transfer.executors`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
 
 from compute.engine.runner import Batch, Event, Workplace
 from compute.registry import Registry
@@ -17,7 +18,7 @@ from compute.registry import Registry
 class Executor(Protocol):
     """Runs batches somewhere and reports what happens to them."""
 
-    def __init__(self, workplace: Workplace, workers: int) -> None: ...
+    def __init__(self, workplace: Workplace, workers: Any) -> None: ...
 
     def __enter__(self) -> Self: ...
 
@@ -32,10 +33,27 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
+class Scheduler(Executor, Protocol):
+    """Has others run batches: a queue in which `transfer compute --part` is submitted. It is told how many tasks it may
+    have at once, or None, and all batches that are ready; its events come from what lands."""
+
+    def queued(self) -> Sequence[Any]:
+        """Return what is queued or running, one line each as text."""
+        ...
+
+    def cancel(self) -> None:
+        """Cancel what is queued or running."""
+        ...
+
+
 EXECUTORS: Registry[type[Executor]] = Registry(
     "executor",
     "transfer.executors",
-    {"local": "compute.engine.executors.local:LocalExecutor"},
+    {
+        "local": "compute.engine.executors.local:LocalExecutor",
+        "slurm": "compute.engine.executors.slurm:SlurmExecutor",
+    },
     "compute.engine.executors:Executor",
 )
 

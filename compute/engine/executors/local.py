@@ -19,6 +19,9 @@ from compute.errors import DeviceLost, JobError
 from compute.orphans import end_with
 
 _SECONDS_TO_END = 5.0
+_SECONDS_BETWEEN_WORDS = 2.0
+"""While nothing happens."""
+
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -69,7 +72,10 @@ class LocalExecutor:
             busy = [worker for worker in self._pool if worker.batch is not None]
             if not busy:
                 return
-            for ready in wait([worker.connection for worker in busy]):
+            heard = wait([worker.connection for worker in busy], _SECONDS_BETWEEN_WORDS)
+            if not heard:
+                yield Event("waiting", "")
+            for ready in heard:
                 worker = next(worker for worker in busy if worker.connection is ready)
                 yield from self._receive(worker)
 
@@ -161,7 +167,8 @@ def _serve(connection: Connection, workplace: Workplace, parent: int) -> None:
     end_with(parent)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"  # the parent draws the progress
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for told in (signal.SIGINT, signal.SIGTERM):  # are the parent's to handle; schedulers tell every process
+        signal.signal(told, signal.SIG_IGN)
     with suppress(EOFError, OSError):
         while True:
             batch: Batch = connection.recv()
