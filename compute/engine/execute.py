@@ -106,6 +106,7 @@ class _Execution:
         """Take in what happened here."""
         if event.kind in ("landed", "failed"):
             self.settle(event)
+            self.submit()
             return
         self.listen(event)
         if event.kind == "finished":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -100,6 +101,15 @@ def claims(root: Path) -> dict[str, Claim]:
     return {claim.batch: claim for claim in found if claim is not None}
 
 
+def cancel(root: Path, run: str) -> None:
+    """Have a run end, at its next beat, as if it had been told by SIGTERM."""
+    _cancelled(root, run).touch()
+
+
+def _cancelled(root: Path, run: str) -> Path:
+    return root / RUNS / f"{run}.cancelled"
+
+
 def forget_the_dead(root: Path) -> None:
     """Remove the traces of runs that are gone; call it while no run computes."""
     for folder in (RUNS, CLAIMS):
@@ -136,15 +146,20 @@ class Run(AbstractContextManager["Run"]):
             for batch in list(self._held):
                 self.release(batch)
         self._path.unlink(missing_ok=True)
+        _cancelled(self.root, self.facts.name).unlink(missing_ok=True)
 
     @property
     def _path(self) -> Path:
         return self.root / RUNS / f"{self.facts.name}.json"
 
     def _beat(self) -> None:
+        is_told = False
         while not self._ended.wait(SECONDS_BETWEEN_BEATS):
             with suppress(OSError):  # a disk that is full now may not be at the next beat
                 self._write()
+            if not is_told and _cancelled(self.root, self.facts.name).exists():
+                is_told = True
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _write(self) -> None:
         content = asdict(self.facts) | {"progress": dict(self.progress)}

@@ -24,6 +24,8 @@ VERBS = {
     "plan": "show what would run, and why",
     "calibrate": "measure in half a minute how long a study's jobs take here, for what `transfer plan` says of it",
     "compute": "compute what the study still lacks and load it",
+    "status": "show what runs where, what failed, and when a study should be done",
+    "cancel": "end all runs of a study, and take what is queued for it out of the queue",
     "load": "load what has landed of the study into the warehouse",
     "build": "build the marts and run their tests (dbt build)",
     "check": "audit the warehouse and store the results in schema checks",

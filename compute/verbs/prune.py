@@ -13,6 +13,7 @@ from compute.store.landing import Landing
 from compute.store.lock import exclusive
 from compute.store.merging import merge_small
 from compute.store.removal import find_unasked
+from compute.store.runs import living_runs
 from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
 from compute.verbs.options import YAML, Options, Parser, add_warehouse, say
@@ -30,11 +31,13 @@ def run(options: Options) -> int:
     Asked for is what the studies in studies/ and those of the warehouse ask for.
 
     Raises:
-        UserError: a study file cannot be read, so that nobody knows what it asks for.
+        UserError: a run computes; or a study file cannot be read, so that nobody knows what it asks for.
     """
     landing, artifacts = Landing(LANDING), ArtifactStore(ARTIFACTS)
     warehouse = Warehouse(options.warehouse, options.wait, say)
     with exclusive(LANDING, options.wait, say):
+        if runs := living_runs(LANDING):
+            raise UserError(f"{next(iter(runs.values())).who} computes here; wait for it or end it")
         asked = warehouse.asked_keys()
         for file in sorted(path for path in STUDIES.glob("*") if path.suffix in YAML):
             asked |= _keys(file, landing, artifacts)

@@ -112,7 +112,7 @@ class Session:
         device = resolve_device(device)
         workers = workers or default_workers(device)
         with self._computing(share) as run:
-            plan = self._plan_of_a_part()
+            plan = self.plan_of_a_part()
             self._announce(plan, f"part {share.part} on {workers} x {device}")
             summary = Summary()
             try:
@@ -124,7 +124,8 @@ class Session:
         self._tell(summary)
         return 0 if summary.complete else 1
 
-    def _plan_of_a_part(self) -> Plan:
+    def plan_of_a_part(self) -> Plan:
+        """Return the plan; while the warehouse cannot be read, by what has landed alone."""
         try:
             return self.plan()
         except UserError as error:

@@ -7,7 +7,7 @@ or, in a package of your own, an entry point of the group `transfer.executors`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 from compute.engine.runner import Batch, Event, Workplace
@@ -36,10 +36,11 @@ class Executor(Protocol):
 @runtime_checkable
 class Scheduler(Executor, Protocol):
     """Has others run batches: a queue in which `transfer compute --part` is submitted. It is told how many tasks it may
-    have at once, or None, and all batches that are ready; its events come from what lands."""
+    have at once, or None, and every batch that is ready; its events come from what lands. What it keeps lies in the
+    landing directory, in a folder of its own name."""
 
-    def queued(self) -> Sequence[Any]:
-        """Return what is queued or running, one line each as text."""
+    def queued(self) -> Mapping[str, str]:
+        """Return the state of each task that is queued or running, by its place (`RunFacts.place`)."""
         ...
 
     def cancel(self) -> None:

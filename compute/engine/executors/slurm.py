@@ -8,7 +8,6 @@ dies they go on, and the next run finds them in the queue by their name.
 from __future__ import annotations
 
 import hashlib
-import math
 import shlex
 import sys
 import time
@@ -21,6 +20,7 @@ from compute.engine.executors.cluster import CLUSTER, Cluster, read_cluster
 from compute.engine.executors.slurm_commands import Slurm, SlurmError, Task
 from compute.engine.runner import Batch, Event, Workplace
 from compute.errors import UserError
+from compute.plugin import Job
 from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
@@ -47,17 +47,13 @@ class SlurmExecutor:
     def __init__(self, workplace: Workplace, workers: int | None) -> None:
         self.workplace = workplace
         self.cluster = read_cluster()
-        most = workers or self.cluster.gpus
-        if most is None:
-            raise UserError(
-                f"--executor slurm: say how many GPUs to use at once, with --gpus N or `gpus: N` in {CLUSTER}"
-            )
-        self.most = most
+        self.most = workers or self.cluster.gpus or 0
         self.slurm = Slurm()
         self.since = datetime.now(UTC)
         self.root = Path.cwd()
         self.unfinished: dict[str, set[str]] = {}
-        self._jobs: dict[str, tuple[str, str, bool]] = {}
+        self._jobs: dict[str, Job] = {}
+        self._batches: dict[str, str] = {}
         self._told = ""
         self._in_vain = self._since_landed = 0
         """Submissions after all tasks of the one before had ended, and all of them, since something landed."""
@@ -70,20 +66,9 @@ class SlurmExecutor:
         stem = "".join(letter if letter.isalnum() else "-" for letter in self.workplace.study.stem)
         return f"transfer-{stem[:32]}-{told[:10]}"
 
-    @property
-    def _size(self) -> int:
-        """The parts that one array has."""
-        largest = self.slurm.largest_index
-        if largest < 1:
-            raise UserError("--executor slurm: this cluster has no job arrays (MaxArraySize)")
-        return min(self.most, largest)
-
-    @property
-    def names(self) -> list[str]:
-        """The names of its arrays: more than one where there are more parts than one array may have."""
-        return [f"{self.name}.{block}" for block in range(math.ceil(self.most / self._size))]
-
     def __enter__(self) -> Self:
+        if not self.most:
+            raise UserError(f"--executor slurm: how many GPUs at once? say --gpus N, or `gpus: N` in {CLUSTER}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
@@ -95,31 +80,38 @@ class SlurmExecutor:
     def cancel(self, state: str | None = None) -> None:
         """Cancel what is queued or running, or in one state."""
         try:
-            self.slurm.cancel(self.names, state)
+            self.slurm.cancel(self.name, state)
         except SlurmError as error:
             raise UserError(f"cannot cancel: {error}") from None
 
-    def queued(self) -> list[Task]:
-        """Return the tasks that are queued or running."""
-        return self.slurm.tasks(self.names)
+    def queued(self) -> dict[str, str]:
+        """Return the state of each task that is queued or running, by its place."""
+        try:
+            return {task.place: str(task) for task in self.slurm.tasks(self.name)}
+        except SlurmError as error:
+            raise UserError(str(error)) from None
 
     def submit(self, batch: Batch) -> None:
         """Count a batch as ready: some task computes it."""
         self.unfinished[batch.name] = {job.key for job in batch.jobs}
         for job in batch.jobs:
-            self._jobs[job.key] = (batch.name, job.label, job.leaves_artifact)
+            self._jobs[job.key], self._batches[job.key] = job, batch.name
 
     def events(self) -> Iterator[Event]:
         """Yield what tasks land, until all batches are settled."""
         landing, artifacts = Landing(self.workplace.landing), ArtifactStore(self.workplace.artifacts)
         watch = Watch(landing, self.since)
+        landed: set[str] = set()
+        failed: set[str] = set()
         while self.unfinished:
             news = watch.news()
-            failures = landing.failures([key for key in news.failed if key in self._jobs])
-            for key in news.landed:
-                if key in self._jobs and (not self._jobs[key][2] or artifacts.has(key)):
+            landed.update(news.landed)
+            failed.update(news.failed)
+            # Of all that is submitted: tasks may have landed a batch before it was.
+            for key in [key for key in self._jobs if key in landed]:
+                if not self._jobs[key].leaves_artifact or artifacts.has(key):
                     yield from self._settle(key, "landed")
-            for key, record in failures.items():
+            for key, record in landing.failures([key for key in self._jobs if key in failed]).items():
                 yield from self._settle(key, "failed", f": {record['error']}")
             if self.unfinished and time.monotonic() >= self._asked + self._interval():
                 yield from self._keep_up()
@@ -127,9 +119,9 @@ class SlurmExecutor:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def _settle(self, key: str, kind: str, why: str = "") -> Iterator[Event]:
-        batch, label, _ = self._jobs.pop(key)
+        job, batch = self._jobs.pop(key), self._batches.pop(key)
         self._in_vain, self._since_landed, self._changed = 0, 0, time.monotonic()
-        yield Event(kind, batch, label + why, job_key=key)
+        yield Event(kind, batch, job.label + why, job_key=key)
         self.unfinished[batch].discard(key)
         if not self.unfinished[batch]:
             del self.unfinished[batch]
@@ -145,11 +137,11 @@ class SlurmExecutor:
         try:
             # Under a lock: two runs that look at once would both submit.
             with exclusive(self.workplace.landing / LOGS, _MOST_SECONDS_BETWEEN_QUESTIONS, lambda text: None):
-                queued = self.queued()
+                queued = self.slurm.tasks(self.name)
                 most = min(self.most, self.cluster.max_jobs or self.most, len(self.unfinished))
                 if len(queued) < most and self._may_submit(bool(queued)):
                     self._submit_parts(self._missing(queued)[: most - len(queued)], bool(queued))
-                    queued = self.queued()
+                    queued = self.slurm.tasks(self.name)
         except SlurmError as error:
             yield Event("noted", LOGS, f"Slurm: {error}; asking again")
             return
@@ -163,8 +155,7 @@ class SlurmExecutor:
 
     def _missing(self, queued: Sequence[Task]) -> list[int]:
         """Return the parts that no task has."""
-        offsets = {name: block * self._size for block, name in enumerate(self.names)}
-        there = {offsets[task.name] + task.index for task in queued}
+        there = {task.part for task in queued}
         return [part for part in range(1, self.most + 1) if part not in there]
 
     def _may_submit(self, some_are_queued: bool) -> bool:
@@ -194,12 +185,14 @@ class SlurmExecutor:
         self._in_vain += not some_are_queued
         self._since_landed += 1
         self._submitted = time.monotonic()
-        for block, name in enumerate(self.names):
-            offset = block * self._size
-            mine = [part - offset for part in parts if 0 < part - offset <= self._size]
+        size = self.slurm.largest_index
+        if size < 1:
+            raise UserError("--executor slurm: this cluster has no job arrays (MaxArraySize)")
+        for offset in range(0, self.most, size):
+            mine = [part - offset for part in parts if 0 < part - offset <= size]
             while mine:
                 try:
-                    self.slurm.submit(self._options(name, mine), self._script(offset))
+                    self.slurm.submit(self._options(offset, mine), self._script(offset))
                     some_are_queued = True
                     break
                 except SlurmError as error:
@@ -210,10 +203,11 @@ class SlurmExecutor:
                         raise UserError(f"Slurm refuses: {error}") from None
                     mine = mine[: len(mine) // 2]
 
-    def _options(self, name: str, indices: Sequence[int]) -> list[str]:
+    def _options(self, offset: int, indices: Sequence[int]) -> list[str]:
         asked: Cluster = self.cluster
         told = {
-            "job-name": name,
+            "job-name": self.name,
+            "comment": str(offset),
             "array": ",".join(map(str, indices)),
             "chdir": str(self.root),
             "output": f"{(self.workplace.landing / LOGS).relative_to(self.root)}/%A_%a.log",

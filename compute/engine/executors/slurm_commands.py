@@ -6,15 +6,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from compute.errors import UserError
 
 _SECONDS_TO_ANSWER = 120.0
-_FIELDS = "%i|%j|%T|%r|%N|%M"
-_ONE_TASK = re.compile(r"(?P<array>\d+)_(?P<index>\d+)")
+_FIELDS = "%i|%k|%T|%r|%N|%M"
+_ONE_TASK = re.compile(r"\d+_(?P<index>\d+)")
 
 
 class SlurmError(Exception):
@@ -27,8 +27,7 @@ class Task:
 
     Attributes:
         id: such as `17_3`.
-        name: of the array.
-        index: in the array.
+        part: that it computes: its index in the array, and what the array's comment says is to be added.
         state: such as `PENDING`.
         reason: why it is pending.
         node: where it runs.
@@ -36,12 +35,20 @@ class Task:
     """
 
     id: str
-    name: str
-    index: int
+    part: int
     state: str
     reason: str
     node: str
     passed: str
+
+    @property
+    def place(self) -> str:
+        """As a run in it says where it is."""
+        return f"Slurm {self.id}"
+
+    def __str__(self) -> str:
+        where = f"on {self.node}" if self.node else f"({self.reason})"
+        return f"{self.state.lower()} {where}, {self.passed}"
 
 
 class Slurm:
@@ -60,25 +67,24 @@ class Slurm:
             raise SlurmError("scontrol show config: no MaxArraySize")
         return max(int(found[1]) - 1, 0)
 
-    def tasks(self, names: Iterable[str]) -> list[Task]:
-        """Return my tasks of arrays of some names that are queued or running."""
-        lines = _ask("squeue", "--me", "--noheader", "--array", f"--name={','.join(names)}", f"--format={_FIELDS}")
+    def tasks(self, name: str) -> list[Task]:
+        """Return my tasks of arrays of a name that are queued or running."""
+        lines = _ask("squeue", "--me", "--noheader", "--array", f"--name={name}", f"--format={_FIELDS}")
         found = []
         for line in lines.splitlines():
-            task_id, name, state, reason, node, passed = line.split("|")
+            task_id, added, *said = line.split("|")
             known = _ONE_TASK.fullmatch(task_id)
-            if known is not None:
-                found.append(Task(task_id, name, int(known["index"]), state, reason, node, passed))
+            if known is not None and added.isdigit():
+                found.append(Task(task_id, int(added) + int(known["index"]), *said))
         return found
 
     def submit(self, options: Sequence[str], script: str) -> str:
         """Submit a script and return the job's number."""
         return _ask("sbatch", "--parsable", *options, given=script).strip().partition(";")[0]
 
-    def cancel(self, names: Iterable[str], state: str | None = None) -> None:
-        """Cancel my tasks of arrays of some names, or those in one state."""
-        for name in names:
-            _ask("scancel", "--quiet", "--me", f"--name={name}", *([f"--state={state}"] if state else []))
+    def cancel(self, name: str, state: str | None = None) -> None:
+        """Cancel my tasks of arrays of a name, or those in one state."""
+        _ask("scancel", "--quiet", "--me", f"--name={name}", *([f"--state={state}"] if state else []))
 
 
 def requeue_this_task() -> bool:

@@ -1,0 +1,139 @@
+"""A plugin of cheap jobs for tests of what runs them, installed in a folder as any other package, and its study.
+
+A first step, and batches that read it. What a step does besides is told by files in the project's folder, so that job
+keys stay: `seconds` says how long it takes; `<step>.<what>` has it fail, or kill the run that computes it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+ROOT = Path(__file__).parents[2]
+STUDY = "study: steps\nplugins:\n  steps: {batches: 8, jobs: 3}\n"
+PLUGIN = """
+import os
+import signal
+import time
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from compute.errors import JobError
+from compute.plugin import Job, JobConfig, Plugin
+
+
+class Steps(BaseModel):
+    batches: int
+    jobs: int
+
+
+class Step(JobConfig):
+    batch: int
+    number: int
+
+
+class PlansSteps(Plugin):
+    name, version = "steps", "1"
+    Config = Steps
+
+    def plan(self, study, planned, config):
+        first = Job("steps", "1", Step(batch=0, number=0), label="first", batch="first")
+        yield first
+        for batch in range(1, config.batches + 1):
+            for number in range(config.jobs):
+                step = Step(batch=batch, number=number)
+                yield Job("steps", "1", step, {"first": first.key}, f"step {batch}-{number}", f"batch {batch}", batch)
+
+    def run(self, jobs, context):
+        for job in jobs:
+            name = f"{job.config.batch}-{job.config.number}"
+            if Path("seconds").exists():
+                time.sleep(float(Path("seconds").read_text()))
+            if Path(f"{name}.kills").exists():
+                os.kill(os.getppid(), signal.SIGKILL)
+                time.sleep(60)
+            if Path(f"{name}.fails").exists():
+                yield job, JobError("it was told to fail")
+                continue
+            row = {"measure": f"step {name}", "value": job.config.batch}
+            yield job, {"language_distances": [{"source_language": "en", "target_language": "de"} | row]}
+"""
+
+
+class StepsProject:
+    """A project with the plugin, its study and nothing else."""
+
+    def __init__(self, folder: Path, seconds: float | None = None) -> None:
+        """Make it in a new folder; each job takes `seconds`."""
+        self.folder = folder
+        info = folder / "site" / "steps-1.dist-info"
+        info.mkdir(parents=True)
+        (folder / "site" / "steps_plugin.py").write_text(PLUGIN)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: steps\nVersion: 1\n")
+        (info / "entry_points.txt").write_text("[transfer.plugins]\nsteps = steps_plugin:PlansSteps\n")
+        (folder / "the study.yml").write_text(STUDY)
+        if seconds is not None:
+            self.take(seconds)
+
+    def take(self, seconds: float) -> None:
+        """Have each job take that long from now on."""
+        (self.folder / "seconds").write_text(str(seconds))
+
+    def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a verb."""
+        path = os.pathsep.join([str(self.folder / "site"), str(ROOT)])
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "compute.cli", verb, "--study", "the study.yml", *arguments],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": path, "DEVICE": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, verb: str, *arguments: str) -> tuple[int, str]:
+        """Run a verb; return its exit code and what it said."""
+        process = self.start(verb, *arguments)
+        said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    def landed(self) -> int:
+        """Return how many jobs have landed."""
+        from compute.store.landing import Landing
+
+        return len(Landing(self.folder / "landing").landed_keys())
+
+    def tables(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return what the warehouse has, less when and where it was computed."""
+        asked = {
+            "language_distances": "*",
+            "jobs": "job_key, plugin, plugin_version, config, state, error, attempts, label, inputs, rows",
+            "study_jobs": "*",
+        }
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
+            return {
+                table: connection.execute(f"select {columns} from raw.{table} order by all").fetchall()
+                for table, columns in asked.items()
+            }
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.1)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a process at once."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
