@@ -81,7 +81,7 @@ def execute(
     batches = make_batches(plan.pending_jobs, attempts)
     if sharing is None:
         return _Execution(Work(batches), executor, landing, listen).run()
-    return _SharedExecution(Work(batches, sharing.part), executor, landing, listen, sharing).run()
+    return _SharedExecution(Work(batches, sharing.part.of), executor, landing, listen, sharing).run()
 
 
 class _Execution:
@@ -178,7 +178,10 @@ class _SharedExecution(_Execution):
         super().hear(event)
 
     def submit(self) -> None:
-        while len(self.begun) < self.sharing.most and (batch := self.work.next_ready()) is not None:
+        while (
+            len(self.begun) < self.sharing.most
+            and (batch := self.work.next_ready(self.sharing.part.number)) is not None
+        ):
             claim = self.claimed.take(batch.name, len(batch.jobs))
             if claim is None:
                 self.work.set_aside(batch.name)

@@ -52,12 +52,14 @@ class Work:
     """Batches that are waiting for their inputs, ready, begun, or settled.
 
     A batch is ready when the jobs that its own read from other batches have landed. Of the ready ones `next_ready`
-    gives those of this run's part first, the one with the longest way behind it before others; then those of the parts
-    after it, the shortest way first, so that runs which have done their share help without meeting at one batch.
+    gives those of a part first, the one with the longest way behind it before others; then those of the parts after
+    it, the shortest way first, so that runs which have done their share help without meeting at one batch.
     """
 
-    def __init__(self, batches: Sequence[Batch], part: Part = WHOLE) -> None:
+    def __init__(self, batches: Sequence[Batch], parts: int = 1) -> None:
+        """Pack batches into parts."""
         self.batches = list(batches)
+        self.parts = parts
         self._indices = {batch.name: index for index, batch in enumerate(self.batches)}
         self._batch_of = {job.key: index for index, batch in enumerate(self.batches) for job in batch.jobs}
         self._readers: dict[str, list[int]] = defaultdict(list)
@@ -73,8 +75,11 @@ class Work:
         self.lost: set[str] = set()
         """Keys of jobs that failed or are blocked."""
         self._begun: set[int] = set()
-        self._ahead = self._order(part)
-        self._ready: list[tuple[tuple[float, ...], int]] = []
+        self._packed = pack([batch.cost for batch in self.batches], parts)
+        self._behind = self._ways_behind()
+        self._longest: list[list[tuple[float, int]]] = [[] for _ in range(parts)]
+        self._shortest: list[list[tuple[float, int]]] = [[] for _ in range(parts)]
+        """The ready batches of each part, as heaps; what has begun is left out when it comes up."""
         for index, needs in enumerate(self._needs):
             if not needs:
                 self._put(index)
@@ -83,13 +88,6 @@ class Work:
         """Return the keys of jobs of other batches that this one reads."""
         own = {job.key for job in batch.jobs}
         return {key for job in batch.jobs for key in job.inputs.values() if key in self._batch_of} - own
-
-    def _order(self, part: Part) -> list[tuple[float, ...]]:
-        """Return what ready batches are sorted by."""
-        packed = pack([batch.cost for batch in self.batches], part.of)
-        behind = self._ways_behind()
-        turns = [(mine - part.number) % part.of for mine in packed]
-        return [(turn, way if turn else -way) for turn, way in zip(turns, behind, strict=True)]
 
     def _ways_behind(self) -> list[float]:
         """Return the cost of the longest way from the beginning of each batch to an end."""
@@ -109,18 +107,23 @@ class Work:
         return behind
 
     def _put(self, index: int) -> None:
-        heapq.heappush(self._ready, (self._ahead[index], index))
+        part, way = self._packed[index] - 1, self._behind[index]
+        heapq.heappush(self._longest[part], (-way, index))
+        heapq.heappush(self._shortest[part], (way, index))
 
     def _is_ready(self, index: int) -> bool:
         return bool(self._open[index]) and index not in self._begun
 
-    def next_ready(self) -> Batch | None:
-        """Return the batch that is to begin next, with its open jobs, and count it as begun; None if there is none."""
-        while self._ready:
-            _, index = heapq.heappop(self._ready)
-            if self._is_ready(index):
-                self._begun.add(index)
-                return self.left_of(self.batches[index].name)
+    def next_ready(self, part: int = 1) -> Batch | None:
+        """Return the batch that a part is to begin next, with its open jobs, and count it as begun; None if there is
+        none."""
+        for turn in range(self.parts):
+            ready = (self._shortest if turn else self._longest)[(part - 1 + turn) % self.parts]
+            while ready:
+                _, index = heapq.heappop(ready)
+                if self._is_ready(index):
+                    self._begun.add(index)
+                    return self.left_of(self.batches[index].name)
         return None
 
     def left_of(self, name: str) -> Batch:

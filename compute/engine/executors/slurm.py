@@ -30,14 +30,14 @@ LOGS = "slurm"
 """In the landing directory: what tasks print, and the lock under which is submitted."""
 
 _SECONDS_BETWEEN_LOOKS = 1.0
-_MOST_SECONDS_BETWEEN_QUESTIONS = 30.0
+MOST_SECONDS_BETWEEN_QUESTIONS = 30.0
 """squeue burdens the controller of a whole cluster."""
 
 _SECONDS_BEFORE_RESUBMITTING = 5.0
 _MOST_IN_VAIN = 4
 """Submissions, one after the other, whose tasks all end before anything has landed."""
 
-_SECONDS_TO_WAIT_FOR_WORK = 60
+SECONDS_TO_WAIT_FOR_WORK = 60
 """After so long without work a task gives its GPU back."""
 
 
@@ -129,14 +129,14 @@ class SlurmExecutor:
 
     def _interval(self) -> float:
         """Return seconds between two questions to Slurm: the longer nothing has changed, the more."""
-        return min(_MOST_SECONDS_BETWEEN_QUESTIONS, max(1.0, 0.1 * (time.monotonic() - self._changed)))
+        return min(MOST_SECONDS_BETWEEN_QUESTIONS, max(1.0, 0.1 * (time.monotonic() - self._changed)))
 
     def _keep_up(self) -> Iterator[Event]:
         """Look at the queue, and submit what it lacks."""
         self._asked = time.monotonic()
         try:
             # Under a lock: two runs that look at once would both submit.
-            with exclusive(self.workplace.landing / LOGS, _MOST_SECONDS_BETWEEN_QUESTIONS, lambda text: None):
+            with exclusive(self.workplace.landing / LOGS, MOST_SECONDS_BETWEEN_QUESTIONS, lambda text: None):
                 queued = self.slurm.tasks(self.name)
                 most = min(self.most, self.cluster.max_jobs or self.most, len(self.unfinished))
                 if len(queued) < most and self._may_submit(bool(queued)):
@@ -233,7 +233,7 @@ class SlurmExecutor:
             "executor": "local",
             "device": self.workplace.device,
             "since": self.since.isoformat(),
-            "patience": _SECONDS_TO_WAIT_FOR_WORK,
+            "patience": SECONDS_TO_WAIT_FOR_WORK,
         }
         if self.workplace.device == "cpu":
             told["workers"] = self.cluster.cpus
