@@ -91,9 +91,9 @@ class StepsProject:
         """Start a verb."""
         path = os.pathsep.join([str(self.folder / "site"), str(ROOT)])
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "compute.cli", verb, "--study", "the study.yml", *arguments],
+            [sys.executable, "-P", "-m", "compute.cli", verb, *arguments],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": path, "DEVICE": "cpu"},
+            env=os.environ | {"PYTHONPATH": path, "DEVICE": "cpu", "STUDY": "the study.yml"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
