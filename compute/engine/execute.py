@@ -219,10 +219,7 @@ class _SharedExecution(_Execution):
             done = not self.work.left_of(name).jobs
             if done or name not in there or there[name].run not in living:
                 self.elsewhere.discard(name)
-                if done:
-                    self.listen(Event("finished", name))
-                else:
-                    self.work.take_back(name)
+                self.work.take_back(name)
 
     def take_news(self) -> None:
         news = self.watch.news()
@@ -232,6 +229,10 @@ class _SharedExecution(_Execution):
         failed = [key for key in news.failed if key in self.work.unsettled and not self._is_here(key)]
         if failed:
             self._settle_failed(failed)
+        touched = {self.batch_of(key) for key in (*news.landed, *failed) if key in self.jobs}
+        for name in touched - self.begun:
+            if not self.work.left_of(name).jobs:
+                self.listen(Event("finished", name))
 
     def _is_there(self, job: Job) -> bool:
         """Return whether what a job that has landed leaves is there: if it is gone, the job is to run again."""

@@ -43,7 +43,7 @@ class RunFacts:
         name: of the run.
         host: and what of it may have its own numbers of processes, such as a container.
         process: its number there.
-        born: when the process began, as that machine's clock has it: numbers come again.
+        born: when the process began, as that machine counts: numbers come again.
         started: when the run began (UTC, ISO 8601).
         study: its name.
         place: as a scheduler calls it, such as `Slurm 17_3`.
@@ -125,12 +125,15 @@ class Run(AbstractContextManager["Run"]):
         self.root = root
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
-        born = psutil.Process().create_time()
+        born = _born(os.getpid()) or 0.0
         self.facts = RunFacts(name, _host(), os.getpid(), born, now.isoformat(), study, place, part)
         self.progress: dict[str, tuple[str, float]] = {}
-        self.keeps_claims = False
-        """Whether its claims outlast it, void: a batch that was not done in time counts as lost."""
-        self._held: set[str] = set()
+        self.out_of_time = False
+        """Whether a scheduler ends it. A batch that it had for half of its time then counts as lost: its claim stays,
+        void."""
+        self._began = time.monotonic()
+        self._held: dict[str, float] = {}
+        """Batch -> when it was claimed."""
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
 
@@ -142,8 +145,9 @@ class Run(AbstractContextManager["Run"]):
     def __exit__(self, *exception: object) -> None:
         self._ended.set()
         self._beating.join()
-        if not self.keeps_claims:
-            for batch in list(self._held):
+        half = (time.monotonic() + self._began) / 2
+        for batch, since in list(self._held.items()):
+            if not (self.out_of_time and since <= half):
                 self.release(batch)
         self._path.unlink(missing_ok=True)
         _cancelled(self.root, self.facts.name).unlink(missing_ok=True)
@@ -173,7 +177,7 @@ class Run(AbstractContextManager["Run"]):
         while True:
             claim = Claim(batch, self.facts.name, self.facts.who, datetime.now(UTC).isoformat(), jobs, lost)
             if _link(path, asdict(claim)):
-                self._held.add(batch)
+                self._held[batch] = time.monotonic()
                 return claim
             other = _read_claim(path)
             if other is None and path.exists():
@@ -186,7 +190,7 @@ class Run(AbstractContextManager["Run"]):
 
     def release(self, batch: str) -> None:
         """Give up a claim, unless another run has taken this one for dead and has it now."""
-        self._held.discard(batch)
+        self._held.pop(batch, None)
         self.progress.pop(batch, None)
         path = _claim_path(self.root, batch)
         claim = _read_claim(path)
@@ -216,10 +220,20 @@ def _living(path: Path, now: float) -> RunFacts | None:
         return None
     if facts.host != _host():
         return facts if now - beat <= SECONDS_TO_LIVE else None
+    return facts if _born(facts.process) == facts.born else None
+
+
+def _born(process: int) -> float | None:
+    """Return when a process began, as a number that it alone has; None if it has ended, waited for or not."""
     try:
-        process = psutil.Process(facts.process)
-        is_it = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - facts.born) < 1
-        return facts if is_it else None
+        # Ticks since the machine began: psutil adds that moment, which moves when a clock is set.
+        state, *said = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return None if state == "Z" else float(said[18])
+    except OSError:
+        pass
+    try:
+        found = psutil.Process(process)
+        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
     except psutil.Error:
         return None
 

@@ -119,7 +119,7 @@ class Session:
                 if plan.pending:
                     summary = self._work(plan, executor_class, device, workers, share, run)
             except TimeIsUp:
-                run.keeps_claims = True
+                run.out_of_time = True
                 raise
         self._tell(summary)
         return 0 if summary.complete else 1

@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from compute.cli import parser
+from compute.engine.executors.cluster import read_cluster
 from compute.store.raw_schema import TABLES
 from compute.study.file import read_study
 from compute.study.json_schema import study_schema
@@ -171,7 +172,7 @@ def test_every_study_of_the_docs_is_valid(tmp_path: Path) -> None:
     for section in (schema, *schema["$defs"].values()):
         section.pop("required", None)
     parts = {"study": schema, "Embeddings": {**schema, **schema["$defs"]["Embeddings"]}}
-    written = [block for block in blocks("yaml") if not block.startswith("# map.yml")]
+    written = [block for block in blocks("yaml") if not block.startswith(("# map.yml", "# cluster.yml"))]
     assert len(written) >= 10
     for block in written:
         content = yaml.safe_load(textwrap.dedent(block))
@@ -180,6 +181,13 @@ def test_every_study_of_the_docs_is_valid(tmp_path: Path) -> None:
     (whole,) = re.findall(r"```yaml\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), flags=re.DOTALL)
     (tmp_path / "mine.yml").write_text(whole)
     assert read_study(tmp_path / "mine.yml").study == "mine"
+
+
+def test_every_cluster_of_the_docs_is_valid(tmp_path: Path) -> None:
+    written = [block for block in blocks("yaml") if block.startswith("# cluster.yml")]
+    for text in (*written, (ROOT / "deploy" / "cluster.yml").read_text()):
+        (tmp_path / "cluster.yml").write_text(text)
+        assert read_cluster(tmp_path / "cluster.yml").partition == "gpu"
 
 
 def test_the_reference_is_made_from_the_code() -> None:

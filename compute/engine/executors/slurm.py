@@ -33,6 +33,9 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 MOST_SECONDS_BETWEEN_QUESTIONS = 30.0
 """squeue burdens the controller of a whole cluster."""
 
+_SECONDS_TO_WAIT_FOR_ANOTHER = 600.0
+"""That submits just now, to a controller that may be slow to answer."""
+
 _SECONDS_BEFORE_RESUBMITTING = 5.0
 _MOST_IN_VAIN = 4
 """Submissions, one after the other, whose tasks all end before anything has landed."""
@@ -111,7 +114,8 @@ class SlurmExecutor:
             for key in [key for key in self._jobs if key in landed]:
                 if not self._jobs[key].leaves_artifact or artifacts.has(key):
                     yield from self._settle(key, "landed")
-            for key, record in landing.failures([key for key in self._jobs if key in failed]).items():
+            lost = [key for key in self._jobs if key in failed]
+            for key, record in landing.failures(lost).items() if lost else ():
                 yield from self._settle(key, "failed", f": {record['error']}")
             if self.unfinished and time.monotonic() >= self._asked + self._interval():
                 yield from self._keep_up()
@@ -136,7 +140,7 @@ class SlurmExecutor:
         self._asked = time.monotonic()
         try:
             # Under a lock: two runs that look at once would both submit.
-            with exclusive(self.workplace.landing / LOGS, MOST_SECONDS_BETWEEN_QUESTIONS, lambda text: None):
+            with exclusive(self.workplace.landing / LOGS, _SECONDS_TO_WAIT_FOR_ANOTHER, lambda text: None):
                 queued = self.slurm.tasks(self.name)
                 most = min(self.most, self.cluster.max_jobs or self.most, len(self.unfinished))
                 if len(queued) < most and self._may_submit(bool(queued)):

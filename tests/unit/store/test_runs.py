@@ -135,6 +135,18 @@ def test_two_that_find_the_same_void_claim_do_not_take_it_from_each_other(run: R
     assert claims(tmp_path)["a"].run == run.facts.name
 
 
+def test_a_run_out_of_time_gives_back_what_it_had_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
+    with Run(tmp_path, "s") as run:
+        for batch, now[0] in (("long", 1.0), ("short", 90.0)):
+            run.take(batch, 1)
+        run.out_of_time, now[0] = True, 100.0
+    assert list(claims(tmp_path)) == ["long"]
+
+
 def test_a_run_is_cancelled_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = threading.Event()
     monkeypatch.setattr(runs, "SECONDS_BETWEEN_BEATS", 0.05)
