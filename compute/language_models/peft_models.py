@@ -194,13 +194,22 @@ def _check_forward(whole: Any, usable: Any, adapter: GivenAdapter) -> None:
 State = dict[str, tuple[Any, ...]]
 
 
+@torch.no_grad()
 def state_of(model: nn.Module) -> State:
-    """Return what tells whether a model's modules and weights are the same objects, unwritten, at another time."""
+    """Return what tells whether a model's modules and weights are the same, and hold the same, at another time.
+
+    Of a weight it is the place, how often it was written, and the sum, as `data` can be written uncounted.
+    """
     state: State = {}
     for name, module in model.named_modules():
-        tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
         marks = [
-            (key, tensor.data_ptr(), None if tensor.is_inference() else tensor._version) for key, tensor in tensors
+            (
+                key,
+                tensor.data_ptr(),
+                None if tensor.is_inference() else tensor._version,
+                float(tensor.sum(dtype=torch.float64)),
+            )
+            for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
         ]
         hooks = len(module._forward_pre_hooks) + len(module._forward_hooks)
         state[name] = (id(module), hooks, *marks)
