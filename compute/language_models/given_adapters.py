@@ -102,10 +102,13 @@ def read_adapter(folder: Path) -> GivenAdapter:
             else "PEFT's `save_pretrained` writes it"
         )
         raise UserError(f"{weights_file}: no such file; {found}")
-    _check_config(config_file, config)
-    shapes = _shapes(weights_file)
     settings = {key: value for key, value in config.items() if key not in _NOT_CONTENT}
-    content = json.dumps([settings, file_digest(weights_file)], sort_keys=True)
+    try:
+        _check_config(config_file, config)
+        content = json.dumps([settings, file_digest(weights_file)], sort_keys=True)
+    except RecursionError:
+        raise UserError(f"{config_file}: its settings are nested too deeply") from None
+    shapes = _shapes(weights_file)
     return GivenAdapter(folder, config, shapes, hashlib.sha256(content.encode()).hexdigest())
 
 

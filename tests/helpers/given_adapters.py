@@ -33,6 +33,8 @@ METHODS: dict[str, Callable[[], Any]] = {
     "the output layer and embeddings trained": lambda: lora(modules_to_save=["lm_head", "embed_tokens"]),
     "LoRA on embeddings": lambda: lora(target_modules=["embed_tokens", "q_proj"]),
     "tokens trained": lambda: lora(trainable_token_indices=[5, 6, 7, 40, 80]),
+    "embeddings tied": lambda: lora(modules_to_save=["embed_tokens"], ensure_weight_tying=True),
+    "layers twice": lambda: lora(layer_replication=[[0, 2], [0, 2]]),
     "PiSSA": lambda: lora(init_lora_weights="pissa"),
     "OLoRA": lambda: lora(init_lora_weights="olora"),
     "AdaLoRA": lambda: peft.AdaLoraConfig(task_type=TASK, target_modules=ATTENTION, total_step=10),
