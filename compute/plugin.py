@@ -194,6 +194,7 @@ BUILT_IN: dict[str, str] = {
     "checkpoint": "compute.plugins.checkpoint:Checkpoint",
     "baseline": "compute.plugins.baseline:Baseline",
     "transfer": "compute.plugins.transfer:Transfer",
+    "sources": "compute.plugins.sources:Sources",
     "vectors": "compute.plugins.vectors:TrainVectors",
     "isometry": "compute.plugins.isometry:Isometry",
     "mapping": "compute.plugins.mapping:Map",

@@ -56,7 +56,8 @@ def can_branch(model: PreTrainedModel) -> bool:
     """Return whether rows of this model may have several branches of their own tokens."""
     config = model.config.get_text_config(decoder=True)
     return (
-        model.config.model_type in BRANCHING
+        isinstance(model, PreTrainedModel)  # not one with learnt vectors before its texts, which takes no masks
+        and model.config.model_type in BRANCHING
         and not getattr(config, "alibi", False)  # it reads positions off the two-dimensional mask
         and getattr(config, "_attn_implementation", "eager") in ("eager", "sdpa")
         and _layer_types(model) <= _KNOWN_LAYERS

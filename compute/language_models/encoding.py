@@ -268,14 +268,15 @@ def context_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     Of a model of several modes the language model's own limit counts. Where the configuration gives none, the
     tokenizer's does.
     """
+    taken = getattr(model, "virtual_tokens", 0)  # by vectors that an adapter puts before every text
     config = model.config.get_text_config(decoder=True)
     if not (config.model_type == "bloom" or getattr(config, "alibi", False)):
         for name in _LIMITS:
             value = getattr(config, name, None)
             if value is not None:
-                return int(value)
+                return int(value) - taken
     value = getattr(tokenizer, "model_max_length", None)
-    return int(value) if value is not None and value < _NO_LIMIT else None
+    return int(value) - taken if value is not None and value < _NO_LIMIT else None
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int, device: str | torch.device) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _LOOKED_AT = 200
@@ -30,7 +31,10 @@ def vectors(model: PreTrainedModel) -> int:
     embeddings: Any = model.get_input_embeddings()  # type: ignore[no-untyped-call]
     output: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     known = len(embeddings.weight)
-    return min(known, getattr(output, "out_features", known))
+    # Of a quantized layer what it says of itself; of others the weight: PEFT says another thing of one that it tied.
+    weight = getattr(output, "weight", None)
+    is_matrix = isinstance(weight, Tensor) and weight.dim() == 2 and weight.is_floating_point()
+    return min(known, len(weight) if is_matrix else getattr(output, "out_features", known))
 
 
 def check_vectors(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, label: str, ids: Sequence[int]) -> None:

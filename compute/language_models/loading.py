@@ -116,7 +116,7 @@ def load_model(
     model = _load_weights(source, folder, config, dtype, device, trust_remote_code, say)
     _set_padding(source, tokenizer, model)
     model.eval().requires_grad_(False)
-    _check_reading(source, model)
+    check_reading(source, model)
     return model, tokenizer
 
 
@@ -363,7 +363,7 @@ _ROUGH = 0.05
 
 
 @torch.no_grad()
-def _check_reading(source: str, model: PreTrainedModel) -> None:
+def check_reading(source: str, model: PreTrainedModel) -> None:
     """Refuse a model whose logits depend on later tokens or on padding: no text could be scored by it as if alone."""
     tokens = [(5 * place + 2) % vectors(model) for place in range(12)]
     one, padded = tokens[:4], [*tokens[:4], *[0] * 8]

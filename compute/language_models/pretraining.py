@@ -141,25 +141,33 @@ def pretrain(
 
 def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """Return a model with weights drawn from torch's global generator; input and output embeddings are one."""
+    config = new_config(
+        architecture,
+        len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    return model
+
+
+def new_config(architecture: Architecture, vocabulary: int, **tokens: Any) -> PreTrainedConfig:
+    """Return the configuration of such a model with so many tokens, of which `tokens` are special ones."""
     shape: dict[str, Any] = {
-        "vocab_size": len(tokenizer),
+        "vocab_size": vocabulary,
         "hidden_size": architecture.hidden_size,
         "num_hidden_layers": architecture.layers,
         "num_attention_heads": architecture.heads,
         "intermediate_size": architecture.intermediate_size,
         "max_position_embeddings": architecture.max_tokens,
         "tie_word_embeddings": True,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
     }
     if architecture.family != "gpt_neox":
         shape["num_key_value_heads"] = architecture.heads
     if architecture.family == "qwen3":
         shape["head_dim"] = architecture.hidden_size // architecture.heads
-    config = CONFIGS[architecture.family](**shape)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-    return model
+    return CONFIGS[architecture.family](**shape, **tokens)
 
 
 def _cosine(step: int, settings: Pretraining) -> float:

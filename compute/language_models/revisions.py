@@ -136,6 +136,14 @@ def _ask_hub(checkpoint: str, revision: str) -> str:
         ) from None
 
 
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file; it is read again only when its size or time of change differs."""
+    cache = _DigestCache()
+    found = cache.sha256(path)
+    cache.save()
+    return found
+
+
 def _folder_digest(folder: Path) -> str:
     """sha256 over names and contents; a file is read again only when its size or time of change differs."""
     files = sorted({path for pattern in _READ_FILES for path in folder.glob(pattern) if path.is_file()})

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from compute.study.schema import Study
-from compute.tasks import SPLITS
+from compute.study.sources import SEVERAL, UNKNOWN
+from compute.tasks import SPLITS, TASKS
 
 _NAMED = 3
 
 
 def remarks(study: Study) -> Iterator[str]:
-    """Yield a line for each limit of `items` beyond what there is."""
+    """Yield a line for each limit of `items` beyond what there is, and for each given source of a task unknown here."""
+    known = (*TASKS, *study.tasks, SEVERAL, UNKNOWN)
+    for model in study.models:
+        for source in model.sources:
+            if source.task not in known and not source.task.startswith("lm_eval:"):
+                near = get_close_matches(source.task, known, n=1)
+                hint = f" (or is it {near[0]!r}?)" if near else ""
+                yield (
+                    f"source {source.name} of model {model.name}: {source.task!r} is no task known here{hint}, so "
+                    "every target counts as another task"
+                )
     for split in SPLITS:
         asked = getattr(study.items, split)
         grid = study.targets if split == "test" else study.sources

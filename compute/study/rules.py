@@ -13,18 +13,20 @@ from compute.catalog import check_mirror
 from compute.embeddings.settings import BibleVectors
 from compute.errors import UserError
 from compute.language_models.planned_layers import left_out
-from compute.language_models.revisions import is_folder
+from compute.language_models.revisions import check_revision, is_folder
 from compute.language_models.settings import Lora
 from compute.language_models.stored_config import check_library, check_quantized, check_weights
 from compute.language_models.stored_layers import check_target_modules
 from compute.names import UnknownName
 from compute.project import expand
+from compute.study.given import base_files, look_up
 from compute.tasks import TASKS
 from compute.tasks.cataloged import CatalogedTask
 from compute.values import Location
 
 if TYPE_CHECKING:
     from compute.study.schema import ModelEntry, Study
+    from compute.study.sources import GivenSource
 
 Rule = tuple[Location, Callable[[], object]]
 """Where something stands in a study, and what raises ValueError or UserError if it cannot stand there."""
@@ -48,6 +50,7 @@ def _rules(study: Study) -> Iterator[Rule]:
         yield ("tasks", name), partial(_check_own_name, name)
     for number, model in enumerate(study.models):
         yield from _of_checkpoint(study, number, model)
+        yield from _of_given_sources(study, number, model)
         for task, language in model.pretrain.cells if model.pretrain is not None else ():
             place = ("models", number, "pretrain")
             yield (*place, "tasks"), partial(study.task, task, None)
@@ -112,6 +115,18 @@ def _of_checkpoint(study: Study, number: int, model: ModelEntry) -> Iterator[Rul
             yield (*place, "target_modules"), partial(_check_layers, model, lora)
 
 
+def _of_given_sources(study: Study, number: int, model: ModelEntry) -> Iterator[Rule]:
+    """Yield what is looked at of sources in folders; those of the hub are looked at when jobs are planned."""
+    for position, source in enumerate(model.sources):
+        place: Location = ("models", number, "sources", position)
+        key, there = ("adapter", source.adapter) if source.adapter else ("checkpoint", source.checkpoint)
+        yield (*place, "name"), partial(_check_cell, study, source)
+        if there is not None:
+            yield (*place, "revision"), partial(check_revision, there, source.revision)
+            if is_folder(there):
+                yield (*place, key), partial(look_up, source, base_files(model))
+
+
 def _of_prompt_maps(study: Study) -> Iterator[Rule]:
     """Yield the tasks for which a prompt is chosen by name: a mistyped one would go unheeded."""
     asked = {task for task, _ in study.cells}
@@ -133,10 +148,11 @@ def _of_contrasts(study: Study) -> Iterator[Rule]:
         [f"{task}/{language}" for task, language in grid.cells] if grid is not None else []
         for grid in (study.sources, study.targets)
     )
+    given = [source for model in study.models for source in model.sources]
     known = {
-        "variant": ["default", *study.variants],
+        "variant": list(dict.fromkeys(["default", *study.variants, *(source.label for source in given)])),
         "model": [model.name for model in study.models],
-        "source": sources,
+        "source": list(dict.fromkeys([*sources, *("/".join(source.cell) for source in given)])),
     }
     for name, contrast in study.contrasts.items():
         for label, arm in (("a", contrast.a), ("b", contrast.b)):
@@ -150,6 +166,15 @@ def _of_contrasts(study: Study) -> Iterator[Rule]:
                 yield (*place, "prompt"), _refuse_prompt
         for position, target in enumerate(contrast.targets):
             yield ("contrasts", name, "targets", position), partial(_check_known, "target", target, targets)
+
+
+def _check_cell(study: Study, source: GivenSource) -> None:
+    trained = study.sources is not None and source.label in study.lora_settings and source.cell in study.sources.cells
+    if trained:
+        raise ValueError(
+            f"source {source.name!r}: the study itself tunes on {'/'.join(source.cell)} under variant "
+            f"{source.label!r}, and rows would not tell the two apart; give it another `variant`"
+        )
 
 
 def _check_known(kind: str, name: str, known: list[str]) -> None:

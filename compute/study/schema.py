@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_serializer, field_validator, model_validator
 
 from compute.errors import UserError
 from compute.language_models.revisions import check_folder, check_revision
@@ -15,6 +15,7 @@ from compute.plugin import load_plugin, optional_plugins
 from compute.study.contrasts import Contrast
 from compute.study.embeddings import BliMap, Embeddings
 from compute.study.rules import first_broken
+from compute.study.sources import GivenSource, check_given
 from compute.tasks import Split, Task, open_task
 from compute.tasks.folder import FolderTaskSettings
 from compute.values import Languages, Name, NoRepeats, RandomSeeds, Section, check_settings, no_repeats, refusal
@@ -40,6 +41,8 @@ class ModelEntry(Section):
         description="put prompts in the tokenizer's template: as a user's message, lm_eval's as the harness does",
     )
     trust_remote_code: bool = Field(False, description="run code that comes with the checkpoint")
+    sources: Annotated[tuple[GivenSource, ...], AfterValidator(check_given)] = ()
+    """Tunings of it that exist already: adapters and checkpoints, scored beside those that the study makes."""
 
     @model_validator(mode="before")
     @classmethod
@@ -95,7 +98,10 @@ class Grid(Section):
     @classmethod
     def _one_block_or_several(cls, value: Any) -> Any:
         if isinstance(value, list):
-            return {"blocks": value}
+            value = {"blocks": value}
+        for block in value["blocks"] if isinstance(value, dict) and isinstance(value.get("blocks"), list) else [value]:
+            if isinstance(block, dict) and block.keys() & {"adapter", "checkpoint"}:
+                raise ValueError("adapters and tuned checkpoints are listed under their model: `models[].sources`")
         return value if isinstance(value, dict) and "blocks" in value else {"blocks": [value]}
 
     @model_validator(mode="after")

@@ -254,13 +254,27 @@ def advise(
     with built_warehouse(warehouse, study, _MARTS) as connection:
         text = "\n".join(
             line
-            for (variant, prompt), rows in groupby(found, lambda row: (row.variant, row.prompt))
+            for rows in _sections(found)
             for line in _section(
-                study, list(dict.fromkeys(targets)), model, max_harm, list(rows),
-                connection.execute(_TRUST, {"study": study, "variant": variant, "prompt": prompt}).fetchall(),
+                study, list(dict.fromkeys(targets)), model, max_harm, rows,
+                connection.execute(
+                    _TRUST, {"study": study, "variant": rows[0].variant, "prompt": rows[0].prompt}
+                ).fetchall(),
             )
         )  # fmt: skip
     return Advised(text, max_harm is None or any(row.within(max_harm) for row in found))
+
+
+def _sections(found: Sequence[Advice]) -> list[list[Advice]]:
+    """Return the rows by variant and prompt; variants of one source each, as adapters that were given by name, are set
+    beside each other, best first."""
+    groups = [list(rows) for _, rows in groupby(found, lambda row: (row.variant, row.prompt))]
+    several = [rows for rows in groups if len(rows) > 1 or rows[0].variant == "default"]
+    single: dict[str | None, list[Advice]] = {}
+    for rows in groups:
+        if rows not in several:
+            single.setdefault(rows[0].prompt, []).extend(rows)
+    return several + [sorted(rows, key=lambda row: -row.expected_gain_pp) for rows in single.values()]
 
 
 def _section(
@@ -275,11 +289,13 @@ def _section(
     first = rows[0]
     prompt = f", prompt {first.prompt}" if first.prompt else ""
     besides = f" besides {model}" if model else ""
-    yield f"{', '.join(targets)}: study {study}, variant {first.variant}{prompt}"
+    one_each = len({row.variant for row in rows}) > 1
+    variant = "variants of one source each" if one_each else f"variant {first.variant}"
+    yield f"{', '.join(targets)}: study {study}, {variant}{prompt}"
     yield f"as measured on {count(first.n_models, 'model')}{besides}"
     yield ""
     if kept:
-        yield from _table(kept[:_SHOWN], len(targets), max_harm)
+        yield from _table(kept[:_SHOWN], len(targets), max_harm, one_each)
     else:
         yield "no source keeps within that limit"
     if len(kept) > _SHOWN:
@@ -301,10 +317,10 @@ def _section(
     yield ""
 
 
-def _table(rows: Sequence[Advice], n_targets: int, max_harm: float | None) -> Iterator[str]:
-    """Return lines: what is missing throughout has no column."""
+def _table(rows: Sequence[Advice], n_targets: int, max_harm: float | None, by_variant: bool) -> Iterator[str]:
+    """Return lines: what is missing throughout has no column; `by_variant`: a source is told with its variant."""
     columns = {
-        "source": [row.source for row in rows],
+        "source": [f"{row.source} ({row.variant})" if by_variant else row.source for row in rows],
         "gain pp": [_signed(row.expected_gain_pp) for row in rows],
         "measured": [_signed(row.measured_gain_pp) for row in rows],
         "this grid": [_interval(row.ci_low, row.ci_high) for row in rows],

@@ -1,4 +1,4 @@
-"""`transfer export`: marts as files and tables, mapped vectors as word2vec text."""
+"""`transfer export`: marts as files and tables, mapped vectors as word2vec text, adapters for other people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from compute.verbs.options import (
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add what the verb takes: one set of arguments for marts, one for vectors."""
+    """Add what the verb takes: a set of arguments for marts, one for vectors, one for adapters."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="WHAT")
     text = "marts of a study as CSV, Parquet, LaTeX or Markdown"
     marts = kinds.add_parser(
@@ -60,7 +60,25 @@ Read is what passed its checks: the published file. --warehouse warehouse.duckdb
     )
     add_warehouse(vectors)
 
-    for one in (marts, vectors):
+    text = "adapters of a study as folders that PEFT loads, each with a model card"
+    adapters = kinds.add_parser(
+        "adapters",
+        help=text,
+        description=f"{text[0].upper() + text[1:]}: DIR/<model>-<task>-<language>[-<variant>]-seed<seed>, which PEFT's "
+        "AutoPeftModelForCausalLM.from_pretrained loads as it stands. A base that was pre-trained here is written "
+        "beside them: DIR/<model>@<digest>, whose absolute path they name. The card says what the warehouse knows: "
+        "gains, harms, data, settings, checks.",
+    )
+    adapters.set_defaults(run=_export_adapters)
+    add_study(adapters)
+    adapters.add_argument(
+        "--source", action="append", default=[], metavar="TASK/LANGUAGE", help="only this source; may be repeated"
+    )
+    adapters.add_argument("--model", action="append", default=[], help="only this model; may be repeated")
+    adapters.add_argument("--variant", action="append", default=[], help="only this variant; may be repeated")
+    add_warehouse(adapters)
+
+    for one in (marts, vectors, adapters):
         add_project(one)
         one.add_argument("--to", required=True, type=TypedPath, metavar="DIR", help="where to write; made if not there")
 
@@ -87,4 +105,14 @@ def _export_vectors(options: Options) -> int:
     store = ArtifactStore(ARTIFACTS)
     return export_vectors(
         warehouse, study_name(options), store, options.to, say, options.method, options.pair, options.size
+    )
+
+
+def _export_adapters(options: Options) -> int:
+    from compute.verbs.adapter_export import export_adapters
+
+    warehouse = Warehouse(options.warehouse, options.wait, say)
+    store = ArtifactStore(ARTIFACTS)
+    return export_adapters(
+        warehouse, study_name(options), store, options.to, say, options.source, options.model, options.variant
     )

@@ -122,6 +122,27 @@ def test_every_published_mart_is_exported(built: Path, checked: subprocess.Compl
         assert has_table == (expected != (0,))
 
 
+def test_cards_of_exported_adapters_say_what_the_warehouse_knows(
+    built: Path, checked: subprocess.CompletedProcess[str]
+) -> None:
+    command = ["export", "adapters", "--study", "tiny", "--source", "parity/de", "--to", "adapters"]
+    done = run(built, sys.executable, "-m", "compute.cli", *command)
+    assert done.returncode == 0 and "lack" not in done.stderr, done.stderr
+    card = (built / "adapters" / "small-parity-de-seed1" / "README.md").read_text(encoding="utf-8")
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
+        cells = connection.execute(
+            "select target_task || '/' || target_language, baseline_score, score, delta_pp, verdict"
+            " from marts.fct_transfer where study = 'tiny' and source_language = 'de' and control is null"
+        ).fetchall()
+    assert len(cells) == 4
+    for target, base, score, delta, verdict in cells:
+        own = " (own cell)" if target == "parity/de" else ""
+        assert f"| {target}{own} | acc | {base:.3f} | {score:.3f} | {delta:+.2f} pp |" in card
+        assert re.search(rf"^\| {target}.*\| {verdict} \|$", card, flags=re.MULTILINE)
+    assert "Of 3 targets besides its own cell" in card and "Tuned on permuted labels" in card
+    assert re.search(r"\d+ checks of the study on .*: \d+ failed", card) and "Not known" not in card
+
+
 def test_the_notebook_shows_what_was_published(built: Path, checked: subprocess.CompletedProcess[str]) -> None:
     pytest.importorskip("marimo", reason="the notebook needs the extra `notebook`")
     notebook = str(ROOT / "report" / "explore.py")

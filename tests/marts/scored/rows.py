@@ -92,6 +92,29 @@ def add_holes(raw: RawRows) -> None:
         )  # fmt: skip
 
 
+def add_given(raw: RawRows) -> None:
+    """Tunings that were given beside trained ones: a variant each, some of several or unknown tasks and languages."""
+    right = {None: 10, "default": 12, "mine": 14, "theirs": 8, "chat": 15, "scaled": 6}
+    sources = {
+        "default": [("add", "de"), ("add", "en"), ("read", "de")], "mine": [("add", "de")], "theirs": [("add", "de")],
+        "chat": [("mul", "mul")], "scaled": [("add", "und"), ("und", "und")],
+    }  # fmt: skip
+    raw.study("given", contrasts={"whose": {"a": {"variant": "mine"}, "b": {"variant": "theirs"}}})
+    for target in [(task, language) for task in ("add", "read") for language in ("de", "en")]:
+        common: dict[str, Any] = {
+            "model": "one@1", "target": target, "prompt": "given@1", "parallel_ids": [f"p{i}" for i in range(20)]
+        }  # fmt: skip
+        raw.scores("given", **common, correct=[i < right[None] for i in range(20)])
+        for variant, cells in sources.items():
+            for source in cells:
+                for seed in (1, 2) if variant in ("default", "mine") else (0,):
+                    raw.scores(
+                        "given", **common, source=source, variant=variant, seed=seed,
+                        correct=[i < right[variant] + seed - 1 for i in range(20)],
+                        ran=(source[0], target) != ("und", ("read", "en")),
+                    )  # fmt: skip
+
+
 def add_import(raw: RawRows) -> None:
     raw.study("published", origin="donors-recipients")
     key = raw.job("published", "donors-recipients", file="results.csv")
@@ -230,6 +253,7 @@ def raw_rows() -> RawRows:
         rows.task(task, primary_metric=metric, chance=1 / 3)
     add_grid(rows, rng)
     add_holes(rows)
+    add_given(rows)
     add_import(rows)
     add_words(rows, rng)
     add_errors(rows)

@@ -1,0 +1,42 @@
+"""Adapters and checkpoints that were given: each by its name as variant, whatever it was tuned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.marts.scored.rows import query
+
+VARIANTS = {"default": 12.5, "mine": 14.5, "theirs": 7.0, "chat": 14.0, "scaled": 5.0}
+"""Right answers of 20, mean over seeds."""
+
+
+def test_two_sources_on_one_cell_are_two(warehouse: Path) -> None:
+    rows = query(warehouse, "select * from marts.fct_transfer where study = 'given'")
+    counts = {variant: sum(row["variant"] == variant for row in rows) for variant in VARIANTS}
+    # One target of one source has not run.
+    assert counts == {"default": 12, "mine": 4, "theirs": 4, "chat": 4, "scaled": 7}
+    for row in rows:
+        assert row["n_seeds"] == (2 if row["variant"] in ("default", "mine") else 1)
+        assert row["delta_pp"] == pytest.approx(5 * (VARIANTS[row["variant"]] - 10))
+        assert row["baseline_score"] == 0.5 and row["verdict"] is not None
+        is_known = not {row["source_task"], row["source_language"]} & {"mul", "und"}
+        assert (row["regime"] is not None) == is_known
+
+
+def test_what_is_several_or_unknown_plays_no_role(warehouse: Path) -> None:
+    """It is neither a donor nor missing from a grid; what was tuned beside it has its roles."""
+    roles = query(warehouse, "select * from marts.rpt_roles where study = 'given' and scope = 'all'")
+    assert {row["variant"] for row in roles} == {"default", "mine", "theirs"}
+    assert not [row for row in roles if "mul" in row["entity"] or "und" in row["entity"]]
+    assert all(row["n_cells"] == row["n_planned"] for row in roles)
+    donors = {(row["variant"], row["entity"]) for row in roles if row["axis"] == "cell" and row["donor_pp"] is not None}
+    own = {("default", cell) for cell in ("add/de", "add/en", "read/de")}
+    assert donors == own | {("mine", "add/de"), ("theirs", "add/de")}
+
+
+def test_two_given_sources_are_set_against_each_other(warehouse: Path) -> None:
+    rows = query(warehouse, "select * from marts.rpt_contrasts where study = 'given' and contrast = 'whose'")
+    assert len(rows) == 5
+    assert all(row["difference_pp"] == pytest.approx(37.5) for row in rows)
