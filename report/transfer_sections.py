@@ -41,9 +41,11 @@ def regimes(answers: Answers, study: Study) -> Section:
         scopes = grouped(rows, "scope")
         pooled = scopes.pop("all", [])
         names = short_names(scopes)
-        panels = [Panel("Mean change", charts.regime_means(rows, REGIME_WORDS, f"Mean change by regime, {study.name}"))]
+        means = charts.regime_means(rows, REGIME_WORDS, f"Mean change by regime, {study.name}")
+        panels = [Panel(titled("regime means", label), "Mean change", means)]
         if all(row["verdict_undecided_pct"] is not None for row in pooled):
-            panels.append(Panel("Verdicts", verdict_shares(pooled, REGIME_WORDS, "Shares of verdicts by regime")))
+            shares = verdict_shares(pooled, REGIME_WORDS, "Shares of verdicts by regime")
+            panels.append(Panel(titled("regime verdicts", label), "Verdicts", shares))
         blocks.append(
             Block(
                 titled("Regimes", label),
@@ -107,7 +109,7 @@ def heatmaps(answers: Answers, study: Study) -> Section:
             for prompt_label, cells in layout.one_value_a_place(model_rows):
                 panel_title = titled(names[model], prompt_label)
                 drawing = charts.heatmap(cells, limit, f"Change by source and target, {model}", notes=_notes(bases))
-                panels.append(Panel(panel_title, drawing, keeps_size=True))
+                panels.append(Panel(titled(f"cells {panel_title}", label), panel_title, drawing, keeps_size=True))
                 tables.append(layout.table(panel_title, cells))
         blocks.append(
             Block(
@@ -144,7 +146,7 @@ def _by_task(answers: Answers, limit: float) -> list[Block]:
             Block(
                 titled("Mean change by source (row) and task (column), over its languages, pp", label),
                 "Too many targets to draw each; every language is listed below.",
-                panels=(Panel("", drawing, keeps_size=True),),
+                panels=(Panel(titled("cells by task", label), "", drawing, keeps_size=True),),
                 legend=replace(_legend(limit), note=""),
                 tables=(layout.table("Tasks", rows),),
                 sql=answer.sql,
@@ -244,7 +246,7 @@ def _pooled(answers: Answers, limit: float) -> list[Block]:
                 titled("Change by source (row) and target (column), mean over models, pp", label),
                 "Sources with like effects, and targets that respond alike, stand side by side. Verdicts are of the "
                 "mean over these models.",
-                panels=(Panel("", drawing, keeps_size=True),),
+                panels=(Panel(titled("cells mean over models", label), "", drawing, keeps_size=True),),
                 legend=_legend(limit),
                 folded_tables=(layout.table("Mean over models", rows),),
                 sql=answer.sql,
@@ -299,7 +301,10 @@ def _roles_block(axis_title: str, label: str, meaning: str, rows: Sequence[Row],
             what = f"{what}, the first and last {charts.MOST_RANKED // 2} of {len(members):,}"
         if drawn:
             panel_title = within or (what if len(drawn) < len(members) else "")
-            panels.append(Panel(panel_title, charts.ranking(drawn, f"{what} by what they give and receive")))
+            drawing = charts.ranking(drawn, f"{what} by what they give and receive")
+            panels.append(
+                Panel(titled(f"donors and recipients {axis_title}", within or "", label), panel_title, drawing)
+            )
     if panels:
         note = f"Effects over {meaning} and all models, in the order of what is given; 95 % intervals are of this grid."
         if len(tables) > 1:
@@ -326,7 +331,7 @@ def asymmetry(answers: Answers, study: Study) -> Section:
             drawn = [row for row in sources if row["on_task_pp"] is not None and row["off_task_pp"] is not None]
             if drawn:
                 drawing = charts.on_off(drawn, tasks, x_range, y_range, f"Sources of {model}: own task, other tasks")
-                panels.append(Panel(names[model], drawing))
+                panels.append(Panel(titled(f"own task and others {names[model]}", label), names[model], drawing))
         missing = "" if panels else " Nothing to draw: that takes targets in the source's task and in others."
         blocks.append(
             Block(

@@ -1,4 +1,4 @@
-"""`transfer export`: marts as files and tables, mapped vectors as word2vec text."""
+"""`transfer export`: marts as files and tables, charts as figures, mapped vectors as word2vec text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from compute.verbs.options import (
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add what the verb takes: one set of arguments for marts, one for vectors."""
+    """Add what the verb takes: one set of arguments for each kind."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="WHAT")
     text = "marts of a study as CSV, Parquet, LaTeX or Markdown"
     marts = kinds.add_parser(
@@ -43,6 +43,24 @@ Read is what passed its checks: the published file. --warehouse warehouse.duckdb
     marts.add_argument("--mart", action="append", default=[], help="only this mart, such as rpt_roles; may be repeated")
     add_warehouse(marts, PUBLISHED)
 
+    text = "every chart of a study's page as PDF, SVG or PNG"
+    figures = kinds.add_parser(
+        "figures",
+        help=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"""{text[0].upper() + text[1:]}, a file a chart, named for what it shows:
+DIR/<regime-means, cells-<model>, risk-map, ...>.<pdf|svg|png>, and DIR/captions.tex with what the page says of each.
+
+A PDF holds its fonts, those of this machine; PNG has 300 pixels an inch. The same chart gives the same bytes. A script
+that no font of this machine has is drawn as boxes: install one (Noto has most).
+
+Read is the warehouse as it stands, as the page reads it: `transfer check` says whether the study passes.""",
+    )
+    figures.set_defaults(run=_export_figures)
+    add_study(figures)
+    figures.add_argument("--format", default="pdf", help="pdf (default), svg or png")
+    add_warehouse(figures)
+
     text = "mapped vectors of a study as word2vec text"
     vectors = kinds.add_parser(
         "vectors",
@@ -60,7 +78,7 @@ Read is what passed its checks: the published file. --warehouse warehouse.duckdb
     )
     add_warehouse(vectors)
 
-    for one in (marts, vectors):
+    for one in (marts, figures, vectors):
         add_project(one)
         one.add_argument("--to", required=True, type=TypedPath, metavar="DIR", help="where to write; made if not there")
 
@@ -77,6 +95,15 @@ def _export_marts(options: Options) -> int:
     study = study_name(options)
     written = export_marts(warehouse, study, options.format, options.to, options.mart)
     say(f"{options.to}: {len(written)} marts of {study} exported")
+    return 0
+
+
+def _export_figures(options: Options) -> int:
+    from report.paper.figures import export_figures  # seconds to import
+
+    study = study_name(options)
+    written = export_figures(options.warehouse, study, options.format, options.to, options.wait)
+    say(f"{options.to}: {len(written)} charts of {study} exported")
     return 0
 
 
