@@ -150,9 +150,9 @@ class Study:
 
 
 def short_names(models: Iterable[str]) -> dict[str, str]:
-    """Model -> its name without the revision, where that is unambiguous."""
+    """Name -> the name without its revision, where that is unambiguous: `smol` for `smol@48179166`."""
     distinct = sorted(set(models))
-    bare = [model.split("@")[0] for model in distinct]
+    bare = [model.rpartition("@")[0] or model for model in distinct]
     return {model: name if bare.count(name) == 1 else model for model, name in zip(distinct, bare, strict=True)}
 
 

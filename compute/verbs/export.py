@@ -15,6 +15,7 @@ from compute.verbs.options import (
     add_project,
     add_study,
     add_warehouse,
+    points,
     positive_or_zero,
     say,
 )
@@ -32,14 +33,22 @@ def add_arguments(parser: Parser) -> None:
 
 csv and parquet hold every column as it is. latex and markdown are tables as a paper prints them: transfer cells as
 sources x targets, lexicon induction as methods x dictionary sizes, any other mart with all its columns; percentage
-points to one decimal with their sign, shares to three decimals, an en dash for no value. LaTeX files are for \\input
-and need the package booktabs (tables of more than 45 rows: longtable too).
+points to one decimal with their sign, shares to three decimals, an en dash for no value; names without their revision.
+LaTeX files are for \\input, and each begins with what it needs of the preamble: booktabs, longtable for tables longer
+than a page, fonts for scripts other than Latin. A table that is too wide is set smaller or comes in parts, cells by
+target task.
 
 Read is what passed its checks: the published file. --warehouse warehouse.duckdb reads the marts as they are.""",
     )
     marts.set_defaults(run=_export_marts)
     add_study(marts)
     marts.add_argument("--format", required=True, help="csv, parquet, latex or markdown")
+    marts.add_argument(
+        "--width",
+        type=points,
+        metavar="PT",
+        help=r"latex: how wide the page's text is, \the\textwidth of the paper in points (default: 345, article's)",
+    )
     marts.add_argument("--mart", action="append", default=[], help="only this mart, such as rpt_roles; may be repeated")
     add_warehouse(marts, PUBLISHED)
 
@@ -93,7 +102,7 @@ def _export_marts(options: Options) -> int:
 
     warehouse = Warehouse(options.warehouse, options.wait, say)
     study = study_name(options)
-    written = export_marts(warehouse, study, options.format, options.to, options.mart)
+    written = export_marts(warehouse, study, options.format, options.to, options.mart, options.width)
     say(f"{options.to}: {len(written)} marts of {study} exported")
     return 0
 
