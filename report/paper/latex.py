@@ -83,7 +83,7 @@ def _fonts(tables: Iterable[Table]) -> Iterator[str]:
     scripts = sorted({script for text in texts for script, piece in runs(text) if script and piece not in _SYMBOLS})
     if not scripts:
         return
-    yield "% Some text is not in Latin letters: use XeLaTeX, or LuaLaTeX with [Renderer=HarfBuzz], and fonts that have them:"
+    yield "% Some text is not in Latin letters: XeLaTeX, or LuaLaTeX with [Renderer=HarfBuzz], and fonts of them:"
     yield "% \\usepackage{fontspec}"
     for script in scripts:
         of_letters = "" if font_of(script).endswith(("Sans", "SC", "JP", "KR")) else f"[Script={script.title()}]"
