@@ -101,10 +101,10 @@ def best_in_words(advice: Sequence[Row]) -> str:
     best = {(row["target_task"], row["target_language"]): row for row in reversed(advice) if row["rank"] == 1}
     surely = sum(row["ci_low"] is not None and row["ci_low"] > 0 for row in best.values())
     losing = sum(row["expected_gain_pp"] <= 0 for row in best.values())
-    return (
-        f"Of {printed.plural(len(best), 'target')}, {surely:,} have a best source whose interval is above 0, and for "
-        f"{losing:,} no source is expected to gain anything: the best is the one that costs least."
-    )
+    told = f"Of {printed.plural(len(best), 'target')}, {surely:,} have a best source whose interval is above 0"
+    if not losing:
+        return f"{told}."
+    return f"{told}, and for {losing:,} no source is expected to gain anything: the best is the one that costs least."
 
 
 def advice_in_words(rows: Sequence[Row]) -> str:

@@ -334,6 +334,8 @@ def test_that_none_is_rare_stands_where_verdicts_are_read(pages: dict[str, Page]
     told = f"`none` takes a standard error of at most 0.5 pp; half of the transfer cells have {error:.1f} pp or more."
     assert told.replace("`", "") in pages[EVERYTHING].text["regimes"]
     assert "no source was tuned with two" in pages[EVERYTHING].text["regimes"]
+    for section in ("summary", "regimes"):
+        assert "other runs would give" in pages[EVERYTHING].text[section]
 
 
 def test_where_bases_stand_is_said_where_cells_are_read(pages: dict[str, Page], reported: Path) -> None:
