@@ -59,8 +59,9 @@ check: install ## Great Expectations over the warehouse; non-zero when an error-
 report: install ## one self-contained report.html
 	@$(BIN)/transfer report
 
+# Where .venv holds DuckDB's shell and nothing of ours, the shell opens the file by itself; read-only, so that it makes none.
 sql: install ## a DuckDB shell on the warehouse
-	@$(BIN)/transfer sql
+	@if test -x $(BIN)/transfer; then exec $(BIN)/transfer sql; else exec $(BIN)/duckdb -readonly "$$WAREHOUSE"; fi
 
 docs: install ## the dbt docs, one page: target/static_index.html
 	@$(BIN)/transfer docs

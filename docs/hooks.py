@@ -49,6 +49,8 @@ def _study() -> Iterator[str]:
             continue
         yield from ("", f"## {_title(name)}", "")
         yield " ".join(section.get("description", "").split())
+        if not section["properties"]:
+            continue
         yield from ("", "| key | type | default | meaning |", "|---|---|---|---|")
         for key, field in section["properties"].items():
             required = key in section.get("required", ())
@@ -58,7 +60,7 @@ def _study() -> Iterator[str]:
 
 def _title(name: str) -> str:
     """Return a section's heading; one that a bare text stands for has its full form beside it."""
-    return f"{name.removesuffix('Keys')} in full" if name.endswith("Keys") else name
+    return f"{name.removesuffix('Keys')} in full" if name.endswith("Keys") else name.replace(".", " ")
 
 
 def _type(field: dict[str, Any]) -> str:

@@ -6,11 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
-from markupsafe import Markup
 
 from report import printed
 from report.tables import Row
-from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, NEUTRAL, PAPER, SEQUENCE, Chart, data, draw, looks
+from report.theme import (
+    COLOURS,
+    FAINT_INK,
+    GAIN,
+    INK,
+    LOSS,
+    NEUTRAL,
+    PAPER,
+    SEQUENCE,
+    Chart,
+    Drawing,
+    data,
+    draw,
+    looks,
+)
 
 ROOMY_COLUMNS, CLOSE_COLUMNS = 20, 34
 """Up to so many columns a grid's cells are wide enough for their values, in large or in small print."""
@@ -142,7 +155,7 @@ def heatmap(
     label: str,
     order: tuple[Sequence[Key], Sequence[Key]] | None = None,
     notes: Mapping[Key, str] | None = None,
-) -> Markup:
+) -> Drawing:
     """Source × target: what tuning on the row's cell changes on the column's, coloured up to ±`limit` pp.
 
     The trained cell (MT-ML) has a frame; what is undecided is pale, what is decided bold. Where values do not fit, a
@@ -176,7 +189,7 @@ _SIGNS = {"harm": printed.MINUS, "gain": "+", "none": "0"}
 """Verdicts where values do not fit."""
 
 
-def pair_matrix(pairs: Sequence[Row], label: str) -> Markup:
+def pair_matrix(pairs: Sequence[Row], label: str) -> Drawing:
     """Source language × target language: MAP, from 0 to the largest."""
     sources = sorted({pair["source_language"] for pair in pairs})
     targets = sorted({pair["target_language"] for pair in pairs})
@@ -217,7 +230,7 @@ def _mean_axis(field: str, values: Sequence[float]) -> alt.X:
     )
 
 
-def regime_means(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Markup:
+def regime_means(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Drawing:
     """A point with its interval for each regime over all models, a tick for each single model."""
     order = [words[regime] for regime in words]
     points = [row | {"regime": words[row["regime"]]} for row in rows]
@@ -245,7 +258,7 @@ _ROLES = (
 )
 
 
-def ranking(rows: Sequence[Row], label: str) -> Markup:
+def ranking(rows: Sequence[Row], label: str) -> Drawing:
     """Entities in the order of what they give; beside it what they receive, and give beyond their placebo."""
     points = [
         {
@@ -296,7 +309,9 @@ _LANES = (ROW_HEIGHT / 2 - 5, ROW_HEIGHT / 2 + 5)
 # --- scatter plots ----------------------------------------------------------------------------------------------
 
 
-def on_off(rows: Sequence[Row], tasks: Sequence[str], x_range: list[float], y_range: list[float], label: str) -> Markup:
+def on_off(
+    rows: Sequence[Row], tasks: Sequence[str], x_range: list[float], y_range: list[float], label: str
+) -> Drawing:
     """Each source of one model: mean effect on its own task (x) and on others (y); filled: on the Pareto front."""
     labelled = len(rows) <= LABELLED_POINTS
     points = [row | {"text": row["source_language"] if labelled or row["is_pareto"] else ""} for row in rows]
@@ -318,7 +333,7 @@ def on_off(rows: Sequence[Row], tasks: Sequence[str], x_range: list[float], y_ra
     return draw(chart, label)
 
 
-def bli_transfer(rows: Sequence[Row], label: str) -> Markup:
+def bli_transfer(rows: Sequence[Row], label: str) -> Drawing:
     """Each ordered pair of languages: MAP of its embeddings (x), transfer between the two (y)."""
     labelled = len(rows) <= LABELLED_POINTS
     points = [row | {"text": f"{row['source_language']}→{row['target_language']}" if labelled else ""} for row in rows]

@@ -94,9 +94,9 @@ def items(answers: Answers, study: Study) -> Section:
         return Section("items", title, (study.why_no_transfer(),))
     blocks = []
     for label, rows in slices(answer.rows, "variant", "prompt"):
-        for what, could, did, share, q_value, place in (
-            ("lose", "n_could_lose", "n_losing", "loss_pct", "q_lost", "lost_place"),
-            ("gain", "n_could_gain", "n_gaining", "gain_pct", "q_gained", "gained_place"),
+        for what, was, could, did, share, q_value, place in (
+            ("lose", "lost", "n_could_lose", "n_losing", "loss_pct", "q_lost", "lost_place"),
+            ("gain", "gained", "n_could_gain", "n_gaining", "gain_pct", "q_gained", "gained_place"),
         ):
             found = sorted((row for row in rows if row[place] <= 10 and row[could]), key=lambda row: row[place])
             shown = sum(row[q_value] <= SIGNIFICANT for row in found)
@@ -113,10 +113,10 @@ def items(answers: Answers, study: Study) -> Section:
             told = f"{shown:,} of these are shown to be so" if shown else "None is shown to be so"
             blocks.append(
                 Block(
-                    titled(f"What most adapters {what}", label),
-                    f"The ten items that most adapters {what}, over all their languages. {told}: q ≤ {SIGNIFICANT:g} "
-                    "that more than half of the adapters do.",
-                    tables=(table(f"Items that adapters {what}", columns, found),),
+                    titled(f"Most often {was}", label),
+                    f"The ten items that the largest number of adapters {what}, over all their languages. {told}: "
+                    f"q ≤ {SIGNIFICANT:g} that more than half of the adapters do.",
+                    tables=(table(f"Items most often {was}", columns, found),),
                     sql=answer.sql,
                 )
             )

@@ -37,7 +37,7 @@ def bli(answers: Answers, study: Study) -> Section:
         panels: tuple[Panel, ...] = ()
         if len({row["target_language"] for row in rows}) <= charts.MOST_PAIRED:
             drawing = charts.pair_matrix(rows, "MAP by source and target language")
-            panels = (Panel("", drawing, keeps_size=True),)
+            panels = (Panel(titled("word translation by pair", label), "", drawing, keeps_size=True),)
         blocks.append(
             Block(
                 titled(f"Pairs of languages: MAP of {study.bli_map}", label),
@@ -65,7 +65,13 @@ def link(answers: Answers, study: Study) -> Section:
             Block(
                 titled("MAP and transfer of each ordered pair", label),
                 sentence(correlation_in_words(of_slice)),
-                panels=(Panel("", charts.bli_transfer(rows, "MAP and transfer of language pairs")),),
+                panels=(
+                    Panel(
+                        titled("word translation and transfer", label),
+                        "",
+                        charts.bli_transfer(rows, "MAP and transfer of language pairs"),
+                    ),
+                ),
                 folded_tables=(LISTINGS["rpt_language_pairs"].table("Pairs with both", rows),),
                 sql=links.sql,
             )

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import altair as alt
-from markupsafe import Markup
 
 from report.charts import SMALL_PLOT, axis_range, zero_line
 from report.tables import Row
-from report.theme import data, draw, looks
+from report.theme import Drawing, data, draw, looks
 
 
-def bli_against_downstream(rows: Sequence[Row], label: str) -> Markup:
+def bli_against_downstream(rows: Sequence[Row], label: str) -> Drawing:
     """Each method on each pair: MAP (x) and downstream score (y), both less the pair's mean over methods."""
     methods = sorted({row["method"] for row in rows})
     x_range = axis_range([row["map_residual"] for row in rows])

@@ -106,7 +106,11 @@ def downstream(answers: Answers, study: Study) -> Section:
     for label, rows in slices(links.rows, "variant"):
         by_task = grouped(drawn.get(rows[0]["variant"], []), "task")
         panels = tuple(
-            Panel(task, bli_against_downstream(members, f"MAP and score in {task}"))
+            Panel(
+                titled(f"word translation and {task}", label),
+                task,
+                bli_against_downstream(members, f"MAP and score in {task}"),
+            )
             for task, members in by_task.items()
         )
         blocks.append(

@@ -104,13 +104,16 @@ def write_report(warehouse: Path, study: str, output: Path, wait: float = 60.0) 
     Raises:
         UserError: no warehouse or marts, no such study, or a page that cannot be written.
     """
+    _write(output, render(ask_all(warehouse, study, wait)))
+
+
+def ask_all(warehouse: Path, study: str, wait: float = 60.0) -> Answers:
+    """Return the answer to every question of the page, each asked once. Raises UserError as `write_report`."""
     with open_study(warehouse, study, wait) as asker:
-        answers = _answers(asker)
-    _write(output, render(answers))
+        return _answers(asker)
 
 
 def _answers(asker: Asker) -> Answers:
-    """Each question asked once."""
     answers = {question: asker.ask(question) for question in QUESTIONS}
     answers |= {question: asker.show(mart, where) for question, (mart, where) in MARTS.items()}
     audited = asker.has("checks.results")
@@ -130,9 +133,7 @@ def render(answers: Answers) -> str:
     environment.filters["prose"] = prose
     environment.tests["absent"] = lambda cell: isinstance(cell, Missing)
     study = Study.of(answers)
-    # Altair would check every value of every chart's data against its schema: a quarter of a large page's time.
-    with debug_mode(False):
-        sections = [made for section in SECTIONS if _is_of_the_study(made := section(answers, study))]
+    sections = sections_of(answers, study)
     sections = [replace(section, blocks=tuple(map(_cut, section.blocks))) for section in sections]
     return environment.get_template("page.html").render(
         study=study,
@@ -140,6 +141,13 @@ def render(answers: Answers) -> str:
         sections=sections,
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8") + _filters(sections)),
     )
+
+
+def sections_of(answers: Answers, study: Study) -> list[Section]:
+    """Return the page's chapters, but for those of a half that the study never had."""
+    # Altair would check every value of every chart's data against its schema: a quarter of a large page's time.
+    with debug_mode(False):
+        return [made for section in SECTIONS if _is_of_the_study(made := section(answers, study))]
 
 
 def _cut(block: Block) -> Block:

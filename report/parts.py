@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from markupsafe import Markup
-
 from report.ask import Answer
 from report.printed import plural
 from report.tables import Row, Table
+from report.theme import Drawing
 
 NO_LANGUAGE_MODELS = "This study has no language-model half: its file lists no models."
 NO_EMBEDDINGS = "This study has no embedding half: its file has no section `embeddings`."
@@ -26,10 +25,17 @@ Answers = Mapping[str, Answer]
 
 @dataclass(frozen=True)
 class Panel:
-    """One drawing; several stand side by side under one block."""
+    """One drawing; several stand side by side under one block.
 
+    Attributes:
+        name: what it shows, told apart from all others of the page: the name of its file.
+        title: what tells it apart from the others of its block; empty if it is alone.
+        drawing: the chart.
+    """
+
+    name: str
     title: str
-    svg: Markup
+    drawing: Drawing
     keeps_size: bool = False
     """Grids scroll on a narrow screen; other drawings shrink to fit it."""
 
@@ -144,9 +150,9 @@ class Study:
 
 
 def short_names(models: Iterable[str]) -> dict[str, str]:
-    """Model -> its name without the revision, where that is unambiguous."""
+    """Name -> the name without its revision, where that is unambiguous: `smol` for `smol@48179166`."""
     distinct = sorted(set(models))
-    bare = [model.split("@")[0] for model in distinct]
+    bare = [model.rpartition("@")[0] or model for model in distinct]
     return {model: name if bare.count(name) == 1 else model for model, name in zip(distinct, bare, strict=True)}
 
 

@@ -170,7 +170,7 @@ def definitions(answers: Answers, study: Study) -> Section:
         (
             GRID,
             "Interval of these models, sources and targets: items are drawn again, jointly over their translations, "
-            "models and sources, and runs with the luck that the study's seeds show.",
+            "models and sources, and runs with the luck that the study's seeds show: one seed a source shows none.",
         ),
         (
             NEW_MODEL,

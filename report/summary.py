@@ -12,7 +12,7 @@ from report.layouts import GRID, REGIME_WORDS, REGIMES, VERDICTS
 from report.parts import Answers, Study
 from report.record_sections import checks_in_words
 from report.tables import Row, slices
-from report.transfer_sections import bases_in_words
+from report.transfer_sections import bases_in_words, runs_in_words
 from report.verdict_sections import advice_in_words, consistency_in_words
 
 _ROUNDING_PP = 1e-9
@@ -79,6 +79,7 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
         f"{printed.plural(len(models), 'model')}, tuned on {printed.plural(len(sources), 'source')} and evaluated on "
         f"{printed.plural(len(targets), 'target')}: {printed.plural(len(cells), 'cell')}{_sizes(cells)}."
     )
+    sentences += runs_in_words(cells)
     regimes, which = _first(answers["regimes"].rows, "variant", "prompt")
     means = {row["regime"]: row for row in regimes if row["scope"] == "all"}
     tiles += [
@@ -86,7 +87,7 @@ def _transfer(answers: Answers, study: Study, tiles: list[Tile], sentences: list
         for row in (means[regime] for regime in REGIMES if regime in means and regime != "transfer")
     ]
     if "transfer" in means:
-        sentences.append(_harms(means["transfer"], study, which))
+        sentences.append(harms_in_words(means["transfer"], study.harm, which))
     sentences += bases_in_words(answers["baselines"].rows)
     _best_and_worst(answers, sentences)
     judged, which = _first(answers["worth"].rows, "variant", "prompt")
@@ -120,11 +121,14 @@ def _verdicts(row: Row) -> str:
     return ", ".join(f"{printed.percent(share)} {verdict}" for verdict, share in shares.items() if share)
 
 
-def _harms(row: Row, study: Study, which: str) -> str:
+def harms_in_words(row: Row, harm: str, which: str = "") -> str:
+    """Return how many transfer cells reach the threshold, would do so by noise alone, and are shown to be harmed."""
     cells = printed.plural(row["n_cells"], "transfer cell")
-    told = [f"{printed.percent(row['harm_pct'])} of {cells} reach the threshold ({study.harm})"]
+    told = [f"{printed.percent(row['harm_pct'])} of {cells} reach the threshold ({harm})"]
     if row["null_harm_pct"] is not None:
         told.append(f"noise alone would make it {printed.percent(row['null_harm_pct'])}")
+    else:
+        told.append("what noise alone would make is not known without items")
     if row["verdict_harm_pct"] is not None:
         told.append(f"harm is shown for {printed.percent(row['verdict_harm_pct'])}")
     return f"Harms: {'; '.join(told)}{which}."
@@ -149,6 +153,7 @@ def _best_and_worst(answers: Answers, sentences: list[str]) -> None:
         )
         effect = printed.signed(donor["donor_effect_pp"])
         sentences.append(f"{opening} {donor['entity']}: {effect} pp on an average target ({'; '.join(told)}){which}.")
+    over_models = ", mean over models" if len({row["model"] for row in answers["cells"].rows}) > 1 else ""
     risks, which = _first(answers["risks"].rows, "variant", "prompt")
     worst = min(risks, key=lambda row: row["worst_pp"], default=None)
     if worst is not None and worst["worst_pp"] < 0:
@@ -158,12 +163,12 @@ def _best_and_worst(answers: Answers, sentences: list[str]) -> None:
         if worst["worst_verdict"] is not None:
             told.append(f"verdict {worst['worst_verdict']}")
         sentences.append(
-            f"The largest loss, mean over models: {worst['source_task']}/{worst['source_language']} → "
+            f"The largest loss{over_models}: {worst['source_task']}/{worst['source_language']} → "
             f"{worst['worst_task']}/{worst['worst_language']}, {printed.signed(worst['worst_pp'])} pp "
             f"({'; '.join(told)}){which}."
         )
     elif worst is not None:
-        sentences.append("No source loses anything on any target, on average over models.")
+        sentences.append(f"No source loses anything on any target{over_models}.")
 
 
 def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""How charts look, and how they become SVG.
+"""How charts look, and how they become SVG, PDF and PNG.
 
 Colours come from the Okabe-Ito palette or are told apart by lightness, and every colour is doubled by a shape, a
 sign or a printed value: nothing is lost in greyscale or to a colour-blind reader.
@@ -7,6 +7,7 @@ sign or a printed value: nothing is lost in greyscale or to a colour-blind reade
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -56,6 +57,7 @@ _CONFIG: dict[str, Any] = {
 }
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
+_PIXELS_AN_INCH = 300
 _VEGA_LITE = alt.SCHEMA_VERSION.removeprefix("v").rsplit(".", 1)[0]
 
 
@@ -73,12 +75,39 @@ def data(rows: list[dict[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=rows)
 
 
-def draw(chart: Chart, label: str) -> Markup:
-    """The chart as inline SVG that a screen reader announces as one image named `label`.
+@dataclass(frozen=True)
+class Drawing:
+    """A chart as Vega-Lite has it, and in a few words what it shows. Nothing is fetched to draw it."""
 
-    Vega escapes the text it draws; the label is escaped here. Nothing is fetched.
-    """
-    spec = chart.to_dict(validate=False)
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE, config=_CONFIG, allowed_base_urls=[])
-    opening = Markup('<svg role="img" aria-label="{}" ').format(label)
-    return Markup(svg.replace("<svg ", str(opening), 1))
+    spec: dict[str, Any]
+    label: str
+
+    @property
+    def inline(self) -> Markup:
+        """The chart as inline SVG that a screen reader announces as one image named `label`.
+
+        Vega escapes the text it draws; the label is escaped here.
+        """
+        opening = Markup('<svg role="img" aria-label="{}" ').format(self.label)
+        return Markup(self.svg().replace("<svg ", str(opening), 1))
+
+    def svg(self) -> str:
+        """Return the chart as SVG, which names its fonts."""
+        return vl_convert.vegalite_to_svg(self.spec, **_drawn(_CONFIG))
+
+    def pdf(self) -> bytes:
+        """Return the chart as PDF with its fonts in it, a point a pixel; the same chart may give other bytes."""
+        return vl_convert.vegalite_to_pdf(self.spec, **_drawn(_CONFIG))
+
+    def png(self) -> bytes:
+        """Return the chart as PNG, 300 pixels an inch, on white: what is transparent is black to some viewers."""
+        return vl_convert.vegalite_to_png(self.spec, ppi=_PIXELS_AN_INCH, **_drawn(_CONFIG | {"background": PAPER}))
+
+
+def _drawn(config: dict[str, Any]) -> dict[str, Any]:
+    return {"vl_version": _VEGA_LITE, "config": config, "allowed_base_urls": []}
+
+
+def draw(chart: Chart, label: str) -> Drawing:
+    """Return the chart, named `label`, as it is drawn."""
+    return Drawing(chart.to_dict(validate=False), label)

@@ -22,11 +22,12 @@ _MOST_LISTED = 60_000
 """Cells of a wide grid that are listed; more are left to SQL."""
 _COLOURED_SHARE = 0.95
 """Colours of the heatmap are spent on this share of the cells; the few beyond take the end colour."""
-INTERVALS = (
-    f"Two kinds of interval are given. The {GRID} is of these models, sources and targets, were other items drawn and "
-    f"other runs made. The {NEW_MODEL} says where the same change would be in one more model of this population. Only "
-    "the second speaks of a model that the study does not have, and it is the wider."
-)
+_DRAWN = {
+    "tuning": "were other items drawn and other runs made",
+    "this run": "were other items drawn; what other runs would give it does not say, as each source was tuned once",
+    None: "as far as the published errors tell",
+}
+"""By `error_of` of cells: what an interval of the grid speaks of."""
 
 
 def regimes(answers: Answers, study: Study) -> Section:
@@ -41,9 +42,11 @@ def regimes(answers: Answers, study: Study) -> Section:
         scopes = grouped(rows, "scope")
         pooled = scopes.pop("all", [])
         names = short_names(scopes)
-        panels = [Panel("Mean change", charts.regime_means(rows, REGIME_WORDS, f"Mean change by regime, {study.name}"))]
+        means = charts.regime_means(rows, REGIME_WORDS, f"Mean change by regime, {study.name}")
+        panels = [Panel(titled("regime means", label), "Mean change", means)]
         if all(row["verdict_undecided_pct"] is not None for row in pooled):
-            panels.append(Panel("Verdicts", verdict_shares(pooled, REGIME_WORDS, "Shares of verdicts by regime")))
+            shares = verdict_shares(pooled, REGIME_WORDS, "Shares of verdicts by regime")
+            panels.append(Panel(titled("regime verdicts", label), "Verdicts", shares))
         blocks.append(
             Block(
                 titled("Regimes", label),
@@ -64,9 +67,33 @@ def regimes(answers: Answers, study: Study) -> Section:
         "none, it is within the threshold on both sides; the first and second at a false discovery rate of 5 %. All "
         "else is undecided, which is neither harmful nor shown to be harmless.",
         *none_in_words(answer.rows, study),
-        INTERVALS,
+        intervals_in_words(answers),
     )
     return Section("regimes", title, lead, tuple(blocks))
+
+
+def intervals_in_words(answers: Answers) -> str:
+    """Return which kinds of interval the page has, and what each speaks of."""
+    cells = [row for row in answers["cells"].rows if row["ci_low"] is not None]
+    kinds = {row["error_of"] for row in cells}
+    kind = next((one for one in _DRAWN if one in kinds), None)
+    if not cells:
+        return "No interval is given: the scores have neither items nor errors."
+    of_grid = f"The {GRID} is of these models, sources and targets, {_DRAWN[kind]}."
+    if all(row["new_model_low"] is None for row in answers["advice"].rows):
+        return f"{of_grid} It does not speak of a model that the study does not have: that takes two models."
+    return (
+        f"Two kinds of interval are given. {of_grid} The {NEW_MODEL} says where the same change would be in one more "
+        "model of this population. Only the second speaks of a model that the study does not have, and it is never the "
+        "narrower."
+    )
+
+
+def runs_in_words(cells: Sequence[Row]) -> tuple[str, ...]:
+    """Return that the luck of runs is in no interval, where each source was tuned once."""
+    if {row["error_of"] for row in cells if row["ci_low"] is not None} != {"this run"}:
+        return ()
+    return ("Each source was tuned with one seed: intervals and verdicts do not say what other runs would give.",)
 
 
 def none_in_words(regimes: Sequence[Row], study: Study) -> tuple[str, ...]:
@@ -107,7 +134,7 @@ def heatmaps(answers: Answers, study: Study) -> Section:
             for prompt_label, cells in layout.one_value_a_place(model_rows):
                 panel_title = titled(names[model], prompt_label)
                 drawing = charts.heatmap(cells, limit, f"Change by source and target, {model}", notes=_notes(bases))
-                panels.append(Panel(panel_title, drawing, keeps_size=True))
+                panels.append(Panel(titled(f"cells {panel_title}", label), panel_title, drawing, keeps_size=True))
                 tables.append(layout.table(panel_title, cells))
         blocks.append(
             Block(
@@ -144,7 +171,7 @@ def _by_task(answers: Answers, limit: float) -> list[Block]:
             Block(
                 titled("Mean change by source (row) and task (column), over its languages, pp", label),
                 "Too many targets to draw each; every language is listed below.",
-                panels=(Panel("", drawing, keeps_size=True),),
+                panels=(Panel(titled("cells by task", label), "", drawing, keeps_size=True),),
                 legend=replace(_legend(limit), note=""),
                 tables=(layout.table("Tasks", rows),),
                 sql=answer.sql,
@@ -182,17 +209,20 @@ def bases_in_words(bases: Sequence[Row]) -> tuple[str, ...]:
     constant, tuned = (sum(row[key] for row in bases) for key in ("n_constant", "n_tuned"))
     told = []
     if any(places.values()):
-        told.append(
-            f"Of {printed.plural(len(bases), 'pair')} of model and target, {places['chance']:,} stand at chance before "
-            f"tuning, where there is little to lose and a loss is a change among guesses, and {places['ceiling']:,} "
-            "at the ceiling, where there is little to gain. They are listed below."
-        )
+        stand = "; ".join(f"{n:,} {_PLACES[place]}" for place, n in places.items() if n)
+        told.append(f"Of {printed.plural(len(bases), 'pair')} of model and target, {stand}. They are listed below.")
     if constant:
         told.append(
             f"{constant:,} of {tuned:,} tuned scorings give nearly always the same answer: their score is that "
             "answer's share of the gold answers, not what the model knows."
         )
     return tuple(told)
+
+
+_PLACES = {
+    "chance": "stand at chance before tuning, where there is little to lose and a loss is a change among guesses",
+    "ceiling": "stand at the ceiling, where there is little to gain",
+}
 
 
 def _notes(bases: Sequence[Row]) -> dict[charts.Key, str]:
@@ -244,7 +274,7 @@ def _pooled(answers: Answers, limit: float) -> list[Block]:
                 titled("Change by source (row) and target (column), mean over models, pp", label),
                 "Sources with like effects, and targets that respond alike, stand side by side. Verdicts are of the "
                 "mean over these models.",
-                panels=(Panel("", drawing, keeps_size=True),),
+                panels=(Panel(titled("cells mean over models", label), "", drawing, keeps_size=True),),
                 legend=_legend(limit),
                 folded_tables=(layout.table("Mean over models", rows),),
                 sql=answer.sql,
@@ -299,7 +329,10 @@ def _roles_block(axis_title: str, label: str, meaning: str, rows: Sequence[Row],
             what = f"{what}, the first and last {charts.MOST_RANKED // 2} of {len(members):,}"
         if drawn:
             panel_title = within or (what if len(drawn) < len(members) else "")
-            panels.append(Panel(panel_title, charts.ranking(drawn, f"{what} by what they give and receive")))
+            drawing = charts.ranking(drawn, f"{what} by what they give and receive")
+            panels.append(
+                Panel(titled(f"donors and recipients {axis_title}", within or "", label), panel_title, drawing)
+            )
     if panels:
         note = f"Effects over {meaning} and all models, in the order of what is given; 95 % intervals are of this grid."
         if len(tables) > 1:
@@ -326,7 +359,7 @@ def asymmetry(answers: Answers, study: Study) -> Section:
             drawn = [row for row in sources if row["on_task_pp"] is not None and row["off_task_pp"] is not None]
             if drawn:
                 drawing = charts.on_off(drawn, tasks, x_range, y_range, f"Sources of {model}: own task, other tasks")
-                panels.append(Panel(names[model], drawing))
+                panels.append(Panel(titled(f"own task and others {names[model]}", label), names[model], drawing))
         missing = "" if panels else " Nothing to draw: that takes targets in the source's task and in others."
         blocks.append(
             Block(

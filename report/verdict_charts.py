@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import altair as alt
-from markupsafe import Markup
 
 from report import printed
 from report.charts import LABELLED_POINTS, LINK_PLOT, PLOT_WIDTH, axis_range, zero_line
 from report.layouts import VERDICTS
 from report.tables import Row
-from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, PAPER, data, draw, looks
+from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, PAPER, Drawing, data, draw, looks
 
 _VERDICT_COLOURS = {"gain": GAIN, "none": COLOURS[2], "undecided": "#e4e2dd", "harm": LOSS}
 _LEAST_LABELLED = 6
 """Parts of fewer percent carry no number."""
 
 
-def verdict_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Markup:
+def verdict_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Drawing:
     """Return a bar for each regime, in parts as long as the shares of the four verdicts; what is undecided is grey."""
     parts = []
     for row in rows:
@@ -57,7 +56,7 @@ def verdict_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) ->
     return draw(chart, label)
 
 
-def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
+def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Drawing:
     """Each source: mean change over its transfer targets (x), share of its cells at the harm threshold (y), and below
     that the share that is shown to be harmed, at the other end of a line."""
     labelled = len(rows) <= LABELLED_POINTS
@@ -86,7 +85,7 @@ def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Markup:
     return draw(chart, label)
 
 
-def variance_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Markup:
+def variance_shares(rows: Sequence[Row], words: Mapping[str, str], label: str) -> Drawing:
     """A bar for each component, in a panel for each regime."""
     bars = [row | {"component": words[row["component"]], "percent": 100 * row["share"]} for row in rows]
     regimes = list(dict.fromkeys(row["regime"] for row in rows))

@@ -26,7 +26,13 @@ def risk(answers: Answers, study: Study) -> Section:
                 "Points: mean change over transfer targets, and share of all cells at the harm threshold, the own cell "
                 "too, models pooled. Ticks: that share by noise alone. Lines end at the share that is shown (verdict "
                 "harm). Labels: language tuned on.",
-                panels=(Panel("", risk_map(rows, tasks, "Sources by mean change and share of harms")),),
+                panels=(
+                    Panel(
+                        titled("risk map", label),
+                        "",
+                        risk_map(rows, tasks, "Sources by mean change and share of harms"),
+                    ),
+                ),
                 folded_tables=(LISTINGS["rpt_source_risks"].table("Sources", rows),),
                 sql=answer.sql,
             )
@@ -95,10 +101,10 @@ def best_in_words(advice: Sequence[Row]) -> str:
     best = {(row["target_task"], row["target_language"]): row for row in reversed(advice) if row["rank"] == 1}
     surely = sum(row["ci_low"] is not None and row["ci_low"] > 0 for row in best.values())
     losing = sum(row["expected_gain_pp"] <= 0 for row in best.values())
-    return (
-        f"Of {printed.plural(len(best), 'target')}, {surely:,} have a best source whose interval is above 0, and for "
-        f"{losing:,} no source is expected to gain anything: the best is the one that costs least."
-    )
+    told = f"Of {printed.plural(len(best), 'target')}, {surely:,} have a best source whose interval is above 0"
+    if not losing:
+        return f"{told}."
+    return f"{told}, and for {losing:,} no source is expected to gain anything: the best is the one that costs least."
 
 
 def advice_in_words(rows: Sequence[Row]) -> str:
@@ -140,7 +146,13 @@ def agreement(answers: Answers, study: Study) -> Section:
             Block(
                 titled("What makes cells differ", label),
                 "Shares of the variance of changes, by regime.",
-                panels=(Panel("", variance_shares(rows, COMPONENTS, "Shares of the variance of changes")),),
+                panels=(
+                    Panel(
+                        titled("variance shares", label),
+                        "",
+                        variance_shares(rows, COMPONENTS, "Shares of the variance of changes"),
+                    ),
+                ),
                 folded_tables=(GRIDS["rpt_variance"].table("Shares of variance", rows),),
                 sql=shares.sql,
             )

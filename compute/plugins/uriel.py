@@ -43,7 +43,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    distances: Annotated[tuple[Distance, ...], Field(min_length=1), NoRepeats] = get_args(Distance)
+    distances: Annotated[tuple[Distance, ...], Field(min_length=1), NoRepeats] = Field(
+        get_args(Distance), description="by which features two languages are compared"
+    )
     languages: Annotated[tuple[Language, ...], Field(min_length=2), NoRepeats] | None = Field(
         None, description="left out: every language of the study's sources, targets and embeddings"
     )

@@ -12,6 +12,7 @@ from compute.catalog import Entry, digest, fetch
 from compute.names import UnknownName
 from compute.tasks.checks import Located, check_distinct_choices, check_questions, with_places
 from compute.tasks.order import fair_order
+from compute.tasks.sizes import known_size
 from compute.tasks.task import Question, Split, Task
 
 
@@ -64,7 +65,8 @@ class CatalogedTask(Task):
 
     def size(self, language: str, split: Split) -> int | None:
         """See `Task.size`."""
-        return None
+        self.check_language(language)
+        return known_size(self, language, split)
 
     def check_language(self, language: str) -> None:
         """Raises UnknownName for a language that the task does not have."""

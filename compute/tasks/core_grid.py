@@ -63,10 +63,17 @@ class CoreGridTask(CatalogedTask):
             for part, _ in self.rows
         )
 
+    def size(self, language: str, split: Split) -> int | None:
+        """See `Task.size`. Other numbers of rows are refused when the files are read."""
+        self.check_language(language)
+        rows = dict(self.rows)
+        dev = _held_out(rows["train"])
+        return {"train": rows["train"] - dev, "dev": dev, "test": rows["test"]}[split]
+
     def read(self, language: str, paths: Sequence[Path]) -> Mapping[Split, list[Located]]:
         train, test = (self._read(path, number) for path, (_, number) in zip(paths, self.rows, strict=True))
         permuted = np.random.default_rng(DEV_SEED).permutation(len(train))
-        held_out = set(permuted[: math.ceil(DEV_SHARE * len(train))].tolist())
+        held_out = set(permuted[: _held_out(len(train))].tolist())
         return {
             "train": [one for position, one in enumerate(train) if position not in held_out],
             "dev": [one for position, one in enumerate(train) if position in held_out],
@@ -89,6 +96,11 @@ class CoreGridTask(CatalogedTask):
         ids = [identifier(row, self.id_column, place) for row, place in zip(rows, places, strict=True)]
         order = sorted(range(len(rows)), key=lambda position: rows[position][self.id_column])
         return [(self.question(ids[at], rows[at], places[at]), places[at]) for at in order]
+
+
+def _held_out(rows: int) -> int:
+    """Return how many of `rows` of train are dev."""
+    return math.ceil(DEV_SHARE * rows)
 
 
 def _tidy(raw: str) -> str:

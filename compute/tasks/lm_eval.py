@@ -70,8 +70,12 @@ class LmEvalTask(Task):
         return list(_questions(self.name, self.path)) if split == "test" else []
 
     def size(self, language: str, split: Split) -> int | None:
-        """See `Task.size`."""
-        return None
+        """See `Task.size`. Known where planning has the data: in local files, or read to tell the level of chance."""
+        self._check_language(language)
+        if split != "test":
+            return 0
+        reads = self.kind == "choice" and _chance_as_written(self.config) is None
+        return _counted(self.name, self.path)[0] if reads or any(local_data(self.config)) else None
 
     def digest(self, language: str) -> str:
         """See `Task.digest`. Over the harness's version, the YAML with what it includes, the Python files beside
@@ -247,10 +251,20 @@ def _generation(name: str, config: Mapping[str, Any]) -> Generation:
 
 def _chance(name: str, path: Path, config: Mapping[str, Any]) -> float:
     """Return the mean of 1 / number of choices; off the YAML where all questions have the same choices."""
+    written = _chance_as_written(config)
+    return _counted(f"lm_eval:{name}", path)[1] if written is None else written
+
+
+def _chance_as_written(config: Mapping[str, Any]) -> float | None:
     choices = config.get("doc_to_choice")
-    if isinstance(choices, list | dict):
-        return 1 / len(choices)
-    return fmean(1 / len(question.choices) for question in _questions(f"lm_eval:{name}", path))
+    return 1 / len(choices) if isinstance(choices, list | dict) and choices else None
+
+
+@cache
+def _counted(name: str, path: Path) -> tuple[int, float]:
+    """Return how many questions there are, and the mean of 1 / number of choices."""
+    questions = _questions(name, path)
+    return len(questions), fmean(1 / len(question.choices) for question in questions)
 
 
 def _source_url(config: Mapping[str, Any]) -> str:

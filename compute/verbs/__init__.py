@@ -36,7 +36,7 @@ VERBS = {
     "power": "say how small a change a study can show, before it is computed, and what more seeds or items would buy",
     "harms": "list what each adapter loses, its own cell too; exit code 1 if none of them keeps within the limit",
     "compare": "set two arms of a study against each other on the same items: variants, models, sources, placebo",
-    "export": "write marts as files and tables of a paper, mapped vectors as word2vec text, or adapters with cards",
+    "export": "write marts as files and tables of a paper, charts as figures, vectors as word2vec text, or adapters",
     "sql": "open DuckDB's shell on the warehouse, or ask it one question",
     "docs": "write dbt's documentation of every table as one page",
     "ls": "list what a study may name, and the studies there are",

@@ -100,6 +100,14 @@ def price(text: str) -> float:
     return found
 
 
+def points(text: str) -> float:
+    """Return the width of a page's text in points, `345` or `345.0pt`."""
+    number_of = text.removesuffix("pt")
+    if not re.fullmatch(r"\d+(\.\d*)?", number_of) or not 100 <= float(number_of) <= 2000:
+        raise argparse.ArgumentTypeError(f"expected points, 100 to 2000, found {text!r}")
+    return float(number_of)
+
+
 def say(text: str) -> None:
     """Tell what is going on, on stderr: stdout is for what was asked."""
     print(f"transfer: {text}", file=sys.stderr, flush=True)

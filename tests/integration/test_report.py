@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
+from compute.cli import main
 from compute.errors import UserError
 from report import charts, printed
 from report import page as page_module
@@ -333,6 +334,8 @@ def test_that_none_is_rare_stands_where_verdicts_are_read(pages: dict[str, Page]
     told = f"`none` takes a standard error of at most 0.5 pp; half of the transfer cells have {error:.1f} pp or more."
     assert told.replace("`", "") in pages[EVERYTHING].text["regimes"]
     assert "no source was tuned with two" in pages[EVERYTHING].text["regimes"]
+    for section in ("summary", "regimes"):
+        assert "other runs would give" in pages[EVERYTHING].text[section]
 
 
 def test_where_bases_stand_is_said_where_cells_are_read(pages: dict[str, Page], reported: Path) -> None:
@@ -537,3 +540,27 @@ def test_the_afterword_asks_what_can_be_answered(reported: Path, study: str) -> 
             first = connection.execute(question).fetchone()
             assert first is not None
             assert all(str(value) in text for value in first if value is not None)
+
+
+# ---- charts as figures of a paper ----
+
+
+def test_every_chart_of_a_page_is_a_figure(
+    pages: dict[str, Page], reported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--study", EVERYTHING, "--warehouse", str(reported), "--to", str(tmp_path)]
+    assert main(["export", "figures", *arguments, "--format", "svg"]) == 0
+    assert main(["export", "figures", *arguments]) == 0
+    drawn = sorted(path.stem for path in tmp_path.glob("*.pdf"))
+    assert drawn == sorted(path.stem for path in tmp_path.glob("*.svg"))
+    assert len(drawn) == pages[EVERYTHING].html.count("<svg ")
+    assert {"regime-means", "regime-verdicts", "risk-map", "variance-shares"} <= {*drawn}
+    for path in tmp_path.glob("*.pdf"):
+        pdf = path.read_bytes()
+        assert 0 < pdf.count(b"/FontDescriptor\n") == pdf.count(b"/FontFile2 "), path
+    captions = (tmp_path / "captions.tex").read_text()
+    assert sorted(re.findall(r"\\includegraphics\[.*?\]\{(.*?)\}", captions)) == drawn
+    assert "Points: mean over all models with its 95 \\% interval" in captions
+    assert f"{len(drawn)} charts of {EVERYTHING} exported" in capsys.readouterr().err
+    assert main(["export", "figures", *arguments, "--format", "jpg"]) == 2
+    assert "unknown format 'jpg'; did you mean 'png'?" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from pylatexenc.latexwalker import LatexEnvironmentNode, LatexMacroNode, LatexSp
 from report.layouts import LAYOUTS
 from report.listings import EveryColumn, Listing
 from report.paper import latex, markdown
-from report.paper.latex import LONGEST
+from report.paper.fitting import fitted
 from report.tables import ABSENT, Table, as_printed, heading
 
 MARTS = Path(__file__).parents[3] / "models" / "marts"
@@ -94,8 +94,10 @@ def plain(nodes: list[Any]) -> str:
 def test_latex_says_what_the_table_says(table: Table) -> None:
     text = latex.document([table], "x", "told")
     rows = [row for row in latex_rows(text) if row]
-    assert [[seen(cell) for cell in row] for row in table.body] == rows[len(table.head) :]
-    assert rows[len(table.head) - 1] == [seen(cell) for cell in table.head[-1]]
+    above = len(table.head) - 1
+    lines, body = rows[above : -len(table.body)], rows[-len(table.body) :]
+    assert body == [[seen(cell) for cell in row] for row in table.body]
+    assert [seen(" ".join(parts)) for parts in zip(*lines, strict=True)] == [seen(cell) for cell in table.head[-1]]
 
 
 def test_hostile_names_are_escaped_by_the_letter() -> None:
@@ -103,6 +105,62 @@ def test_hostile_names_are_escaped_by_the_letter() -> None:
         r"a\_b \& 50\% \textasciitilde{} \#1 \{x\} \$ \textasciicircum{} \textbackslash{}"
     )
     assert latex.escape("−3.2 – two\nlines") == "$-$3.2 -- two lines"
+
+
+def test_other_scripts_and_signs_are_told_apart() -> None:
+    assert latex.escape("τ-b ≤ 1 → ρ") == r"$\tau${-}b $\leq$ 1 $\rightarrow$ $\rho$"
+    assert latex.escape("Việt ß: ελληνικά τα, कि में (日本)") == (
+        r"Việt ß: {\scriptgreek ελληνικά τα}, {\scriptdevanagari कि में} ({\scriptcjk 日本})"
+    )
+    assert latex.escape("العربية الفصحى 5") == r"{\scriptarabic \righttoleft{العربية الفصحى}} 5"
+
+
+def test_a_file_says_what_its_scripts_need() -> None:
+    text = latex.document([Table("c", (("τ",),), (False,), (("हि",), ("שלום",)))], "x", "from here\nsmol: smol@1")
+    assert text.startswith("% from here\n% smol: smol@1\n% \\usepackage{booktabs}\n% Some text")
+    assert r"% \newfontfamily\scripthebrew{Noto Sans Hebrew}[Script=Hebrew]" in text
+    assert "greek" not in text and text.count(r"\providecommand") == 3
+    assert "newfontfamily" not in latex.document([Table("é", (("τ",),), (False,), (("ß",),))], "x", "")
+
+
+def wide(columns: int, tasks: int = 1, cell: str = "−12.3", rows: int = 3) -> Table:
+    """A grid of numbers as marts have it: source task and language, then languages under their task."""
+    tops = [(f"task_{task}", f"l{n}") for task in range(tasks) for n in range(columns)]
+    head = tuple(
+        (*corner, *(top[level] for top in tops)) for level, corner in enumerate((("", ""), ("task", "language")))
+    )
+    body = tuple(("task_0", f"l{n}", *([cell] * len(tops))) for n in range(rows))
+    return Table("Cells.", head, (False, False) + (True,) * len(tops), body)
+
+
+def test_a_grid_that_is_too_wide_goes_by_what_stands_above_its_columns() -> None:
+    [whole] = fitted(wide(5))
+    assert (whole.table, whole.print.name) == (wide(5), "normalsize")
+    parts = fitted(wide(7, tasks=3))
+    assert [part.table.caption for part in parts] == [f"Cells. Columns: task_{n}." for n in range(3)]
+    assert all(part.table.head[1] == ("task", "language", *(f"l{n}" for n in range(7))) for part in parts)
+    assert all({*part.table.head[0]} == {"", f"task_{n}"} for n, part in enumerate(parts))
+    assert len(fitted(wide(7, tasks=3), page=2000)) == 1
+
+
+def test_what_is_too_wide_even_so_comes_in_parts_that_begin_alike() -> None:
+    table = wide(40)
+    parts = fitted(table)
+    assert len(parts) > 2
+    assert parts[1].table.caption == f"Cells. Part 2 of {len(parts)}."
+    assert all(part.table.body[1][:2] == ("task_0", "l1") for part in parts)
+    assert sum(len(part.table.numeric) - 2 for part in parts) == 40
+    assert [name for part in parts for name in part.table.head[1][2:]] == [f"l{n}" for n in range(40)]
+
+
+def test_headings_have_lines_and_long_texts_too() -> None:
+    words = "95 % interval of a model not yet tried"
+    [part] = fitted(Table("c", (("n", words),), (True, False), (("1", "x" * 90),)))
+    assert "".join(line[0] for line in part.headings) == "n" and len(part.headings) == 1
+    assert [*part.paragraphs] == [1]
+    [narrow] = fitted(Table("c", (("n", words),), (True, True), (("1", "−0.1"),)))
+    assert len(narrow.headings) > 2 and " ".join(line[1] for line in narrow.headings) == words
+    assert [line[0] for line in narrow.headings][-1] == "n"
 
 
 needs_latex = pytest.mark.skipif(
@@ -118,14 +176,37 @@ def test_latex_compiles(tmp_path: Path) -> None:
     spans = Table(
         "two heads", (("", "a", "a", "b"), ("", "c", "d", "e")), (False, True, True, True), (("r", "1", "2", ABSENT),)
     )
-    long = Table("long", (("n",),), (True,), tuple((str(n),) for n in range(2 * LONGEST)))
-    (tmp_path / "tables.tex").write_text(latex.document([every, spans, long], "x", printable), encoding="utf-8")
+    long = Table("long", (("n",),), (True,), tuple((str(n),) for n in range(90)))
+    regimes = LAYOUTS["rpt_roles"].table("All of τ → ρ ≤ 1", [dict.fromkeys(LAYOUTS["rpt_roles"].reads)])
     paper = r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}\input{tables}\end{document}"
     (tmp_path / "paper.tex").write_text(paper)
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    for told in ([every], [spans, long, wide(30), wide(12), wide(8, tasks=2, rows=70), regimes]):
+        (tmp_path / "tables.tex").write_text(latex.document(told, "x", printable), encoding="utf-8")
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert (tmp_path / "paper.pdf").exists()
+    assert not re.findall(r"Overfull \\hbox.*|Float too large.*", done.stdout)
+
+
+needs_xelatex = pytest.mark.skipif(
+    not shutil.which("xelatex") or subprocess.run(["kpsewhich", "fontspec.sty"], capture_output=True).returncode != 0,
+    reason="no XeLaTeX with fontspec on this machine",
+)
+
+
+@needs_xelatex
+def test_other_scripts_compile(tmp_path: Path) -> None:
+    """With the fonts of the preamble that the file tells, of which only DejaVu is looked for here."""
+    text = latex.document([Table("Кирилл", (("a",),), (False,), (("ελληνικά",), ("العربية لغة",)))], "x", "")
+    fonts = re.sub(r"\{Noto Sans.*", "{DejaVu Sans}", "\n".join(re.findall(r"% (\\(?:use|new).*)", text)))
+    (tmp_path / "tables.tex").write_text(text, encoding="utf-8")
+    begins = f"\\documentclass{{article}}\n{fonts}\n"
+    (tmp_path / "paper.tex").write_text(begins + r"\begin{document}\input{tables}\end{document}")
+    command = ["xelatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "paper.pdf").exists()
+    assert "Missing character" not in done.stdout + (tmp_path / "paper.log").read_text(errors="replace")
 
 
 # ---- Markdown, read by markdown-it ----

@@ -25,6 +25,6 @@ def test_intervals_of_one_row_hide_none_of_each_other() -> None:
     row |= {"recipient_effect_pp": 2.5, "recipient_effect_low": 0.0, "recipient_effect_high": 5.0}
     row |= {"gain_over_placebo_pp": 0.5, "gain_over_placebo_low": 0.0, "gain_over_placebo_high": 1.0}
     drawing = charts.ranking([row], "languages")
-    lines = re.findall(r'<line transform="translate\([\d.]+,([\d.]+)\)"[^>]* stroke="(#\w+)"', drawing)
+    lines = re.findall(r'<line transform="translate\([\d.]+,([\d.]+)\)"[^>]* stroke="(#\w+)"', drawing.inline)
     height = {colour: float(y) for y, colour in lines if colour in COLOURS}
     assert height[COLOURS[0]] < height[COLOURS[1]]

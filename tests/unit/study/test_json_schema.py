@@ -26,6 +26,7 @@ def test_every_study_fits(path: Path) -> None:
     assert [error.message for error in SCHEMA.iter_errors(content(path))] == []
 
 
+DOCUMENTS = {"task": "cldc", "collection": "sib-200"}
 WRONG = {
     "a key of the study": lambda study: study.update(modles=[]),
     "a key of lora": lambda study: study["lora"].update(r=4),
@@ -37,6 +38,22 @@ WRONG = {
     "a key of vectors": lambda study: study["embeddings"]["vectors"]["fasttext"].update(sentence=3),
     "a name of dictionaries": lambda study: study["embeddings"].update(dictionaries="xling"),
     "a key of a variant": lambda study: study.update(variants={"wide": {"rnk": 4}}),
+    "a setting of a method": lambda study: study["embeddings"].update(
+        methods=[{"name": "muse", "settings": {"epoch": 3}}]
+    ),
+    "a value of a method's": lambda study: study["embeddings"].update(
+        methods=[{"name": "rcsls", "settings": {"neighbours": 0}}]
+    ),
+    "a setting where there is none": lambda study: study["embeddings"].update(
+        methods=[{"name": "proc", "settings": {"epochs": 1}}]
+    ),
+    "a setting of a classifier": lambda study: study["embeddings"].update(
+        downstream=[DOCUMENTS | {"classifiers": [{"name": "cnn", "settings": {"epoch": 3}}]}]
+    ),
+    "a setting of another task's": lambda study: study["embeddings"].update(
+        downstream=[DOCUMENTS | {"classifiers": [{"name": "averages", "settings": {"smoothing": 0.5}}]}]
+    ),
+    "a key of a plugin": lambda study: study.update(plugins={"uriel": {"meassures": []}}),
     "no name": lambda study: study.pop("study"),
 }
 

@@ -49,6 +49,27 @@ def test_more_items_than_there_are_is_said_and_is_the_same_as_all(tmp_path: Path
     assert study_jobs(study(tmp_path, "{train: 15, dev: 4, test: 8}")).keys() != study_jobs(exactly).keys()
 
 
+def test_more_than_public_data_have_is_said_before_they_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path))
+    path = tmp_path / "study.yml"
+
+    def with_test_items(n: int) -> Study:
+        path.write_text(
+            f"study: s\n{MADE}sources: {{tasks: [causal], languages: [et]}}\n"
+            f"targets: {{tasks: [causal, arc_challenge], languages: [id]}}\nseeds: [1]\nitems: {{test: {n}}}\n"
+        )
+        return read_study(path)
+
+    assert list(remarks(with_test_items(400))) == []
+    assert list(remarks(with_test_items(500))) == [
+        "items.test: 500 asked for, and there are fewer, which are all used: arc_challenge/id 400"
+    ]
+    assert study_jobs(with_test_items(500)).keys() == study_jobs(with_test_items(501)).keys()
+    assert study_jobs(with_test_items(500)).keys() != study_jobs(with_test_items(499)).keys()
+
+
 def test_each_target_has_as_many_as_it_has(tmp_path: Path) -> None:
     (line,) = remarks(study(tmp_path, "{test: 100000}"))
     assert line.startswith(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from compute.tasks import SPLITS, TASKS, Generation, Question, load_task
 from compute.tasks.arithmetic import ARITHMETIC
 from compute.tasks.cataloged import CatalogedTask
 from compute.tasks.causal import CAUSAL
+from compute.tasks.core_grid import CoreGridTask
 from compute.tasks.order import fair_order
 from compute.tasks.pos import POS, split_documents
 from compute.tasks.sentiment import SENTIMENT
 from compute.tasks.topic import TOPIC
 
 Write = Callable[[str, str], Path]
+MIRROR = Path(__file__).parents[3].parent / "shared" / "data"
 CATALOGUED = [name for name in TASKS if isinstance(load_task(name), CatalogedTask)]
 
 
@@ -52,6 +55,28 @@ def test_a_task_is_planned_without_its_files(name: str, monkeypatch: pytest.Monk
         task.questions("xx", "test")
     with pytest.raises(UserError, match="TRANSFER_MIRROR"):
         task.questions(task.languages[0], "test")
+
+
+@pytest.mark.parametrize("name", CATALOGUED)
+def test_how_many_questions_there_are_is_known_without_the_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, "/no/such/place")
+    task = load_task(name)
+    for language in task.languages:
+        sizes = [task.size(language, split) for split in SPLITS]
+        assert None not in sizes, language
+        assert [bool(size) for size in sizes] == [split in task.splits for split in SPLITS]
+    changed = replace(task, revision=99)
+    assert changed.size(task.languages[0], "test") == (400 if isinstance(task, CoreGridTask) else None)
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public data is not beside the project")
+@pytest.mark.parametrize("name", [n for n in CATALOGUED if not isinstance(load_task(n), CoreGridTask)])
+def test_there_are_as_many_questions_as_is_known(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, str(MIRROR))
+    task = load_task(name)
+    for language in task.languages:
+        for split in SPLITS:
+            assert task.size(language, split) == len(task.questions(language, split)), (language, split)
 
 
 @pytest.mark.parametrize("name", CATALOGUED)

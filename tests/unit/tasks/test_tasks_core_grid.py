@@ -83,6 +83,7 @@ def test_languages_share_their_ids_and_dev_is_what_the_paper_s_trainer_held_out(
         for split in task.splits
     }
     assert [len(ids["de", split]) for split in task.splits] == [22, 3, 8]
+    assert [task.size("de", split) for split in task.splits] == [22, 3, 8]
     for split in task.splits:
         assert ids["de", split] == ids["zh", split]
     datasets = pytest.importorskip("datasets")

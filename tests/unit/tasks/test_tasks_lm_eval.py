@@ -99,6 +99,16 @@ def test_contexts_choices_and_gold_are_the_harness_s(tmp_path: Path, settings: d
         assert scored["acc"] == float(np.argmax(logprobs) == item.gold)
 
 
+@pytest.mark.parametrize("settings", [{}, {"doc_to_choice": ["A", "B"], "doc_to_target": 0}, GENERATION])
+def test_it_is_known_how_many_questions_local_files_have(tmp_path: Path, settings: dict[str, Any]) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "some.py").write_text("def but_one(documents):\n    return documents.select(range(1, 12))\n")
+    file = write_task(tmp_path / "tasks", **settings)
+    file.write_text(file.read_text() + "process_docs: !function some.but_one\n")
+    task = load_lm_eval(str(file), "ar")
+    assert (task.size("ar", "test"), task.size("ar", "train")) == (len(DOCUMENTS) - 1, 0)
+
+
 def test_a_generation_task_is_judged_by_the_harness_s_filters_and_metric(tmp_path: Path) -> None:
     file = write_task(tmp_path / "tasks", **GENERATION)
     found = load_lm_eval(str(file), "ar")
@@ -227,6 +237,7 @@ def test_looking_a_task_up_neither_imports_the_harness_nor_loads_data(
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     found = load_lm_eval("belebele_deu_Latn", "de")
     assert found.chance == 0.25
+    assert found.size("de", "test") is None
     assert found.source_url == "https://huggingface.co/datasets/facebook/belebele"
     assert found.prompt().delimiter == " "
     assert len(found.digest("de")) == 64
