@@ -19,7 +19,7 @@ from compute.language_models.given_adapters import GivenAdapter, check_vocabular
 from compute.language_models.stored_reading import Reading, stored_reading
 from compute.plugin import Context, Job, Made, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, load_base
-from compute.plugins.costs import TEST_ITEMS, scoring_cost
+from compute.plugins.costs import model_weights, scoring_cost
 from compute.plugins.products import BaseModel, CheckpointPlace, label_of
 from compute.plugins.scoring_rows import ITEMS, Scoring, Target, score_rows, targets
 from compute.study.given import base_files, look_up
@@ -112,7 +112,8 @@ class Sources(Plugin):
                 label=f"{found.kind} {source.name} of {entry.name} ({'/'.join(source.cell)}) seed {source.seed} -> "
                 f"{target.label}",
                 batch=f"{entry.name} {found.kind}s{own}",
-                cost=scoring_cost(entry, study.items.test or TEST_ITEMS),
+                cost=scoring_cost(model_weights(entry), target.size),
+                work=f"score/{entry.name}/{target.asked['target_task']}",
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
