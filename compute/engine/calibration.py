@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compute.engine.devices import threads_a_worker
-from compute.engine.execute import make_batches
 from compute.engine.plan import study_jobs
 from compute.engine.runner import Batch, Workplace, limit_threads, run_batch
+from compute.engine.work import make_batches
 from compute.orphans import end_with
 from compute.plugin import prepare_plugin
 from compute.plugins.costs import SECOND

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compute.engine.durations import Durations
-from compute.engine.execute import make_batches
 from compute.engine.plan import Plan
 from compute.engine.runner import Batch
+from compute.engine.work import Work, make_batches
 
 
 @dataclass
@@ -143,7 +142,7 @@ def estimate(plan: Plan, durations: Durations, workers: int, start_seconds: floa
 def span(batches: Sequence[Batch], seconds: Mapping[str, float], workers: int, start_seconds: float = 0.0) -> float:
     """Return the seconds from the first start to the last end of batches, each of which waits for those it reads.
 
-    Free workers take batches in the order in which `compute.engine.execute` hands them out.
+    Free workers take batches in the order in which a run of this plan does.
 
     Args:
         batches: in plan order.
@@ -151,35 +150,21 @@ def span(batches: Sequence[Batch], seconds: Mapping[str, float], workers: int, s
         workers: at once.
         start_seconds: after which a worker begins.
     """
-    makes = {job.key: number for number, batch in enumerate(batches) for job in batch.jobs}
-    readers: list[set[int]] = [set() for _ in batches]
-    waits: list[int] = []
-    for number, batch in enumerate(batches):
-        needed = {makes[key] for job in batch.jobs for key in job.inputs.values() if key in makes} - {number}
-        waits.append(len(needed))
-        for one in needed:
-            readers[one].add(number)
-    costs = [batch.cost for batch in batches]
-    behind = [costs[number] + sum(costs[reader] for reader in readers[number]) for number in range(len(batches))]
-    takes = [sum(seconds.get(job.key, 0.0) for job in batch.jobs) for batch in batches]
-
-    queue = deque(sorted((number for number, count in enumerate(waits) if not count), key=lambda one: -behind[one]))
+    work = Work(batches)
     idle = [start_seconds if batches else 0.0] * workers
-    running: list[tuple[float, int]] = []
+    running: list[tuple[float, str]] = []
     now = 0.0
-    while queue or running:
-        while queue and idle:
-            number = queue.popleft()
-            heapq.heappush(running, (max(now, heapq.heappop(idle)) + takes[number], number))
-        now, number = heapq.heappop(running)
+    while True:
+        while idle and (batch := work.next_ready()) is not None:
+            takes = sum(seconds.get(job.key, 0.0) for job in batch.jobs)
+            heapq.heappush(running, (max(now, heapq.heappop(idle)) + takes, batch.name))
+        if not running:
+            return now
+        now, name = heapq.heappop(running)
         heapq.heappush(idle, now)
-        ready = []
-        for reader in readers[number]:
-            waits[reader] -= 1
-            if not waits[reader]:
-                ready.append(reader)
-        queue.extend(sorted(ready, key=lambda one: -behind[one]))
-    return now
+        for job in work.left_of(name).jobs:
+            work.land(job.key)
+        work.finish(name)
 
 
 def _both(one: float | None, other: float | None) -> float | None:

@@ -33,6 +33,9 @@ def add_machines(parser: Parser) -> None:
     )
     add_device(parser)
     parser.add_argument("--workers", type=positive, help="processes (default: one a core, or one on a GPU)")
+    parser.add_argument(
+        "--gpus", type=positive, help="array tasks at once, a GPU each (slurm; default: as cluster.yml says)"
+    )
 
 
 def add_device(parser: Parser) -> None:
@@ -41,12 +44,6 @@ def add_device(parser: Parser) -> None:
         "--device",
         default=os.environ.get("DEVICE", "auto"),
         help=f"one of {', '.join(DEVICES)} (DEVICE; default: auto)",
-    )
-<<<<<<< HEAD
-=======
-    parser.add_argument("--workers", type=positive, help="processes (default: one a core, or one on a GPU)")
-    parser.add_argument(
-        "--gpus", type=positive, help="array tasks at once, a GPU each (slurm; default: as cluster.yml says)"
     )
 
 
@@ -89,7 +86,6 @@ def moment(text: str) -> datetime:
     if found is None or found.tzinfo is None:
         raise ArgumentTypeError(f"expected a time such as 2026-01-31T12:00:00+00:00, found {text!r}")
     return found
->>>>>>> fae090c (Share a project's work among runs, and have Slurm's array tasks be such runs)
 
 
 def run(options: Options) -> int:

@@ -6,8 +6,8 @@ import pytest
 
 from compute.engine.durations import Durations
 from compute.engine.estimate import estimate, span
-from compute.engine.execute import make_batches
 from compute.engine.plan import Plan
+from compute.engine.work import make_batches
 from compute.plugin import Job, JobConfig
 from compute.store.experience import Measured
 from compute.study.schema import Study
