@@ -63,7 +63,8 @@ def risk_map(rows: Sequence[Row], tasks: Sequence[str], label: str) -> Drawing:
     points = [row | {"text": row["source_language"] if labelled else ""} for row in rows]
     present = [task for task in tasks if any(row["source_task"] == task for row in rows)]
     x_range = axis_range([row["mean_pp"] for row in rows])
-    most = max(5.0, *(point["harm_pct"] for point in points))
+    shown = [point[key] for point in points for key in ("harm_pct", "null_harm_pct") if point[key] is not None]
+    most = max(5.0, *shown)
     harms = alt.Scale(domain=[-0.05 * most, 1.05 * most], nice=False)
     base = alt.Chart(data(points)).encode(
         alt.X("mean_pp:Q", title="mean change (pp)", scale=alt.Scale(domain=x_range, nice=False))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from report.tables import Table
 
@@ -142,25 +143,33 @@ def _width(table: Table) -> float:
     return sum(widths) + GAP * (len(widths) - 1)
 
 
-def _widths(table: Table) -> list[float]:
+@lru_cache(maxsize=4)
+def _widths(table: Table) -> tuple[float, ...]:
     """Return each column's width in points in normal print, headings above several columns included."""
-    widths = []
-    for n in range(len(table.numeric)):
-        body = max((points(row[n]) for row in table.body), default=0.0)
-        lines = heading_lines(table.head[-1][n], body)
-        widths.append(max(min(body, WIDEST), *map(points, lines)))
+    widths = [
+        max(min(body, WIDEST), *map(points, heading_lines(heading, body)))
+        for heading, body in zip(table.head[-1], _bodies(table), strict=True)
+    ]
     for row in table.spans:
         first = 0
         for text, n in row:
             short = points(text) - sum(widths[first : first + n]) - GAP * (n - 1)
             widths[first + n - 1] += max(0.0, short)
             first += n
-    return widths
+    return tuple(widths)
+
+
+@lru_cache(maxsize=4)
+def _bodies(table: Table) -> tuple[float, ...]:
+    """Return the width of each column's widest text in points in normal print."""
+    if not table.body:
+        return (0.0,) * len(table.numeric)
+    return tuple(max(map(points, set(column))) for column in zip(*table.body, strict=True))
 
 
 def _set(table: Table, page: float) -> Fitted:
     size = next((one for one in PRINTS if _width(table) * one.share <= page), PRINTS[-1])
-    bodies = [max((points(row[n]) for row in table.body), default=0.0) for n in range(len(table.numeric))]
+    bodies = _bodies(table)
     paragraphs = {n: WIDEST * size.share for n, body in enumerate(bodies) if body > WIDEST}
     n_lines = sum(max([1.0, *(math.ceil(1.1 * points(row[n]) / WIDEST) for n in paragraphs)]) for row in table.body)
     heads = [heading_lines(text, body) for text, body in zip(table.head[-1], bodies, strict=True)]

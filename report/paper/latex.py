@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from report.paper.fitting import GAP, PAGE_WIDTH, Fitted, fitted
 from report.paper.scripts import RIGHT_TO_LEFT, font_of, runs
@@ -38,6 +39,7 @@ _SYMBOLS = {"τ": r"$\tau$", "ρ": r"$\rho$"}
 """Greek letters that stand alone are signs."""
 
 
+@lru_cache(maxsize=2**16)
 def escape(text: str) -> str:
     """`text` as LaTeX prints it, whatever it holds; letters beyond ASCII are left as they are (UTF-8).
 

@@ -24,6 +24,10 @@ def script_of(character: str) -> str | None:
 
 def runs(text: str) -> Iterator[tuple[str | None, str]]:
     """Yield the text in pieces of one script each; its marks, signs and digits, and spaces within, are its own."""
+    if not any(map(script_of, text)):
+        if text:
+            yield None, text
+        return
     scripts = [script_of(character) for character in text]
     for n, script in enumerate(scripts):
         if script is None and n and not text[n].isascii() and unicodedata.category(text[n]) in _ITS_OWN:

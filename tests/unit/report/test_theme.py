@@ -6,6 +6,7 @@ import re
 
 from report import charts
 from report.theme import COLOURS, looks
+from report.verdict_charts import risk_map
 
 
 def test_names_look_different_and_the_same_in_every_chart() -> None:
@@ -28,3 +29,12 @@ def test_intervals_of_one_row_hide_none_of_each_other() -> None:
     lines = re.findall(r'<line transform="translate\([\d.]+,([\d.]+)\)"[^>]* stroke="(#\w+)"', drawing.inline)
     height = {colour: float(y) for y, colour in lines if colour in COLOURS}
     assert height[COLOURS[0]] < height[COLOURS[1]]
+
+
+def test_what_noise_alone_would_make_is_within_the_risk_map() -> None:
+    row = {"source_task": "t", "source_language": "de", "mean_pp": 0.5, "harm_pct": 10.0, "verdict_harm_pct": 0.0}
+    for noise, top in ((35.0, 35.0), (None, 10.0)):
+        spec = risk_map([row | {"null_harm_pct": noise}], ["t"], "risks").spec
+        scales = [layer["encoding"].get("y", {}).get("scale") for layer in spec["layer"]]
+        (axis,) = {tuple(scale["domain"]) for scale in scales if scale}
+        assert axis[0] < 0 < top < axis[1]
