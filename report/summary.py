@@ -182,6 +182,8 @@ def _embeddings(answers: Answers, study: Study, tiles: list[Tile], sentences: li
     compared = [row for row in scored if row["n_pairs"] == most]
     best = max(compared, key=lambda row: row["mean_map"])
     how = f"{best['method']}, {printed.plural(best['dictionary_size'], 'training pair')}, {best['retrieval']}"
+    if best["map_low"] is not None:
+        how += f"; 95 % interval over test words {printed.share(best['map_low'])} to {printed.share(best['map_high'])}"
     tiles.append(Tile(printed.share(best["mean_map"]), f"highest mean MAP: {how}"))
     others = sorted({row["method"] for row in scored} - {row["method"] for row in compared})
     sentences.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_checks.check import Check
-from data_checks.suites import baselines, embeddings, grid, items, keys, scores, transfer
+from data_checks.suites import baselines, conclusions, embeddings, grid, items, keys, scores, transfer
 
 SUITES: Mapping[str, tuple[Check, ...]] = {
     "grid": grid.CHECKS,
@@ -14,5 +14,6 @@ SUITES: Mapping[str, tuple[Check, ...]] = {
     "scores": scores.CHECKS,
     "baselines": baselines.CHECKS,
     "transfer": transfer.CHECKS,
+    "conclusions": conclusions.CHECKS,
     "embeddings": embeddings.CHECKS,
 }

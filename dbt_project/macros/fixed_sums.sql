@@ -3,8 +3,8 @@
     doubles is rounded anew at every step, and the steps follow no order.
 
     exact_sum(x), exact_avg(x): for items, of which there are millions. Values are added up as whole multiples of 2^-80,
-    which every double above 2^-28 is. They must be finite, and their sum below 2^47 (DuckDB says so where it is not):
-    proportions, counts of seeds, percentage points of scores.
+    which every double above 2^-28 is: proportions, counts of seeds, percentage points of scores. Should one not be finite,
+    or reach 2^24, it is the plain sum.
 
     in_order(aggregate, x): sum, avg, var_samp and the like of any doubles, for cells and what is above them: the values
     are sorted first, which costs ten times as much.
@@ -14,7 +14,13 @@
     `where`: a condition; only the rows where it holds count. Where no value is known, all are NULL.
 -#}
 {% macro exact_sum(x, where=none) -%}
-    (cast(sum(cast(({{ x }}) * pow(2, 80) as hugeint)){{ counted_where(where) }} as double) / pow(2, 80))
+    {%- set whole = "case when abs(" ~ x ~ ") < pow(2, 24) then cast((" ~ x ~ ") * pow(2, 80) as hugeint) end" -%}
+    {%- set counted = counted_where(where) -%}
+    case
+        when count({{ x }}){{ counted }} = count({{ whole }}){{ counted }}
+            then cast(sum({{ whole }}){{ counted }} as double) / pow(2, 80)
+        else sum({{ x }}){{ counted }}
+    end
 {%- endmacro %}
 
 {% macro exact_avg(x, where=none) -%}

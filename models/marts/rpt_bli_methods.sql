@@ -2,6 +2,10 @@ with bli_means as (
     select * from {{ ref('int_bli_means') }}
 ),
 
+concept_pulls as (
+    select * from {{ ref('int_concept_pulls') }}
+),
+
 failed_mappings as (
     select * from {{ ref('stg_failed_mappings') }}
 ),
@@ -117,6 +121,58 @@ scoped as (
         = case when compared.dictionary_size = 0 then compared.largest_size else compared.dictionary_size end
 ),
 
+{%- set mean_of = "study, variant, vector_set, retrieval, method, dictionary_size, scope" %}
+
+means as (
+    select
+        {{ mean_of }},
+        origin,
+        {{ in_order('avg', 'map') }} as mean_map,
+        count(map) as n_pairs,
+        count(*) filter (where is_failure) as n_failures
+    from scoped
+    group by all
+),
+
+-- Concepts are drawn with replacement, each with its rows in all pairs at once. Where all rows are alike, nothing tells
+-- how far others would be.
+by_concept as (
+    select
+        {%- for name in mean_of.split(", ") %}
+        scoped.{{ name }},
+        {%- endfor %}
+        concept_pulls.concept_id,
+        {{ exact_sum('concept_pulls.pull') }} as pull
+    from scoped
+    inner join concept_pulls
+        on scoped.source_language = concept_pulls.source_language
+        and scoped.target_language = concept_pulls.target_language
+        {%- for name in mean_of.split(", ") if name != "scope" %}
+        and scoped.{{ name }} = concept_pulls.{{ name }}
+        {%- endfor %}
+    group by all
+),
+
+spreads as (
+    select
+        {{ mean_of }},
+        sqrt(nullif({{ exact_sum('pow(pull, 2)') }}, 0) * count(*) / nullif(count(*) - 1, 0)) as standard_error_of_sum
+    from by_concept
+    group by all
+),
+
+with_width as (
+    select
+        means.*,
+        1.959963984540054 * spreads.standard_error_of_sum / means.n_pairs as half_width
+    from means
+    left join spreads
+        on means.study = spreads.study
+        {%- for name in mean_of.split(", ") if name != "study" %}
+        and means.{{ name }} = spreads.{{ name }}
+        {%- endfor %}
+),
+
 final as (
     select
         study,
@@ -127,11 +183,12 @@ final as (
         dictionary_size,
         retrieval,
         scope,
-        {{ in_order('avg', 'map') }} as mean_map,
-        count(map) as n_pairs,
-        count(*) filter (where is_failure) as n_failures
-    from scoped
-    group by all
+        mean_map,
+        case when half_width is not null then greatest(0, mean_map - half_width) end as map_low,
+        case when half_width is not null then least(1, mean_map + half_width) end as map_high,
+        n_pairs,
+        n_failures
+    from with_width
 )
 
 select * from final

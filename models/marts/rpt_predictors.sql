@@ -45,8 +45,9 @@ with_random as (
 centered as (
     select
         *,
-        (value - avg(value) over of_measure) / count(*) over of_measure as deviation,
-        (beyond_random - avg(beyond_random) over of_measure) / count(*) over of_measure as deviation_beyond
+        (value - {{ in_order_over('avg', 'value', 'of_measure') }}) / count(*) over of_measure as deviation,
+        (beyond_random - {{ in_order_over('avg', 'beyond_random', 'of_measure') }}) / count(*) over of_measure
+            as deviation_beyond
     from with_random
     window of_measure as (partition by {{ judged }})
 ),
@@ -56,8 +57,8 @@ clusters as (
     select
         {{ judged }},
         case grouping(model, target_language) when 1 then 'model' when 2 then 'language' else 'both' end as kind,
-        sum(deviation) as deviation,
-        sum(deviation_beyond) as deviation_beyond
+        {{ in_order('sum', 'deviation') }} as deviation,
+        {{ in_order('sum', 'deviation_beyond') }} as deviation_beyond
     from centered
     group by grouping sets (
         ({{ judged }}, model),
@@ -72,8 +73,8 @@ by_kind as (
         kind,
         count(*) as n_clusters,
         count(*) / nullif(count(*) - 1, 0) as correction,
-        correction * sum(pow(deviation, 2)) as variance,
-        correction * sum(pow(deviation_beyond, 2)) as variance_beyond
+        correction * {{ in_order('sum', 'pow(deviation, 2)') }} as variance,
+        correction * {{ in_order('sum', 'pow(deviation_beyond, 2)') }} as variance_beyond
     from clusters
     group by {{ judged }}, kind
 ),
@@ -95,8 +96,8 @@ means as (
     select
         {{ judged }},
         count(*) as n_units,
-        avg(value) as value,
-        avg(beyond_random) as beyond_random
+        {{ in_order('avg', 'value') }} as value,
+        {{ in_order('avg', 'beyond_random') }} as beyond_random
     from with_random
     group by {{ judged }}
 ),

@@ -145,5 +145,37 @@ DAMAGE: list[tuple[str, str]] = [
             '"embeddings": {}, "bli_map": {"dictionary_size": 50}',
         )
     ),
+    *(
+        ("probabilities_are_possible", f"update marts.{change}")
+        for change in (
+            "rpt_advice set p_harm = 1.5",
+            "rpt_roles set p_top = -0.1 where axis = 'cell'",
+            "rpt_consistency set p_value = 'nan'",
+            "rpt_advice_worth set ndcg = 1.1 where recommender = 'advice'",
+        )
+    ),
+    ("adjusted_rates_are_no_smaller", "update marts.fct_transfer_probability set q_value = p_value / 2"),
+    ("adjusted_rates_are_no_smaller", "update marts.rpt_contrasts set q_harm = null"),
+    *(
+        ("intervals_hold_their_estimate", f"update marts.{change}")
+        for change in (
+            "fct_transfer_probability set delta_pp = ci_high + 1 where control is null",
+            "rpt_roles set donor_effect_low = null where axis = 'cell'",
+            "rpt_regimes set ci_high = 'inf' where scope = 'all'",
+            "rpt_bli_methods set map_low = mean_map + 0.1",
+        )
+    ),
+    ("verdicts_follow_from_intervals", "update marts.rpt_contrasts set verdict = 'loss'"),
+    ("verdicts_follow_from_intervals", "update marts.rpt_contrasts set verdict = 'gain', ci_low = difference_pp - 99"),
+    ("verdicts_follow_from_intervals", "update marts.rpt_source_effects set verdict = null"),
+    (
+        "shares_add_up",
+        """insert into marts.rpt_variance by name
+        select study, variant, regime, 'source' as component, 2 as share from marts.rpt_regimes""",
+    ),
+    ("shares_add_up", "update marts.rpt_regimes set verdict_none_pct = verdict_none_pct + 1"),
+    ("parts_are_no_larger", "update marts.rpt_items set n_losing = n_could_lose + 1"),
+    ("parts_are_no_larger", "update marts.rpt_advice_coverage set in_grid_pct = 101"),
+    ("regrets_are_possible", "update marts.rpt_advice_worth set regret = 'inf'"),
     ("bli_scores_are_shares", "update marts.fct_bli set p_at_1 = 1.01 where source_language = 'de'"),
 ]

@@ -19,7 +19,7 @@ from data_checks import runner
 from data_checks.check import Check
 from data_checks.runner import Finding, run_checks
 from data_checks.suites import SUITES
-from data_checks.views import NotCheckableError, require, statements
+from data_checks.views import MARTS, NotCheckableError, require, statements
 from tests.helpers.damage import CELL, DAMAGE
 from tests.helpers.warehouse_fixture import Cell, RawRows
 
@@ -124,7 +124,7 @@ def _build(warehouse: Path, folder: Path) -> None:
     command = [
         dbt, "run", "--quiet", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT),
         "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
-        "--select", "+fct_scores", "+fct_transfer", "+fct_bli", "+rpt_prediction_fits",
+        "--select", *(f"+{mart}" for mart in MARTS),
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"WAREHOUSE": str(warehouse)}, capture_output=True, text=True, check=False
@@ -135,8 +135,9 @@ def _build(warehouse: Path, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def raw_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = RawRows()
+    contrasts = {"placebo": {"a": {}, "b": {"control": "placebo"}}}
     for study in (STUDY, LANGUAGE_MODELS_ONLY, EMBEDDINGS_ONLY):
-        raw.study(study)
+        raw.study(study, **({"contrasts": contrasts} if study == STUDY else {}))
     for task in ("parity", "compare"):
         raw.task(task, chance=0.5)
     for model in ("small@1", "large@1"):

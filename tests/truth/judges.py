@@ -239,7 +239,7 @@ THE_PLANTED_ON_TOP = rate_of(
     where="role = 'donor' and entity = planted",
 )  # fmt: skip
 NO_DONOR_ON_TOP = rate_of(
-    "donors with a p_top of .9 or more", "roles", "p_top >= 0.9", Reach(high=0.1), where="role = 'donor'", unknown=True
+    "donors with a p_top of .9 or more", "roles", "p_top >= 0.9", Reach(high=0.05), where="role = 'donor'", unknown=True
 )
 NO_HUB = studies_with("studies with a hub", "roles", "is_hub", 0.1, where="role = 'donor'")
 NO_BRITTLE = studies_with("studies with a brittle target", "roles", "is_brittle", 0.15, where="role = 'recipient'")

@@ -1,35 +1,15 @@
 {{ config(materialized='table') }}
 
-with bli_ranks as (
-    select * from {{ ref('stg_bli_ranks') }}
+with bli_rows as (
+    select * from {{ ref('int_bli_rows') }}
 ),
 
-study_jobs as (
-    select * from {{ ref('stg_study_jobs') }}
-),
-
--- A row is told by its words and how often they stood before: its number need not mean the same row in each run, where
--- a seed decides the test dictionary, or where rows were imported.
-occurrences as (
-    select
-        study_jobs.study,
-        bli_ranks.*,
-        row_number() over (
-            partition by
-                study_jobs.study, bli_ranks.job_key, bli_ranks.retrieval, bli_ranks.query, bli_ranks.gold
-            order by bli_ranks.pair_number, bli_ranks.concept_id, bli_ranks.rank
-        ) as occurrence
-    from bli_ranks
-    inner join study_jobs on bli_ranks.job_key = study_jobs.job_key
-    where bli_ranks.rank is not null
-),
-
--- Mean over seeds. A row without a concept is one of its own.
+-- Mean over seeds.
 test_rows as (
     select
         study,
         variant,
-        split_part(vectors, '@', 1) as vector_set,
+        vector_set,
         retrieval,
         method,
         dictionary_size,
@@ -38,12 +18,10 @@ test_rows as (
         query,
         gold,
         occurrence,
-        min(coalesce(
-            concept_id, concat_ws('/', source_language, target_language, query, gold, occurrence)
-        )) as concept_id,
-        {{ exact_avg('1 / rank') }} as reciprocal_rank,
+        min(concept_id) as concept_id,
+        {{ exact_avg('reciprocal_rank') }} as reciprocal_rank,
         count(*) as n_rows
-    from occurrences
+    from bli_rows
     group by
         study, variant, vector_set, retrieval, method, dictionary_size, source_language, target_language, query, gold,
         occurrence

@@ -18,7 +18,7 @@ distances_of_study as (
         language_distances.source_language,
         language_distances.target_language,
         language_distances.measure,
-        avg(language_distances.value) as value
+        {{ in_order('avg', 'language_distances.value') }} as value
     from language_distances
     inner join study_jobs on language_distances.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study or study_jobs.study = studies.embedding_study

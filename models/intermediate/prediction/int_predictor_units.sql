@@ -51,11 +51,20 @@ ranked as (
 {#- Summed over the first 0, 1, 2 and 3 places. #}
 {%- set discounts = "[0, 1, 1 + 1 / log2(3), 1 + 1 / log2(3) + 1 / log2(4)]" %}
 
+placed as (
+    select
+        *,
+        delta_rank + (n_equal_deltas - 1) / 2 as mean_delta_rank,
+        n_preferred + (n_equal - 1) / 2 as mean_place,
+        {{ discounts }}[least(n_preferred + n_equal, 3) + 1] - {{ discounts }}[least(n_preferred, 3) + 1] as discount
+    from ranked
+),
+
 units as (
     select
         {{ unit }},
         count(*) as n_sources,
-        avg(delta_pp) filter (where n_preferred = 0) as picked_pp,
+        {{ in_order('avg', 'delta_pp', 'n_preferred = 0') }} as picked_pp,
         max(delta_pp) as best_pp,
         -- Either half of the items chooses, and the other tells what was chosen.
         case
@@ -65,13 +74,10 @@ units as (
                     + max_by(first_delta_pp, (second_delta_pp, source_digest))
                 ) / 2
         end as best_of_half_pp,
-        sum(
-            greatest(delta_pp, 0) / n_equal
-            * ({{ discounts }}[least(n_preferred + n_equal, 3) + 1] - {{ discounts }}[least(n_preferred, 3) + 1])
-        ) as gain,
-        sum(greatest(delta_pp, 0) / log2(place + 1)) filter (where place <= 3) as ideal_gain,
-        corr(delta_rank + (n_equal_deltas - 1) / 2, -(n_preferred + (n_equal - 1) / 2)) as rank_correlation
-    from ranked
+        {{ in_order('sum', 'greatest(delta_pp, 0) / n_equal * discount') }} as gain,
+        {{ in_order('sum', 'greatest(delta_pp, 0) / log2(place + 1)', 'place <= 3') }} as ideal_gain,
+        corr(mean_delta_rank, -mean_place order by mean_delta_rank, mean_place) as rank_correlation
+    from placed
     group by all
     having count(value) > 0 and count(*) > 1
 ),

@@ -41,6 +41,59 @@ def test_methods_without_a_dictionary_compete_at_every_size(warehouse: Path, raw
         )
 
 
+def test_intervals_of_methods_are_those_of_drawn_concepts(warehouse: Path, raw: RawRows) -> None:
+    ranks = reciprocal_ranks(raw)
+    counts = np.random.default_rng(4).multinomial(N_CONCEPTS - 5, np.full(N_CONCEPTS - 5, 1 / (N_CONCEPTS - 5)), 2_000)
+    for row in query(warehouse, "select * from marts.rpt_bli_methods where study = 'words' and scope = 'all'"):
+        drawn = np.zeros(len(counts))
+        for pair in PAIRS:
+            rows = ranks[row["method"], row["dictionary_size"], row["retrieval"], *pair]
+            weights = counts[:, [number % (N_CONCEPTS - 5) for number in rows]]
+            drawn += weights @ np.mean(list(rows.values()), axis=1) / weights.sum(axis=1) / len(PAIRS)
+        assert (row["map_high"] - row["map_low"]) / 2 / 1.959964 == pytest.approx(drawn.std(), rel=0.08)
+        assert (row["map_high"] + row["map_low"]) / 2 == pytest.approx(row["mean_map"])
+
+
+def test_intervals_of_methods_cover_the_map_of_all_words(evaluate: Evaluate) -> None:
+    """Concepts are as hard in every language pair, so that pairs err together; one study has a single concept and one
+    has equal ranks."""
+    rng = np.random.default_rng(6)
+    n_studies, n_concepts, pairs = 300, 40, ("de", "fi", "hr")
+    shared = {"variant": "v", "vector_set": "w", "retrieval": "csls", "method": "m", "dictionary_size": 500}
+    rows: list[Row] = []
+    for s in range(n_studies + 2):
+        size = 1 if s == n_studies else n_concepts
+        easy = (
+            rng.beta(2, 2, (1, size)) + rng.normal(0, 0.1, (len(pairs), size)) if s <= n_studies else np.ones((3, size))
+        )
+        rows += [
+            {"study": f"s{s:03}", "job_key": pair, **shared, "vectors": "w@1", "source_language": pair,
+             "target_language": "en", "seed": None, "query": f"q{c}", "gold": f"g{c}", "occurrence": 1,
+             "concept_id": f"c{c}", "reciprocal_rank": float(easy[p, c])}
+            for p, pair in enumerate(pairs) for c in range(size)
+        ]  # fmt: skip
+    means: dict[Key, list[float]] = defaultdict(list)
+    for row in rows:
+        means[row["study"], row["source_language"]].append(row["reciprocal_rank"])
+    bli_means = [
+        {"study": study, "origin": "computed", **shared, "source_language": pair, "target_language": "en",
+         "map": float(np.mean(values)), "is_failure": False}
+        for (study, pair), values in means.items()
+    ]  # fmt: skip
+    failed = [{"study": "none", "variant": "v", "vectors": "w@1", "method": "m", "dictionary_size": 500,
+               "source_language": "de", "target_language": "en"}]  # fmt: skip
+    pulls = evaluate("int_concept_pulls", int_bli_rows=rows)
+    found = {
+        row["study"]: (row["map_low"], row["map_high"])
+        for row in evaluate(
+            "rpt_bli_methods", int_bli_means=bli_means, int_concept_pulls=pulls, stg_failed_mappings=failed
+        )
+        if row["scope"] == "all" and row["study"] != "none"
+    }
+    assert found.pop(f"s{n_studies}") == found.pop(f"s{n_studies + 1}") == (None, None)
+    assert np.mean([low <= 0.5 <= high for low, high in found.values()]) == pytest.approx(0.95, abs=0.03)
+
+
 def test_pairs_of_methods(warehouse: Path, raw: RawRows) -> None:
     ranks = reciprocal_ranks(raw)
     rng = np.random.default_rng(3)
@@ -99,7 +152,8 @@ def test_a_test_row_is_its_words_whatever_its_number(evaluate: Evaluate, named: 
                     }
                 )  # fmt: skip
     jobs = [{"study": "s", "job_key": key} for key in sorted({row["job_key"] for row in rows})]
-    found = evaluate("int_concept_differences", stg_bli_ranks=rows, stg_study_jobs=jobs)
+    bli_rows = evaluate("int_bli_rows", stg_bli_ranks=rows, stg_study_jobs=jobs)
+    found = evaluate("int_concept_differences", int_bli_rows=bli_rows)
     assert {row["concept_id"]: row["difference"] for row in found} == pytest.approx(expected)
 
 
