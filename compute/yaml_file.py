@@ -260,6 +260,8 @@ def _expectation(problem: Any, model: Any) -> str:
         return "this list is too short: a pair is expected, [source, target]"
     if kind == "missing":
         return "this key is required"
+    if kind == "too_short" and context["actual_length"]:
+        return f"this list is too short: {context['min_length']} entries at least are expected, found {len(found)}"
     if kind == "too_short":
         return "this list is empty; at least one entry is expected"
     if kind in ("tuple_type", "list_type"):

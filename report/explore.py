@@ -114,10 +114,10 @@ def _(connection, mo):
         """
         with cells as (
             select *, count(*) over (
-                partition by model, variant, source_task, source_language, target_task, target_language
+                partition by model, variant, source, target_task, target_language
             ) as n_prompts
             from marts.fct_transfer
-            where study = getvariable('study') and control is null
+            where study = getvariable('study') and control is null and source = source_task || '/' || source_language
         )
 
         -- Prompts share a grid unless a target was asked with several.

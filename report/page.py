@@ -16,12 +16,13 @@ from report import (
     contrast_sections,
     embedding_sections,
     method_sections,
+    mixture_sections,
     record_sections,
     transfer_sections,
     verdict_sections,
 )
 from report.ask import Answer, Asker, open_study
-from report.parts import ABSENT_HALVES, Answers, Block, Section, Study
+from report.parts import ABSENT_HALVES, NOT_ASKED, Answers, Block, Section, Study
 from report.summary import summarise
 from report.tables import Missing, Table
 
@@ -43,13 +44,18 @@ QUESTIONS = (
     "versions",
 )
 """Asked by a file under `sql/`."""
+_OF_GRID = "source = source_task || '/' || source_language"
+"""Sources of the grid: mixtures have a chapter of their own."""
 MARTS = {
     "regimes": ("rpt_regimes", ""),
-    "cells": ("fct_transfer", "control is null"),
+    "cells": ("fct_transfer", f"control is null and {_OF_GRID}"),
     "effects": ("rpt_source_effects", ""),
-    "tasks_of_grid": ("rpt_task_effects", ""),
+    "tasks_of_grid": ("rpt_task_effects", _OF_GRID),
     "baselines": ("rpt_baselines", ""),
     "contrasts": ("rpt_contrasts", ""),
+    "mixtures": ("rpt_mixtures", ""),
+    "curves": ("fct_curves", "control is null"),
+    "stops": ("rpt_stops", ""),
     "probability": ("rpt_probability", ""),
     "at_odds": ("fct_transfer_probability", "control is null and is_at_odds"),
     "roles": ("rpt_roles", "scope = 'all'"),
@@ -78,6 +84,8 @@ SECTIONS = (
     transfer_sections.regimes,
     transfer_sections.heatmaps,
     contrast_sections.contrasts,
+    mixture_sections.mixtures,
+    mixture_sections.curves,
     transfer_sections.roles,
     verdict_sections.risk,
     verdict_sections.advice,
@@ -165,8 +173,8 @@ def _first_rows(table: Table) -> Table:
 
 
 def _is_of_the_study(section: Section) -> bool:
-    """Not a chapter of a half that the study never had: the summary says so once."""
-    return bool(section.blocks) or section.lead not in {(words,) for words in ABSENT_HALVES}
+    """Not a chapter of a half that the study never had: the summary says so once. Nor one that it does not ask for."""
+    return bool(section.blocks) or section.lead not in {(words,) for words in (*ABSENT_HALVES, *NOT_ASKED)}
 
 
 def _filters(sections: Sequence[Section]) -> str:

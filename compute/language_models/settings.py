@@ -127,6 +127,21 @@ class Lora(_Settings):
     best_checkpoint: bool = Field(
         default=False, description="keep the epoch of least dev loss; not with a placebo, which would be selected too"
     )
+    score_at: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        default=(), description="parts of the training's steps after which the adapter is scored too, such as 0.5"
+    )
+
+    @field_validator("score_at")
+    @classmethod
+    def _fractions_differ(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if list(fractions) != sorted(set(fractions)):
+            raise ValueError(f"expected fractions that rise, found {', '.join(map(str, fractions))}")
+        return fractions
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Parts of the training after which the adapter is scored beside the whole of it."""
+        return tuple(fraction for fraction in self.score_at if fraction < 1)
 
     @property
     def scaling(self) -> float:

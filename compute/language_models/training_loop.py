@@ -57,6 +57,7 @@ class _Run:
     log: list[TrainingLogRow] = field(default_factory=list)
     failure: TrainingFailure | None = None
     best: tuple[float, Adapter] | None = None
+    on_the_way: dict[float, Adapter] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -67,6 +68,11 @@ class _Run:
 
     def ends_epoch(self, step: int) -> bool:
         return step % self.prepared.batches_an_epoch == 0
+
+    def fractions_at(self, step: int) -> list[float]:
+        """Return the fractions whose last step this is, a part of a step counting as one."""
+        # To nine decimals: 0.1 of 30 steps are 3.
+        return [f for f in self.prepared.source.fractions if math.ceil(round(f * self.steps, 9)) == step]
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,9 @@ class StackTraining:
                     break
                 self.stack.active = active
                 self._step(step)
+                for k in active:
+                    for fraction in self.runs[k].fractions_at(step):
+                        self.runs[k].on_the_way[fraction] = self.stack.adapter(k)
                 ending = [k for k in active if self.runs[k].ends_epoch(step) and self.runs[k].prepared.eval_rows]
                 if ending or step % _STEPS_A_LOOK == 1 or step == self.steps:
                     self._look()
@@ -168,7 +177,7 @@ class StackTraining:
     def _result(self, k: int) -> TrainedAdapter | TrainingFailure:
         run = self.runs[k]
         adapter = run.best[1] if run.best is not None else self.stack.adapter(k)
-        return run.failure or TrainedAdapter(run.prepared.source.key, adapter, run.log)
+        return run.failure or TrainedAdapter(run.prepared.source.key, adapter, run.log, run.on_the_way)
 
     def _step(self, step: int) -> None:
         """One step of the active adapters."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from compute.language_models.adapters import Adapter
 from compute.tasks.task import Item
@@ -19,6 +19,7 @@ class TrainingSource:
         eval_items: for `eval_loss` after each epoch, and the best checkpoint; may be empty.
         seed: of A's first values and the order; a source and its placebo of one seed share both.
         shuffled_labels: the placebo: the items' gold indices are permuted among them.
+        fractions: of its steps, after which the adapter is kept as it is then.
     """
 
     key: str
@@ -26,6 +27,7 @@ class TrainingSource:
     eval_items: Sequence[Item] = ()
     seed: int = 0
     shuffled_labels: bool = False
+    fractions: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,12 @@ class TrainingLogRow:
 
 @dataclass(frozen=True)
 class TrainedAdapter:
-    """An adapter that finished."""
+    """An adapter that finished, and what it was after the fractions of its training that its source names."""
 
     key: str
     adapter: Adapter
     log: list[TrainingLogRow]
+    on_the_way: dict[float, Adapter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -30,17 +30,26 @@ class SourceKeys(OnBase):
     variant: str = "default"
     source_task: str | None = None
     source_language: str | None = None
+    source_name: str | None = None
+    """Of a mixture; a source of the grid is known by its task and language."""
     control: str | None = None
     seed: int | None = None
-    prompt: str
-    prompt_format: Prompt
+    fraction: float | None = None
+    """The part of the training that was done; None: all of it."""
     leaves_out_end: bool = False
     """Tokens that the tokenizer puts after every text are left out."""
 
-    added = frozenset({"leaves_out_end"})
+    added = frozenset({"source_name", "fraction", "leaves_out_end"})
 
 
-class Scoring(SourceKeys):
+class Prompted(SourceKeys):
+    """A model and the words in which it is trained or asked."""
+
+    prompt: str
+    prompt_format: Prompt
+
+
+class Scoring(Prompted):
     """A model scored on a target."""
 
     target_task: str
@@ -62,9 +71,10 @@ class Scoring(SourceKeys):
         return self.model_dump(include=set(_KEY_COLUMNS))
 
 
-_KEY_COLUMNS = (
-    "model", "variant", "source_task", "source_language", "control", "seed", "target_task", "target_language", "prompt",
-)  # fmt: skip
+SOURCE_KEYS = ("variant", "source_task", "source_language", "source_name", "control", "seed", "fraction")
+"""By which rows about one tuned model are told from those about another of its base."""
+
+_KEY_COLUMNS = ("model", *SOURCE_KEYS, "target_task", "target_language", "prompt")
 
 
 @dataclass(frozen=True)
@@ -115,13 +125,18 @@ def _asked(study: Study, task_name: str, language: str) -> dict[str, Any]:
     }
 
 
-def asked_items(job: Job[SourceKeys], split: Split, limit: int | None, context: Context) -> list[Item]:
+def asked_items(job: Job[Prompted], split: Split, limit: int | None, context: Context) -> list[Item]:
     """Return the first `limit` questions of a split of a job's items, in the words of its prompt."""
-    render = job.config.prompt_format.item
-    questions = load_questions(context.artifacts.path(job.inputs[ITEMS]), split)
+    return worded_items(job, ITEMS, job.config.prompt_format, split, limit, context)
+
+
+def worded_items(job: Job, items: str, prompt: Prompt, split: Split, limit: int | None, context: Context) -> list[Item]:
+    """Return the first `limit` questions of a split, in a prompt's words; `items` names the job's input that has
+    them."""
+    questions = load_questions(context.artifacts.path(job.inputs[items]), split)
     if limit is not None and limit > len(questions):
         context.note(f"{job.label}: {limit} {split} items asked for, and there are {len(questions)}: all are used")
-    return [render(question) for question in questions[:limit]]
+    return [prompt.item(question) for question in questions[:limit]]
 
 
 def score_rows(job: Job[Scoring], base: Base, context: Context) -> Outcome:

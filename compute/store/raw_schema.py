@@ -60,6 +60,8 @@ _SCORE_KEYS = (
     Column("target_language", "varchar", "language evaluated"),
     _PROMPT,
 )
+_SOURCE_NAME = Column("source_name", "varchar", "name of a mixture; NULL: the source is known by its task and language")
+_FRACTION = Column("fraction", "double", "part of the training's optimiser steps that were taken; NULL: all")
 _SCORE_GRAIN = tuple(column.name for column in _SCORE_KEYS)
 
 _MAPPING_KEYS = (
@@ -206,6 +208,22 @@ TABLES: dict[str, Table] = {
                 Column("prediction", "varchar", "generation tasks: the extracted answer"),
                 Column("correct", "boolean", "generation tasks: whether it is right"),
                 Column("truncated_tokens", "integer", "tokens cut off the context's beginning; 0 where it fitted"),
+                _SOURCE_NAME,
+                _FRACTION,
+            ),
+        ),
+        Table(
+            "source_parts",
+            "One part of the mixture that a training job tuned on.",
+            ("job_key", "task", "language"),
+            (
+                JOB_KEY,
+                Column("source_name", "varchar", "the mixture's name"),
+                Column("task", "varchar", "task of the part"),
+                Column("language", "varchar", "language of the part"),
+                Column("weight", "double", "its share of the mixture's items as asked for, 0 to 1"),
+                Column("items", "bigint", "its items in the mixture"),
+                Column("items_alone", "bigint", "items that it is tuned on alone"),
             ),
         ),
         Table(
@@ -388,15 +406,18 @@ CONFIG_KEYS = (
     Column("method", "varchar", "mapping method"),
     Column("vectors", "varchar", "vector set, as name@digest"),
     Column("dictionary_size", "bigint", "training pairs as asked for; 0: unsupervised"),
+    _SOURCE_NAME,
+    _FRACTION,
 )
 """Keys of jobs' configurations that SQL may read, and as what; a plugin may have others, which are its own."""
 
 
 def planned_jobs() -> str:
-    """Return a query of `study_jobs` with the keys that SQL may read as columns."""
+    """Return a query of `study_jobs` with the keys that SQL may read as columns, and `source`, what marts call it."""
     keys = ", ".join(f"cast(config ->> '$.{key.name}' as {key.type}) as {key.name}" for key in CONFIG_KEYS)
     return (
-        "select * replace (coalesce(variant, 'default') as variant) "
+        "select * replace (coalesce(variant, 'default') as variant), "
+        "coalesce(source_name, source_task || '/' || source_language) as source "
         f"from (select job_key, plugin, label, {keys} from study_jobs)"
     )
 

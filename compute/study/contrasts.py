@@ -21,7 +21,9 @@ class Arm(Section):
     control: Literal["tuned", "placebo"] = "tuned"
     """The adapters as asked for, or those on permuted labels."""
     model: str | None = Field(None, min_length=1, description="a model's name")
-    source: CellName | None = Field(None, description="the cell tuned on, as task/language")
+    source: str | None = Field(
+        None, min_length=1, description="the cell tuned on, as task/language, or the name of a mixture"
+    )
     prompt: str | None = Field(None, min_length=1, description="the prompt evaluated with (imports)")
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from compute.catalog import check_mirror
 from compute.embeddings.settings import BibleVectors
 from compute.errors import UserError
@@ -20,9 +22,11 @@ from compute.language_models.stored_layers import check_target_modules
 from compute.names import UnknownName
 from compute.project import expand
 from compute.study.given import base_files, look_up
+from compute.study.mixtures import Mixture, items_of_parts
+from compute.study.sources import SEVERAL, UNKNOWN
 from compute.tasks import TASKS
 from compute.tasks.cataloged import CatalogedTask
-from compute.values import Location
+from compute.values import Location, Name
 
 if TYPE_CHECKING:
     from compute.study.schema import ModelEntry, Study
@@ -45,6 +49,7 @@ def first_broken(study: Study) -> tuple[Location, Exception] | None:
 def _rules(study: Study) -> Iterator[Rule]:
     yield from _of_embeddings(study)
     yield from _of_prompt_maps(study)
+    yield from _of_mixtures(study)
     yield from _of_contrasts(study)
     for name in study.tasks:
         yield ("tasks", name), partial(_check_own_name, name)
@@ -152,7 +157,7 @@ def _of_contrasts(study: Study) -> Iterator[Rule]:
     known = {
         "variant": list(dict.fromkeys(["default", *study.variants, *(source.label for source in given)])),
         "model": [model.name for model in study.models],
-        "source": list(dict.fromkeys([*sources, *("/".join(source.cell) for source in given)])),
+        "source": list(dict.fromkeys([*sources, *study.mixtures, *("/".join(source.cell) for source in given)])),
     }
     for name, contrast in study.contrasts.items():
         for label, arm in (("a", contrast.a), ("b", contrast.b)):
@@ -175,6 +180,41 @@ def _check_cell(study: Study, source: GivenSource) -> None:
             f"source {source.name!r}: the study itself tunes on {'/'.join(source.cell)} under variant "
             f"{source.label!r}, and rows would not tell the two apart; give it another `variant`"
         )
+
+
+def _of_mixtures(study: Study) -> Iterator[Rule]:
+    """Yield that a mixture has a name of its own, and parts that are tuned on alone, with as many items as it takes."""
+    sources = [f"{task}/{language}" for task, language in study.sources.cells] if study.sources is not None else []
+    for name, mixture in study.mixtures.items():
+        yield ("mixtures",), partial(_check_mixture_name, name)
+        for position, part in enumerate(mixture.parts):
+            yield ("mixtures", name, "parts", position), partial(_check_known, "source of this study", part, sources)
+        yield ("mixtures", name, "items"), partial(_check_items_of_parts, study, mixture)
+
+
+def _check_mixture_name(name: str) -> None:
+    """The marts know a source by its name, or as task/language."""
+    if "/" in name:
+        raise ValueError(f"{name!r} reads as a source of the grid, task/language; give the mixture another name")
+    if name in (SEVERAL, UNKNOWN):
+        raise ValueError(f"{name!r} stands for several or unknown languages; give the mixture another name")
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        raise ValueError(
+            f"{name!r} is no name of a mixture: expected letters, digits, '.', '_' and '-', at most 64 of them"
+        ) from None
+
+
+def _check_items_of_parts(study: Study, mixture: Mixture) -> None:
+    """As far as planning knows how many there are; the job looks again."""
+    used = {
+        part: study.items_used(*cell, "train") or study.task(*cell).size(cell[1], "train")
+        for part, cell in zip(mixture.parts, mixture.cells, strict=True)
+    }
+    there = {part: number for part, number in used.items() if number is not None}
+    if len(there) == len(used):
+        items_of_parts(mixture.items, mixture.shares, there)
 
 
 def _check_known(kind: str, name: str, known: list[str]) -> None:

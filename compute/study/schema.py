@@ -14,6 +14,7 @@ from compute.names import UnknownName
 from compute.plugin import load_plugin, optional_plugins
 from compute.study.contrasts import Contrast
 from compute.study.embeddings import BliMap, Embeddings
+from compute.study.mixtures import Mixture
 from compute.study.rules import first_broken
 from compute.study.sources import GivenSource, check_given
 from compute.tasks import Split, Task, open_task
@@ -171,6 +172,9 @@ class Study(Section):
     tasks: dict[Name, FolderTaskSettings] = Field(default_factory=dict, description="the user's own tasks, by name")
     sources: Grid | None = None
     """What each model is tuned on, one adapter a cell and seed."""
+    mixtures: dict[str, Mixture] = Field(
+        default_factory=dict, description="name -> sources that each model is tuned on together"
+    )
     targets: Grid | None = None
     """What every model is asked, tuned or not."""
     prompts: PromptChoice = PromptChoice()

@@ -16,13 +16,14 @@ import duckdb
 from compute.errors import UserError
 from compute.store.warehouse import Warehouse
 from compute.verbs.asked import built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
+from compute.verbs.stops import Stop, stops_of, told_of_stops
 
 _SHOWN = 10
 """Sources listed; whoever wants them all asks the mart."""
 
 _EFFECTS = "marts.rpt_source_effects"
 _BESIDES = "marts.rpt_source_effects_held_out"
-_MARTS = ("rpt_source_effects", "rpt_source_effects_held_out", "rpt_advice_worth")
+_MARTS = ("rpt_source_effects", "rpt_source_effects_held_out", "rpt_advice_worth", "rpt_stops")
 """What is asked."""
 
 
@@ -251,17 +252,17 @@ def advise(
     """
     checked_limit(max_harm)
     found = advice(warehouse, study, targets, model, max_harm)
+    lines: list[str] = []
     with built_warehouse(warehouse, study, _MARTS) as connection:
-        text = "\n".join(
-            line
-            for rows in _sections(found)
-            for line in _section(
-                study, list(dict.fromkeys(targets)), model, max_harm, rows,
-                connection.execute(
-                    _TRUST, {"study": study, "variant": rows[0].variant, "prompt": rows[0].prompt}
-                ).fetchall(),
-            )
-        )  # fmt: skip
+        left_out = None if model is None else full_model_name(connection, study, model)
+        for rows in _sections(found):
+            pool = {"study": study, "variant": rows[0].variant, "prompt": rows[0].prompt}
+            trust = connection.execute(_TRUST, pool).fetchall()
+            stops = stops_of(connection, pool, left_out)
+            lines += _section(
+                study, list(dict.fromkeys(targets)), model, max_harm, rows, trust, stops
+            )  # fmt: skip
+    text = "\n".join(lines)
     return Advised(text, max_harm is None or any(row.within(max_harm) for row in found))
 
 
@@ -284,6 +285,7 @@ def _section(
     max_harm: float | None,
     rows: Sequence[Advice],
     trust: Sequence[tuple[str, float]],
+    stops: Sequence[Stop],
 ) -> Iterator[str]:
     kept = [row for row in rows if max_harm is None or row.within(max_harm)]
     first = rows[0]
@@ -310,6 +312,7 @@ def _section(
         yield f"  {best.source} {best.expected_gain_pp:+.2f} pp; largest loss elsewhere: {best.loss}{wanted}"
     if kept:
         yield from _explained(len(targets), first.n_models, max_harm)
+    yield from told_of_stops(stops, [row.source for row in kept[:_SHOWN]])
     if len(trust) > 1:
         yield "each model left out in turn: how far the first pick is behind the source that is best on half of the"
         yield "items, both measured on the other half (pp, mean over targets; below 0: ahead of it):"

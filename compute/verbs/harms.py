@@ -19,28 +19,29 @@ select coalesce(cast(config ->> '$.harm_threshold_pp' as double), 1.0) from raw.
 """
 
 _SOURCES = """
-select distinct source_task || '/' || source_language from marts.fct_transfer where study = ? and control is null
+select distinct source from marts.fct_transfer where study = ? and control is null
 """
 
 _CELLS = """
 select
     variant,
     model,
-    source_task || '/' || source_language as source,
+    source,
     target_task || '/' || target_language as target,
     case
         when count(*) over (
-            partition by variant, model, source_task, source_language, target_task, target_language
+            partition by variant, model, source, target_task, target_language
         ) > 1 then prompt
     end as prompt,
     case when isfinite(delta_pp) then delta_pp end as delta_pp,
     ci_low,
     ci_high,
-    verdict
+    verdict,
+    coalesce(regime = 'MT-ML', false) as is_own
 from marts.fct_transfer
 where
     study = $study and control is null
-    and (len($sources) = 0 or list_contains($sources, source_task || '/' || source_language))
+    and (len($sources) = 0 or list_contains($sources, source))
     and (len($models) = 0 or list_contains($models, model))
 order by variant != 'default', variant, model, source, delta_pp nulls last, target, fct_transfer.prompt
 """
@@ -76,7 +77,8 @@ def run(options: Options) -> int:
 
 @dataclass(frozen=True)
 class Change:
-    """One target of an adapter: its delta_pp (None without a score of the base model), interval and verdict."""
+    """One target of an adapter: its delta_pp (None without a score of the base model), interval, verdict, and whether
+    it was tuned on it."""
 
     target: str
     prompt: str | None
@@ -84,6 +86,7 @@ class Change:
     ci_low: float | None
     ci_high: float | None
     verdict: str | None
+    is_own: bool
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def adapters(
     """The adapters asked for, all of them if none is named, and the study's harm threshold in percentage points.
 
     Args:
-        sources: each `task/language`.
+        sources: each `task/language`, or a mixture's name.
         models: each by its name with or without revision.
 
     Raises:
@@ -184,10 +187,10 @@ def _told(
         losses = adapter.losses(limit)
         yield ""
         yield f"{adapter.name}: loses on {len(losses)} of {count(adapter.n_known, 'target')}{_unknown(adapter)}"
-        width = max(len(_target(adapter, one)) for one in losses)
+        width = max(len(_target(one)) for one in losses)
         for one in losses:
             bounds = "no interval" if one.ci_low is None else f"{one.ci_low:+.2f} to {one.ci_high:+.2f}"
-            yield f"  {_target(adapter, one):<{width}}  {one.delta_pp:+7.2f}  {bounds:>18}  {one.verdict or '-'}"
+            yield f"  {_target(one):<{width}}  {one.delta_pp:+7.2f}  {bounds:>18}  {one.verdict or '-'}"
     yield ""
     for adapter in keeping:
         worst = adapter.changes[0]
@@ -195,7 +198,7 @@ def _told(
         loss = (
             "none lost"
             if worst.delta_pp is None or worst.delta_pp >= 0
-            else f"largest loss {worst.delta_pp:+.2f} on {_target(adapter, worst)}"
+            else f"largest loss {worst.delta_pp:+.2f} on {_target(worst)}"
         )
         yield f"within the limit: {adapter.name}: {count(adapter.n_known, 'target')}, {loss}{_unknown(adapter)}"
     for adapter in found:
@@ -208,9 +211,9 @@ def _told(
     )
 
 
-def _target(adapter: Adapter, change: Change) -> str:
+def _target(change: Change) -> str:
     prompt = f" ({change.prompt})" if change.prompt else ""
-    return change.target + prompt + (" (own cell)" if change.target == adapter.source else "")
+    return change.target + prompt + (" (own cell)" if change.is_own else "")
 
 
 def _unknown(adapter: Adapter) -> str:

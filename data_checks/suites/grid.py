@@ -84,16 +84,15 @@ CHECKS = (
         description="Every scoring job that landed, base model or tuned, is in fct_scores.",
         sql="""
             select
-                model, variant, source_task, source_language, control, seed, target_task, target_language, prompt
+                model, variant, source, control, seed, target_task, target_language, prompt
             from planned_jobs as planned
-            where planned.state = 'landed' and planned.target_task is not null and not exists (
+            where planned.state = 'landed' and planned.target_task is not null and fraction is null and not exists (
                 select 1
                 from fct_scores as scores
                 where
                     scores.model = planned.model
                     and scores.variant = planned.variant
-                    and scores.source_task is not distinct from planned.source_task
-                    and scores.source_language is not distinct from planned.source_language
+                    and scores.source is not distinct from planned.source
                     and scores.control is not distinct from planned.control
                     and (planned.source_task is null or scores.seed is not distinct from planned.seed)
                     and scores.target_task = planned.target_task
@@ -111,10 +110,10 @@ CHECKS = (
         sql="""
             with planned as (
                 select
-                    model, variant, source_task, source_language, control, target_task, target_language, prompt,
+                    model, variant, source, control, target_task, target_language, prompt,
                     count(*) as n_seeds
                 from planned_jobs
-                where state = 'landed' and target_task is not null and source_task is not null
+                where state = 'landed' and target_task is not null and source_task is not null and fraction is null
                 group by all
             )
 
@@ -127,8 +126,7 @@ CHECKS = (
             left join fct_transfer as cells
                 on planned.model = cells.model
                 and planned.variant = cells.variant
-                and planned.source_task = cells.source_task
-                and planned.source_language = cells.source_language
+                and planned.source = cells.source
                 and planned.control is not distinct from cells.control
                 and planned.target_task = cells.target_task
                 and planned.target_language = cells.target_language

@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_checks.check import Check, not_null, repeated
 
 _ITEM_SCORE = ("job_key", "model", "target_task", "target_language", "item_id")
-_CELL = ("model", "variant", "source_task", "source_language", "control", "target_task", "target_language", "prompt")
+_CELL = ("model", "variant", "source", "control", "target_task", "target_language", "prompt")
 _MAPPING = ("method", "variant", "vectors", "source_language", "target_language", "dictionary_size", "seed")
 _DOWNSTREAM_ITEM = ("job_key", "task", "classifier", "item_id")
 
@@ -96,7 +96,7 @@ CHECKS = (
         sql=not_null(
             "fct_transfer",
             _CELL,
-            ("model", "source_task", "source_language", "target_task", "target_language", "metric"),
+            ("model", "source_task", "source_language", "source", "target_task", "target_language", "metric"),
         )
         + "union all by name"
         + not_null(
@@ -107,6 +107,24 @@ CHECKS = (
         )
         + "union all by name"
         + not_null("fct_transfer", _CELL, ("prompt", "score", "n_seeds", "n_items"), where="origin = 'computed'"),
+    ),
+    Check(
+        name="mixtures_have_parts",
+        severity="error",
+        description="A mixture that a model was tuned on has its parts, two at least, each with items.",
+        sql="""
+            select planned.label, planned.source, count(parts.job_key) as n_parts, planned.job_key
+            from planned_jobs as planned
+            left join source_parts as parts on planned.job_key = parts.job_key and parts.items > 0
+            where
+                planned.state = 'landed'
+                and planned.step = 'train'
+                and planned.source_name is not null
+                and planned.fraction is null
+            group by all
+            having count(parts.job_key) < 2
+            order by all
+        """,
     ),
     Check(
         name="bli_ranks_are_whole",

@@ -23,8 +23,7 @@ CHECKS = (
             select
                 tuned.model,
                 tuned.variant,
-                tuned.source_task,
-                tuned.source_language,
+                tuned.source,
                 tuned.prompt,
                 tuned.delta_pp,
                 placebo.delta_pp as placebo_delta_pp
@@ -32,8 +31,7 @@ CHECKS = (
             inner join fct_transfer as placebo
                 on tuned.model = placebo.model
                 and tuned.variant = placebo.variant
-                and tuned.source_task = placebo.source_task
-                and tuned.source_language = placebo.source_language
+                and tuned.source = placebo.source
                 and tuned.prompt is not distinct from placebo.prompt
                 and placebo.control = 'placebo'
                 and placebo.regime = 'MT-ML'
@@ -52,16 +50,14 @@ CHECKS = (
                 select
                     tuned.model,
                     tuned.variant,
-                    tuned.source_task,
-                    tuned.source_language,
+                    tuned.source,
                     tuned.delta_pp ** 2 - coalesce(tuned.delta_se, 0) ** 2 as squared,
                     placebo.delta_pp ** 2 - coalesce(placebo.delta_se, 0) ** 2 as placebo_squared
                 from fct_transfer as tuned
                 inner join fct_transfer as placebo
                     on tuned.model = placebo.model
                     and tuned.variant = placebo.variant
-                    and tuned.source_task = placebo.source_task
-                    and tuned.source_language = placebo.source_language
+                    and tuned.source = placebo.source
                     and tuned.target_task = placebo.target_task
                     and tuned.target_language = placebo.target_language
                     and tuned.prompt is not distinct from placebo.prompt
@@ -76,15 +72,14 @@ CHECKS = (
             select
                 model,
                 variant,
-                source_task,
-                source_language,
+                source,
                 sqrt(greatest(avg(squared), 0)) as effect_pp,
                 sqrt(greatest(avg(placebo_squared), 0)) as placebo_effect_pp,
                 count(*) as n_cells
             from pairs
-            group by model, variant, source_task, source_language
+            group by model, variant, source
             having count(*) >= 4 and avg(squared) <= avg(placebo_squared)
-            order by model, variant, source_task, source_language
+            order by model, variant, source
         """,
     ),
     Check(
@@ -136,8 +131,7 @@ CHECKS = (
                 select
                     model,
                     variant,
-                    source_task,
-                    source_language,
+                    source,
                     list_sort(list(distinct prompt)) as prompts
                 from planned_jobs
                 where step = 'train' and prompt is not null
@@ -147,16 +141,14 @@ CHECKS = (
             select distinct
                 cells.model,
                 cells.variant,
-                cells.source_task,
-                cells.source_language,
+                cells.source,
                 trained.prompts as trained_with,
                 cells.prompt as asked_with
             from fct_transfer as cells
             inner join trained
                 on cells.model = trained.model
                 and cells.variant = trained.variant
-                and cells.source_task = trained.source_task
-                and cells.source_language = trained.source_language
+                and cells.source = trained.source
             where cells.source_task = cells.target_task and not list_contains(trained.prompts, cells.prompt)
             order by all
         """,

@@ -6,7 +6,7 @@
     nothing tells of luck.
 -#}
 {% macro statistic_runs() -%}
-{%- set adapter = "statistic_number, study, variant, model, source_task, source_language, control" -%}
+{%- set adapter = "statistic_number, study, variant, model, source, control" -%}
 luck_cells as (
     select * from {{ ref('int_luck_cells') }}
     where outcome = 'accuracy'
@@ -28,8 +28,7 @@ pulled as (
         luck_cells.study,
         luck_cells.variant,
         luck_cells.model,
-        luck_cells.source_task,
-        luck_cells.source_language,
+        luck_cells.source,
         luck_cells.control,
         luck_cells.is_trained_cell,
         luck_cells.target_task,
@@ -60,8 +59,7 @@ by_source as (
         summed.statistic_number,
         summed.study,
         summed.variant,
-        summed.source_task,
-        summed.source_language,
+        summed.source,
         summed.is_trained_cell,
         {%- set shared_part -%}
             case summed.is_over
@@ -94,8 +92,7 @@ statistic_runs as (
     inner join run_luck
         on by_source.study = run_luck.study
         and by_source.variant = run_luck.variant
-        and by_source.source_task = run_luck.source_task
-        and by_source.source_language = run_luck.source_language
+        and by_source.source = run_luck.source
         and by_source.is_trained_cell = run_luck.is_trained_cell
     group by by_source.statistic_number
 )

@@ -12,8 +12,7 @@ final as (
         scores.study,
         scores.variant,
         scores.model,
-        scores.source_task,
-        scores.source_language,
+        scores.source,
         scores.target_task,
         scores.target_language,
         scores.prompt
@@ -22,8 +21,7 @@ final as (
         on scores.study = transfer.study
         and scores.variant = transfer.variant
         and scores.model = transfer.model
-        and scores.source_task = transfer.source_task
-        and scores.source_language = transfer.source_language
+        and scores.source = transfer.source
         and scores.control is not distinct from transfer.control
         and scores.target_task = transfer.target_task
         and scores.target_language = transfer.target_language

@@ -48,13 +48,16 @@ computed as (
         metrics.* exclude (job_number) -- noqa: RF02
     from metrics
     inner join scoring_jobs on metrics.job_number = scoring_jobs.job_number
+    where scoring_jobs.fraction is null
 ),
 
 -- What came with its items is counted from them.
 scores as (
     select * from computed
     union all by name
-    select aggregate_scores.* exclude (baseline_score, delta, delta_pp, delta_se, n_seeds) -- noqa: RF02
+    select
+        aggregate_scores.* exclude (baseline_score, delta, delta_pp, delta_se, n_seeds), -- noqa: RF02
+        aggregate_scores.source_task || '/' || aggregate_scores.source_language as source -- noqa: RF04
     from aggregate_scores
     anti join computed
         on aggregate_scores.job_key = computed.job_key
@@ -69,6 +72,7 @@ final as (
         scores.model,
         scores.source_task,
         scores.source_language,
+        scores.source,
         scores.control,
         scores.seed,
         scores.target_task,

@@ -25,6 +25,7 @@ final as (
         models.parameters,
         transfer_cells.source_task,
         transfer_cells.source_language,
+        transfer_cells.source,
         transfer_cells.target_task,
         transfer_cells.target_language,
         transfer_cells.control,
@@ -66,8 +67,7 @@ final as (
         on transfer_cells.study = placebos.study
         and transfer_cells.variant = placebos.variant
         and transfer_cells.model = placebos.model
-        and transfer_cells.source_task = placebos.source_task
-        and transfer_cells.source_language = placebos.source_language
+        and transfer_cells.source = placebos.source
         and transfer_cells.target_task = placebos.target_task
         and transfer_cells.target_language = placebos.target_language
         and transfer_cells.prompt is not distinct from placebos.prompt

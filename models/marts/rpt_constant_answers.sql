@@ -43,6 +43,7 @@ final as (
         scoring_jobs.model,
         scoring_jobs.source_task,
         scoring_jobs.source_language,
+        scoring_jobs.source,
         scoring_jobs.control,
         scoring_jobs.seed,
         scoring_jobs.target_task,
@@ -56,6 +57,7 @@ final as (
     inner join scoring_jobs on shared.job_key = scoring_jobs.job_key
     inner join study_jobs on shared.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study
+    where scoring_jobs.fraction is null
 )
 
 select * from final

@@ -23,7 +23,7 @@ cells as (
         cell_number,
         dense_rank() over (order by study, variant, prompt_pool, model, source_task, source_language) as adapter_number
     from transfer_cells
-    where control is null and regime != 'MT-ML' and cell_number is not null
+    where control is null and regime != 'MT-ML' and cell_number is not null and not is_mixture
 ),
 
 -- Answers that an adapter could lose, as the base model had them right, and those that it did; likewise of gains.

@@ -1,6 +1,6 @@
 with cells as (
     select * from {{ ref('fct_transfer_probability') }}
-    where control is null and regime is not null
+    where control is null and regime is not null and 'mul' not in (source_task, source_language)
 ),
 
 accuracy as (
@@ -17,8 +17,7 @@ both_outcomes as (
         on cells.study = accuracy.study
         and cells.variant = accuracy.variant
         and cells.model = accuracy.model
-        and cells.source_task = accuracy.source_task
-        and cells.source_language = accuracy.source_language
+        and cells.source = accuracy.source
         and cells.target_task = accuracy.target_task
         and cells.target_language = accuracy.target_language
         and cells.prompt is not distinct from accuracy.prompt

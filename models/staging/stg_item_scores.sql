@@ -9,6 +9,7 @@ final as (
         coalesce(variant, 'default') as variant,
         source_task,
         source_language,
+        coalesce(source_name, source_task || '/' || source_language) as source, -- noqa: RF04
         control,
         seed,
         target_task,
@@ -19,7 +20,8 @@ final as (
         logprobs,
         char_counts,
         byte_counts,
-        correct
+        correct,
+        fraction
     from item_scores
 )
 

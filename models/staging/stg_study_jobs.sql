@@ -12,6 +12,9 @@ final as (
         coalesce(config ->> '$.variant', 'default') as variant,
         config ->> '$.source_task' as source_task,
         config ->> '$.source_language' as source_language,
+        coalesce(
+            config ->> '$.source_name', (config ->> '$.source_task') || '/' || (config ->> '$.source_language')
+        ) as source, -- noqa: RF04
         config ->> '$.control' as control,
         cast(config ->> '$.seed' as bigint) as seed,
         config ->> '$.target_task' as target_task,
@@ -19,7 +22,8 @@ final as (
         config ->> '$.prompt' as prompt,
         config ->> '$.method' as method,
         config ->> '$.vectors' as vectors,
-        cast(config ->> '$.dictionary_size' as bigint) as dictionary_size
+        cast(config ->> '$.dictionary_size' as bigint) as dictionary_size,
+        cast(config ->> '$.fraction' as double) as fraction
     from study_jobs
 )
 

@@ -2,7 +2,7 @@
 select
     model,
     variant,
-    source_task || '/' || source_language as source,
+    source,
     target_task || '/' || target_language as target,
     round(delta_pp, 1) as delta_pp
 from marts.fct_transfer

@@ -40,8 +40,10 @@ SETTINGS = Lora(
 class _InOurOrder(Trainer):
     """`Trainer`, but for the order of items, which is drawn otherwise."""
 
+    seed = SEED
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return _Orders(item_order(SEED, len(ITEMS), SETTINGS.epochs))
+        return _Orders(item_order(self.seed, len(self.train_dataset), int(self.args.num_train_epochs)))  # type: ignore[arg-type]
 
 
 class _Orders:
@@ -77,9 +79,9 @@ def _rows(model: Any, tokenizer: Any, items: Sequence[Item]) -> list[dict[str, l
     return rows
 
 
-def _peft(model: Any, settings: Lora) -> tuple[Any, dict[tuple[str, str], torch.nn.Parameter]]:
+def _peft(model: Any, settings: Lora, seed: int) -> tuple[Any, dict[tuple[str, str], torch.nn.Parameter]]:
     """PEFT's model with our first values, and its matrices by layer and name."""
-    start = initial_adapter(model, settings, SEED)
+    start = initial_adapter(model, settings, seed)
     config = LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, use_rslora=settings.rs_lora, use_dora=settings.dora,
         lora_dropout=settings.dropout, target_modules=sorted(start.matrices), task_type="CAUSAL_LM",
@@ -97,11 +99,12 @@ def _peft(model: Any, settings: Lora) -> tuple[Any, dict[tuple[str, str], torch.
     return peft, parameters
 
 
-def _train_with_peft(
-    model: Any, tokenizer: Any, settings: Lora, held_out: Sequence[Item], folder: Path, accumulation: int
+def train_with_peft(
+    model: Any, tokenizer: Any, settings: Lora, source: TrainingSource, folder: Path, accumulation: int = 1
 ) -> tuple[Any, list[dict[str, float]]]:
+    """Return PEFT's model after one `Trainer` run on a source, and the log."""
     logging.set_verbosity_error()
-    peft, _ = _peft(model, settings)
+    peft, _ = _peft(model, settings, source.seed)
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -125,9 +128,10 @@ def _train_with_peft(
         model=peft,
         args=arguments,
         data_collator=_collate,
-        train_dataset=_rows(model, tokenizer, ITEMS),
-        eval_dataset=_rows(model, tokenizer, held_out),
+        train_dataset=_rows(model, tokenizer, source.items),
+        eval_dataset=_rows(model, tokenizer, source.eval_items),
     )
+    trainer.seed = source.seed
     trainer.train()
     return peft.eval(), trainer.state.log_history
 
@@ -149,7 +153,7 @@ def test_the_same_losses_and_answers_as_trainer(change: dict[str, Any], accumula
     adapter, peft, evals = _same_losses(model, tokenizer, settings, held_out, tmp_path, accumulation)
     if settings.best_checkpoint:
         assert evals[1] < min(evals[0], evals[2]) - 0.01  # neither the first nor the last is the best
-    for item, ours, theirs in zip(HELD_OUT, *_scores(model, tokenizer, adapter, peft), strict=True):
+    for item, ours, theirs in zip(HELD_OUT, *scores(model, tokenizer, adapter, peft), strict=True):
         assert ours == pytest.approx(theirs, abs=5e-3)
         assert ours.index(max(ours)) == theirs.index(max(theirs)), item
 
@@ -169,7 +173,7 @@ def _same_losses(
     company = TrainingSource("company", tiny_items()[60:77], HELD_OUT[:3], SEED + 1)
     ours = train_stack(model, tokenizer, [source, company], settings)[0]
     assert isinstance(ours, TrainedAdapter)
-    peft, history = _train_with_peft(model, tokenizer, settings, held_out, folder, accumulation)
+    peft, history = train_with_peft(model, tokenizer, settings, source, folder, accumulation)
     steps = [row for row in history if "loss" in row]
     evals = [row["eval_loss"] for row in history if "eval_loss" in row]
     assert len(ours.log) == len(steps) == settings.epochs * -(-len(ITEMS) // settings.batch_size)
@@ -182,7 +186,7 @@ def _same_losses(
     return ours.adapter, peft, evals
 
 
-def _scores(model: Any, tokenizer: Any, adapter: Adapter, peft: Any) -> tuple[list[list[float]], list[list[float]]]:
+def scores(model: Any, tokenizer: Any, adapter: Adapter, peft: Any) -> tuple[list[list[float]], list[list[float]]]:
     """Log-likelihoods of the held-out items' choices: ours, and by PEFT's model, one row at a time."""
     with LoraStack(model, [adapter]):
         ours = [score.logprobs for score in score_items(model, tokenizer, HELD_OUT)]

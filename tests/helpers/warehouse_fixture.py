@@ -17,7 +17,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,12 @@ class RawRows:
         item_ids: Sequence[str] | None = None,
         parallel_ids: Sequence[str | None] | None = None,
         ran: bool = True,
+        source_name: str | None = None,
+        fraction: float | None = None,
     ) -> str:
         """A scoring job and its items: either `correct` alone (two choices, gold the first) or log-probabilities of the
-        choices with `golds` and `lengths` (characters; a byte more each). `ran=False`: planned only."""
+        choices with `golds` and `lengths` (characters; a byte more each). `ran=False`: planned only. `source_name`: of
+        a mixture (see `mixture`); `fraction`: of its training, where it is an adapter on the way."""
         keys = {
             "model": model,
             "variant": variant,
@@ -107,6 +110,8 @@ class RawRows:
             "target_task": target[0],
             "target_language": target[1],
             "prompt": prompt,
+            **({"source_name": source_name} if source_name else {}),
+            **({"fraction": fraction} if fraction else {}),
         }
         known_jobs = len(self._jobs)
         job_key = self.job(study, "transfer" if source else "baseline", ran, **keys)
@@ -126,6 +131,15 @@ class RawRows:
             if parallel_ids is not None:
                 self._item(study, target, prompt, item_id, parallel_ids[i], gold, len(values))
         return job_key
+
+    def mixture(self, study: str, name: str, parts: Mapping[Cell, float]) -> None:
+        """A mixture that a job of the study tuned on: each part's items over the 600 that it is tuned on alone."""
+        key = self.job(study, "transfer", step="train", source_name=name, variant=study)
+        for (task, language), dose in parts.items():
+            self.add(
+                "source_parts", job_key=key, source_name=name, task=task, language=language,
+                weight=dose / sum(parts.values()), items=round(600 * dose), items_alone=600,
+            )  # fmt: skip
 
     def _item(
         self, study: str, target: Cell, prompt: str, item_id: str, parallel_id: str | None, gold: int, n: int
@@ -179,7 +193,8 @@ def insert_answers(connection: duckdb.DuckDBPyConnection, jobs: Path, answered: 
             config ->> '$.source_task' as source_task, config ->> '$.source_language' as source_language,
             config ->> '$.control' as control, cast(config ->> '$.seed' as bigint) as seed,
             config ->> '$.target_task' as target_task, config ->> '$.target_language' as target_language,
-            config ->> '$.prompt' as prompt
+            config ->> '$.prompt' as prompt, config ->> '$.source_name' as source_name,
+            cast(config ->> '$.fraction' as double) as fraction
         from '{jobs}' inner join raw.jobs using (job_key)
         """
     )

@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = subprocess.run(
         [
             str(Path(sys.executable).with_name("dbt")), "run", "--select", "+fct_transfer", "+rpt_advice",
-            "+rpt_advice_worth", "+rpt_source_effects_held_out",
+            "+rpt_advice_worth", "+rpt_source_effects_held_out", "+rpt_stops",
             "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
         ],
         cwd=ROOT, env=os.environ | {"WAREHOUSE": str(path)}, capture_output=True, text=True, check=False,

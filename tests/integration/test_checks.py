@@ -67,6 +67,16 @@ def _language_models(raw: RawRows, study: str) -> None:
                     _score(raw, study, 18 + gain, model=model, source=source, control=control, seed=seed, target=target)
 
 
+def _mixture(raw: RawRows, study: str) -> None:
+    """A mixture, and one of its adapters on the way, of which no check of the whole training is to know."""
+    raw.mixture(study, "mix", {("parity", "de"): 0.5, ("compare", "en"): 0.5})
+    for seed in (1, 2):
+        for target in TARGETS:
+            keys = {"model": "small@1", "source": ("mul", "mul"), "source_name": "mix", "seed": seed, "target": target}
+            _score(raw, study, 22, **keys)
+            _score(raw, study, 20, **keys, fraction=0.5)
+
+
 def _distances(raw: RawRows, study: str) -> None:
     key = raw.job(study, "uriel")
     for source, target in (("de", "en"), ("en", "de")):
@@ -143,6 +153,7 @@ def raw_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model in ("small@1", "large@1"):
         raw.model(model, "llama")
     _language_models(raw, STUDY)
+    _mixture(raw, STUDY)
     _embeddings(raw, STUDY)
     _distances(raw, STUDY)
     _items_to_train_on(raw)

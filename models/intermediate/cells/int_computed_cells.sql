@@ -16,6 +16,7 @@ cells as (
         variant,
         source_task,
         source_language,
+        source,
         control,
         target_task,
         target_language,

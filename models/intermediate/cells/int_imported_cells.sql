@@ -110,6 +110,7 @@ final as (
         variant,
         source_task,
         source_language,
+        source_task || '/' || source_language as source, -- noqa: RF04
         control,
         target_task,
         target_language,

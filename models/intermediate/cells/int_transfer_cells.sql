@@ -20,6 +20,10 @@ prompt_pools as (
     select * from {{ ref('int_prompt_pools') }}
 ),
 
+mixture_regimes as (
+    select * from {{ ref('int_mixture_regimes') }}
+),
+
 computed as (
     select
         computed_cells.*,
@@ -58,18 +62,26 @@ imported_with_errors as (
     from imported
 ),
 
-cells as (
+all_cells as (
     select * from computed
     union all by name
     select * from imported_with_errors
 ),
 
+cells as (
+    select
+        *,
+        {{ regime() }} as regime
+    from all_cells
+),
+
 judged as (
     select
-        cells.*,
+        cells.* exclude (regime), -- noqa: RF02
         studies.origin,
         prompt_pools.prompt_pool,
-        {{ regime() }} as regime,
+        mixture_regimes.study is not null as is_mixture,
+        coalesce(mixture_regimes.regime, cells.regime) as regime,
         studies.harm_threshold_pp,
         coalesce(
             cells.delta_pp > 0,
@@ -85,6 +97,11 @@ judged as (
         on cells.study = prompt_pools.study
         and cells.variant = prompt_pools.variant
         and cells.prompt is not distinct from prompt_pools.prompt
+    left join mixture_regimes
+        on cells.study = mixture_regimes.study
+        and cells.source = mixture_regimes.source
+        and cells.target_task = mixture_regimes.target_task
+        and cells.target_language = mixture_regimes.target_language
 ),
 
 with_null as (
@@ -113,6 +130,8 @@ final as (
         adjusted.model,
         adjusted.source_task,
         adjusted.source_language,
+        adjusted.source,
+        adjusted.is_mixture,
         adjusted.target_task,
         adjusted.target_language,
         adjusted.control,

@@ -4,14 +4,6 @@ with contrast_rows as (
     select * from {{ ref('int_contrast_rows') }}
 ),
 
-cell_items as (
-    select * from {{ ref('int_cell_items') }}
-),
-
-computed_cells as (
-    select * from {{ ref('int_computed_cells') }}
-),
-
 signed as (
     select
         statistic_number,
@@ -30,84 +22,6 @@ statistic_cells as (
     group by statistic_number, cell_number
 ),
 
-{%- set change -%}
-    (cell_items.n_correct - cell_items.n_seeds * cell_items.baseline_correct) / computed_cells.n_seeds
-    - computed_cells.sum_difference / (computed_cells.n_items * computed_cells.n_seeds)
-{%- endset %}
+{{ statistic_errors() }}
 
--- One parallel item's pull on the difference, both arms' answers together: as int_mean_parallels has it of means.
-by_parallel as (
-    select
-        statistic_cells.statistic_number,
-        computed_cells.target_task,
-        cell_items.parallel_number,
-        {{ exact_sum('statistic_cells.weight * (' ~ change ~ ') / computed_cells.n_items') }} as influence
-    from statistic_cells
-    inner join computed_cells on statistic_cells.cell_number = computed_cells.cell_number
-    inner join cell_items on statistic_cells.cell_number = cell_items.cell_number
-    group by statistic_cells.statistic_number, computed_cells.target_task, cell_items.parallel_number
-),
-
-task_weights as (
-    select
-        statistic_cells.statistic_number,
-        computed_cells.target_task,
-        {{ exact_sum('pow(statistic_cells.weight, 2)') }} as sum_squared_weight
-    from statistic_cells
-    inner join computed_cells on statistic_cells.cell_number = computed_cells.cell_number
-    group by statistic_cells.statistic_number, computed_cells.target_task
-),
-
--- As in int_mean_errors: draws with replacement, and no less than if in each cell half an item had been won and lost.
-task_variance as (
-    select
-        by_parallel.statistic_number,
-        by_parallel.target_task,
-        count(*) - 1 as degrees,
-        greatest(
-            (
-                {{ exact_sum('pow(by_parallel.influence, 2)') }}
-                - pow({{ exact_sum('by_parallel.influence') }}, 2) / count(*)
-            )
-            * count(*) / nullif(count(*) - 1, 0),
-            any_value(task_weights.sum_squared_weight) / ((count(*) + 2) * (count(*) + 1))
-        ) as variance
-    from by_parallel
-    inner join task_weights
-        on by_parallel.statistic_number = task_weights.statistic_number
-        and by_parallel.target_task = task_weights.target_task
-    group by by_parallel.statistic_number, by_parallel.target_task
-),
-
-item_variance as (
-    select
-        statistic_number,
-        case when min(degrees) > 0 then {{ in_order('sum', 'variance') }} end as variance,
-        {{ in_order('sum', 'pow(variance, 2) / nullif(degrees, 0)') }} as variance_of_variance
-    from task_variance
-    group by statistic_number
-),
-
-{{ statistic_runs() }},
-
-combined as (
-    select
-        item_variance.statistic_number,
-        statistic_runs.variance is not null as knows_luck,
-        item_variance.variance + coalesce(statistic_runs.variance, 0) as variance,
-        item_variance.variance_of_variance + coalesce(statistic_runs.variance_of_variance, 0) as variance_of_variance
-    from item_variance
-    left join statistic_runs on item_variance.statistic_number = statistic_runs.statistic_number
-),
-
--- Satterthwaite's degrees of freedom.
-final as (
-    select
-        statistic_number,
-        case when knows_luck then 'tuning' else 'this run' end as error_of,
-        100 * sqrt(variance) as standard_error,
-        greatest(1, coalesce(pow(variance, 2) / nullif(variance_of_variance, 0), 1)) as degrees_of_freedom
-    from combined
-)
-
-select * from final
+select * from statistic_errors

@@ -27,7 +27,7 @@ cells as (
         model,
         regexp_replace(model, '@[^@]*$', '') as model_name,
         variant,
-        source_task || '/' || source_language as source, -- noqa: RF04
+        source,
         coalesce(control, 'tuned') as arm_control,
         target_task,
         target_language,

@@ -118,7 +118,7 @@ transfer_by_model as (
         target_language,
         {{ in_order('avg', 'delta_pp') }} as delta_pp
     from transfer_cells
-    where control is null and regime = 'MT-CL' and delta_pp is not null
+    where control is null and regime = 'MT-CL' and delta_pp is not null and not is_mixture
     group by all
 ),
 

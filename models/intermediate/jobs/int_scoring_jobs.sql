@@ -20,11 +20,13 @@ scored as (
         any_value(variant) as variant,
         any_value(source_task) as source_task,
         any_value(source_language) as source_language,
+        any_value(source) as source, -- noqa: RF04
         any_value(control) as control,
         any_value(seed) as seed,
         any_value(target_task) as target_task,
         any_value(target_language) as target_language,
-        any_value(prompt) as prompt
+        any_value(prompt) as prompt,
+        any_value(fraction) as fraction
     from item_scores
     group by job_key
 ),

@@ -20,9 +20,10 @@ study_scores as (
     inner join study_jobs on scoring_jobs.job_key = study_jobs.job_key
 ),
 
+-- Adapters on the way are no cells: int_curve_jobs has them.
 tuned as (
     select * from study_scores
-    where source_task is not null
+    where source_task is not null and fraction is null
 ),
 
 -- Should a study hold two baselines of one target, the unique grain of fct_scores fails; here one is taken, so that
@@ -47,8 +48,8 @@ final as (
         tuned.job_number,
         cast(dense_rank() over (
             order by
-                tuned.study, tuned.model, tuned.variant, tuned.source_task, tuned.source_language, tuned.control,
-                tuned.target_task, tuned.target_language, tuned.prompt
+                tuned.study, tuned.model, tuned.variant, tuned.source_task, tuned.source_language, tuned.source,
+                tuned.control, tuned.target_task, tuned.target_language, tuned.prompt
         ) as integer) as cell_number,
         coalesce(own_baselines.job_number, default_baselines.job_number) as baseline_job_number,
         coalesce(tasks.primary_metric, 'acc') as metric,
@@ -56,6 +57,7 @@ final as (
         tuned.variant,
         tuned.source_task,
         tuned.source_language,
+        tuned.source,
         tuned.control,
         tuned.seed,
         tuned.target_task,

@@ -12,7 +12,7 @@ trained as (
         model_scopes.scope
     from transfer_cells
     inner join model_scopes on transfer_cells.model = model_scopes.model
-    where transfer_cells.control is null and transfer_cells.regime = 'MT-ML'
+    where transfer_cells.control is null and transfer_cells.regime = 'MT-ML' and not transfer_cells.is_mixture
 ),
 
 members as (

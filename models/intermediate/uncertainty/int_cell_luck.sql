@@ -21,8 +21,7 @@ final as (
         on luck_cells.outcome = run_luck.outcome
         and luck_cells.study = run_luck.study
         and luck_cells.variant = run_luck.variant
-        and luck_cells.source_task = run_luck.source_task
-        and luck_cells.source_language = run_luck.source_language
+        and luck_cells.source = run_luck.source
         and luck_cells.is_trained_cell = run_luck.is_trained_cell
 )
 

@@ -16,6 +16,10 @@ prompt_pools as (
     select * from {{ ref('int_prompt_pools') }}
 ),
 
+mixture_regimes as (
+    select * from {{ ref('int_mixture_regimes') }}
+),
+
 both_outcomes as (
     select
         'accuracy' as outcome,
@@ -45,10 +49,12 @@ cells as (
         computed_cells.model,
         computed_cells.source_task,
         computed_cells.source_language,
+        computed_cells.source,
         computed_cells.control,
         computed_cells.target_task,
         computed_cells.target_language,
         coalesce(
+            mixture_regimes.regime = 'MT-ML',
             computed_cells.source_task = computed_cells.target_task
             and computed_cells.source_language = computed_cells.target_language,
             false
@@ -64,6 +70,11 @@ cells as (
         on computed_cells.study = prompt_pools.study
         and computed_cells.variant = prompt_pools.variant
         and computed_cells.prompt is not distinct from prompt_pools.prompt
+    left join mixture_regimes
+        on computed_cells.study = mixture_regimes.study
+        and computed_cells.source = mixture_regimes.source
+        and computed_cells.target_task = mixture_regimes.target_task
+        and computed_cells.target_language = mixture_regimes.target_language
 ),
 
 -- The study's luck, roughly: it weighs cells, and the sources' own is told as a multiple of it. Above 0 wherever seeds

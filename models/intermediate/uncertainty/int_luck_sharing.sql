@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 
-{%- set adapter = "outcome, study, variant, prompt_pool, model, source_task, source_language, control" %}
+{%- set adapter = "outcome, study, variant, prompt_pool, model, source, control" %}
 
 with luck_cells as (
     select * from {{ ref('int_luck_cells') }}

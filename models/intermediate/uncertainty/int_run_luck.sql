@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 
-{%- set source = "outcome, study, variant, source_task, source_language, is_trained_cell" %}
+{%- set source = "outcome, study, variant, source_task, source_language, source, is_trained_cell" %}
 
 with luck_cells as (
     select * from {{ ref('int_luck_cells') }}
@@ -51,8 +51,7 @@ by_source as (
         by_adapter.outcome,
         by_adapter.study,
         by_adapter.variant,
-        by_adapter.source_task,
-        by_adapter.source_language,
+        by_adapter.source,
         by_adapter.is_trained_cell,
         {{ in_order('sum', 'by_adapter.sum_part') }} as sum_parts,
         {{ in_order('sum', 'by_adapter.sum_variance') }} / nullif(sum_parts, 0) as relative_variance,
@@ -133,8 +132,7 @@ with_prior as (
         on sources.outcome = by_source.outcome
         and sources.study = by_source.study
         and sources.variant = by_source.variant
-        and sources.source_task = by_source.source_task
-        and sources.source_language = by_source.source_language
+        and sources.source = by_source.source
         and sources.is_trained_cell = by_source.is_trained_cell
 ),
 

@@ -126,6 +126,30 @@ def add_import(raw: RawRows) -> None:
         )  # fmt: skip
 
 
+def add_mixed(raw: RawRows, rng: np.random.Generator) -> None:
+    """Two mixtures of one task, whose sources are both add/mul; every adapter on the way, where it harms less."""
+    raw.study("mixed", contrasts={"mix": {"a": {"source": "mix"}, "b": {"source": "add/de"}}})
+    doses = {"mix": {("add", "de"): 0.5, ("add", "en"): 0.5}, "wide": {("add", "de"): 1.0, ("add", "fi"): 1.0}}
+    gains = {"add/de": (4, -6), "add/en": (3, -6), "add/fi": (2, -6), "mix": (8, -6), "wide": (5, -6)}
+    for name, parts in doses.items():
+        raw.mixture("mixed", name, parts)
+    targets = [(task, language) for task in ("add", "sort") for language in LANGUAGES]
+    for target in targets:
+        keys: dict[str, Any] = {"model": "one@1", "target": target, "parallel_ids": [f"p{i}" for i in range(40)]}
+        before = rng.random(40) < 0.5
+        raw.scores("mixed", correct=before.tolist(), **keys)
+        for source, (gain, loss) in gains.items():
+            named: dict[str, Any] = {"source": ("add", "mul"), "source_name": source}
+            if "/" in source:
+                named = {"source": tuple(source.split("/"))}
+            for seed in (1, 2):
+                for fraction in (0.5, None):
+                    share = (gain if target[0] == "add" else loss / 6 if fraction else loss) / 20
+                    moved = rng.random(40) < abs(share)
+                    after = np.where(moved, share > 0, before)
+                    raw.scores("mixed", correct=after.tolist(), seed=seed, fraction=fraction, **named, **keys)
+
+
 def add_words(raw: RawRows, rng: np.random.Generator) -> None:
     """Two methods on every pair of five languages, and transfer between the same languages in another study."""
     raw.study("words")
@@ -257,4 +281,5 @@ def raw_rows() -> RawRows:
     add_import(rows)
     add_words(rows, rng)
     add_errors(rows)
+    add_mixed(rows, rng)
     return rows

@@ -56,7 +56,8 @@ def test_the_items_part_of_an_error_is_that_of_a_bootstrap(
 
 
 def test_significant_harms_are_harms_of_small_q(warehouse: Path) -> None:
-    cells = query(warehouse, "select * from marts.fct_transfer where control is null and delta_pp is not null")
+    of_grid = "control is null and delta_pp is not null and source = source_task || '/' || source_language"
+    cells = query(warehouse, f"select * from marts.fct_transfer where {of_grid}")
     complete = "scope = 'all' and regime != 'transfer' and study != 'holes'"
     for row in query(warehouse, f"select * from marts.rpt_regimes where {complete}"):
         of = [

@@ -283,6 +283,50 @@ def test_best_checkpoint_keeps_the_epoch_of_least_dev_loss() -> None:
     assert (_distance(last.adapter, best.adapter) == 0) == (min(evals) == evals[-1])
 
 
+@pytest.mark.parametrize("best_checkpoint", [False, True])
+def test_an_adapter_on_the_way_is_that_of_the_steps_it_took(best_checkpoint: bool) -> None:
+    """Of 9 steps, 1/3 are 3 and 0.5 are 5; the whole is what it is without being looked at. With checkpoint selection
+    too, a fraction counts steps, and is of no selection."""
+    model, tokenizer = tiny_model()
+    change = {"best_checkpoint": best_checkpoint, "learning_rate": 0.05, "warmup": 0.0}
+    settings = SETTINGS.model_copy(update=change)
+    items = tiny_items()[30:51]
+    held_out = [replace(item, gold=(item.gold + 1) % len(item.choices)) for item in items]  # the wrong answers
+    plain = TrainingSource("a", items, held_out, 3)
+    looked_at = replace(plain, fractions=(0.1, 1 / 3, 0.5, 0.99))
+    other = TrainingSource("b", tiny_items()[:60], held_out, 4, fractions=(0.5,))
+    (whole,) = train_stack(model, tokenizer, [plain], settings)
+    (followed,) = train_stack(model, tokenizer, [looked_at], settings)
+    *_, longer = train_stack(model, tokenizer, [looked_at, other], settings)
+    assert isinstance(whole, TrainedAdapter) and isinstance(followed, TrainedAdapter)
+    assert isinstance(longer, TrainedAdapter) and list(longer.on_the_way) == [0.5]
+    assert list(followed.on_the_way) == [0.1, 1 / 3, 0.5, 0.99]
+    assert _distance(whole.adapter, followed.adapter) < 1e-3
+    assert len(whole.log) == 9 and [row.loss for row in followed.log] == pytest.approx(
+        [row.loss for row in whole.log], rel=1e-4
+    )
+    stopped = {}
+    for steps in (1, 3, 5, 9):
+        with pytest.MonkeyPatch.context() as patch:
+            # A run that ends there, its learning rates those of the whole.
+            patch.setattr(training_loop, "share_of_peak", lambda step, _, warmup: share_of_peak(step, 9, warmup))
+            prepared = training_loop.StackTraining._run
+
+            def cut(self: Any, steps: int = steps, run: Any = prepared) -> Any:
+                self.steps = steps
+                return run(self)
+
+            patch.setattr(training_loop.StackTraining, "_run", cut)
+            (one,) = train_stack(model, tokenizer, [plain], settings.model_copy(update={"best_checkpoint": False}))
+            assert isinstance(one, TrainedAdapter)
+            stopped[steps] = one.adapter
+    for fraction, steps in ((0.1, 1), (1 / 3, 3), (0.5, 5), (0.99, 9)):
+        assert _distance(stopped[steps], followed.on_the_way[fraction]) < 1e-3
+    evals = [row.eval_loss for row in whole.log if row.eval_loss is not None]
+    assert min(evals) < evals[-1]  # another epoch than the last is kept, if any is chosen
+    assert (_distance(stopped[9], whole.adapter) > 1e-2) == best_checkpoint
+
+
 def test_dropout_is_seeded_and_on_in_training_only() -> None:
     model, tokenizer = tiny_model()
     source = TrainingSource("a", tiny_items()[:16], seed=1)

@@ -262,7 +262,8 @@ def test_methods_stand_in_rows_and_sizes_in_columns_as_in_acl_2019() -> None:
 
 def cell(source: str, target: str, delta: float | None, **keys: str | None) -> dict[str, object]:
     return {
-        "variant": "default", "control": None, "model": "m@1", "prompt": "p", "source_task": "t",
+        "variant": "default", "control": None, "model": "m@1", "prompt": "p", "source": f"t/{source}",
+        "source_task": "t",
         "source_language": source, "target_task": "t", "target_language": target, "delta_pp": delta,
     } | keys  # fmt: skip
 
@@ -271,8 +272,8 @@ def test_cells_make_a_grid_for_each_model_and_control() -> None:
     rows = [cell("de", "de", 3.14), cell("de", "en", -0.04), cell("en", "de", None), cell("en", "en", -2.0)]
     placebo = [cell("de", "en", 0.5, control="placebo")]
     tuned, control = LAYOUTS["fct_transfer"].tables([*rows, *placebo], {})
-    assert tuned.body == (("t", "de", "+3.1", "0.0"), ("t", "en", "–", "−2.0"))
-    assert control.body == (("t", "de", "+0.5"),)
+    assert tuned.body == (("t/de", "+3.1", "0.0"), ("t/en", "–", "−2.0"))
+    assert control.body == (("t/de", "+0.5"),)
     assert "Control none." in tuned.caption and "Control placebo." in control.caption
 
 
@@ -281,7 +282,7 @@ def test_prompts_share_a_grid_only_where_no_place_would_hold_two_values() -> Non
     assert [table.body[0][-1] for table in LAYOUTS["fct_transfer"].tables(apart, {})] == ["+1.0", "+2.0"]
     together = [cell("de", "de", 1.0, prompt="p"), cell("de", "en", 2.0, prompt="q")]
     [table] = LAYOUTS["fct_transfer"].tables(together, {})
-    assert table.body == (("t", "de", "+1.0", "+2.0"),)
+    assert table.body == (("t/de", "+1.0", "+2.0"),)
 
 
 def test_downstream_scores_stand_by_method_and_pair_a_table_a_task() -> None:

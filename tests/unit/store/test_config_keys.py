@@ -34,5 +34,6 @@ def test_one_staging_model_reads_all_that_is_declared() -> None:
 
 
 def test_what_is_declared_is_there_in_some_job() -> None:
-    jobs = study_jobs(read_study(ROOT / "tests" / "studies" / "tiny.yml")).values()
+    studies = [read_study(ROOT / "tests" / "studies" / name) for name in ("tiny.yml", "mixed.yml")]
+    jobs = [job for study in studies for job in study_jobs(study).values()]
     assert {key.name for key in CONFIG_KEYS} <= {key for job in jobs for key in job.config.identity()}

@@ -78,11 +78,12 @@ def written(path: Path, cells: Sequence[Cell]) -> Warehouse:
         )
         connection.executemany("insert into cells values (?, ?, ?, ?, ?, ?, ?, ?, ?)", cells)
         connection.execute(
-            "create table marts.fct_transfer as select * exclude (source, target),"
+            "create table marts.fct_transfer as select * exclude (target),"
             " split_part(source, '/', 1) as source_task, split_part(source, '/', 2) as source_language,"
             " split_part(target, '/', 1) as target_task, split_part(target, '/', 2) as target_language,"
             " delta_pp <= -1 as is_harm, delta_pp - 1 as ci_low, delta_pp + 1 as ci_high,"
-            " if(delta_pp <= -2.5, 'harm', 'undecided') as verdict from cells"
+            " if(delta_pp <= -2.5, 'harm', 'undecided') as verdict,"
+            " if(source = target, 'MT-ML', 'MT-CL') as regime from cells"
         )
         connection.execute("drop table cells")
         for mart, models in (("rpt_source_effects", [None]), ("rpt_source_effects_held_out", [*MODELS, "d@1"])):
@@ -100,6 +101,19 @@ def written(path: Path, cells: Sequence[Cell]) -> Warehouse:
             " unnest(['random', 'advice']) as recommender, 'model' as held_out_kind, 1 as k,"
             " unnest([2.5, 0.5]) as regret"
         )
+        connection.execute(
+            "create table marts.rpt_stops (study varchar, variant varchar, prompt varchar, source varchar, model varchar,"
+            " stop_fraction double, kept_pct double, whole_gain_pp double, spared_pp double, spared_low double,"
+            " spared_high double)"
+        )
+        for row in (
+            ("qa/en", "a@1", 0.25, 95.4, 8.0, 3.25, 0.5, 6.0),
+            ("qa/de", "b@1", 0.5, 91.0, 6.0, 0.5, None, None),
+            ("qa/de", "a@1", 1.0, 100.0, 5.0, None, None, None),
+            ("sum/en", "c@2", 0.5, 90.0, 4.0, None, None, None),
+        ):
+            values = ["s", "default", "p@1", *row]
+            connection.execute(f"insert into marts.rpt_stops values ({', '.join('?' * len(values))})", values)
         connection.execute("create table raw.studies as select 's' as study, '{\"harm_threshold_pp\": 2.0}' as config")
     return Warehouse(path)
 
@@ -130,6 +144,19 @@ def test_one_target_is_the_mart_with_both_its_intervals(warehouse: Warehouse) ->
     second = found[1]
     assert second.worst_harm_pp == pytest.approx(-1 / 6)
     assert second.p_harm == pytest.approx(1 / 6)
+
+
+def test_where_to_stop_is_told_of_the_sources_shown_and_not_of_the_model_to_be_tuned(warehouse: Warehouse) -> None:
+    told = advise(warehouse, "s", ["qa/fr"]).text
+    begin = told.index("where to stop training: 90 % of the gain on its own task kept, least harm off it:")
+    assert told[begin:].splitlines()[1:5] == [
+        "  qa/de, a@1: train to the end",
+        "  qa/de, b@1: stop at 50 %: keeps 91 % of +6.00 pp, spares +0.50 pp off its task",
+        "  qa/en, a@1: stop at 25 %: keeps 95 % of +8.00 pp, spares +3.25 pp off its task (+0.50 to +6.00)",
+        "  sum/en, c@2: stop at 50 %: keeps 90 % of +4.00 pp; nothing off its task was asked",
+    ]
+    without = advise(warehouse, "s", ["qa/fr"], model="a", max_harm=5.0).text
+    assert "qa/de, b@1: stop at 50 %" in without and "a@1" not in without[without.index("where to stop") :]
 
 
 def test_a_trained_cell_that_loses_is_harm_and_never_gain(warehouse: Warehouse) -> None:
