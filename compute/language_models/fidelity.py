@@ -33,8 +33,9 @@ def vectors(model: PreTrainedModel) -> int:
     known = len(embeddings.weight)
     # Of a quantized layer what it says of itself; of others the weight: PEFT says another thing of one that it tied.
     weight = getattr(output, "weight", None)
-    is_matrix = isinstance(weight, Tensor) and weight.dim() == 2 and weight.is_floating_point()
-    return min(known, len(weight) if is_matrix else getattr(output, "out_features", known))
+    if isinstance(weight, Tensor) and weight.dim() == 2 and weight.is_floating_point():
+        return min(known, len(weight))
+    return min(known, getattr(output, "out_features", known))
 
 
 def check_vectors(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, label: str, ids: Sequence[int]) -> None:
