@@ -55,6 +55,7 @@ class Sources(Plugin):
 
     name = "sources"
     version = "1"
+    imports = ("compute.language_models.peft_models", "compute.language_models.scoring")
 
     def plan(self, study: Study, planned: Planned, config: Any) -> Iterable[Job]:
         asked = None
@@ -67,7 +68,7 @@ class Sources(Plugin):
                     found = self._find(entry, source, base)
                 except UserError as error:
                     raise UserError(f"source {source.name} of model {entry.name}: {error}") from None
-                yield from self._scorings(study, entry, source, found, base, asked)
+                yield from self._scorings(entry, source, found, base, asked)
 
     def _find(self, entry: ModelEntry, source: GivenSource, base: Made[BaseModel]) -> _Found:
         place = base.product.place
@@ -84,7 +85,6 @@ class Sources(Plugin):
 
     def _scorings(
         self,
-        study: Study,
         entry: ModelEntry,
         source: GivenSource,
         found: _Found,
@@ -92,6 +92,7 @@ class Sources(Plugin):
         asked: Sequence[Target],
     ) -> Iterator[Job]:
         # Adapters share a visit, and with it the base; a checkpoint is a visit of its own.
+        weights = model_weights(entry)
         own = "" if found.kind == "adapter" else f" {source.name} seed {source.seed}"
         for target in asked:
             yield Job(
@@ -112,8 +113,8 @@ class Sources(Plugin):
                 label=f"{found.kind} {source.name} of {entry.name} ({'/'.join(source.cell)}) seed {source.seed} -> "
                 f"{target.label}",
                 batch=f"{entry.name} {found.kind}s{own}",
-                cost=scoring_cost(model_weights(entry), target.size),
-                work=f"score/{entry.name}/{target.asked['target_task']}",
+                cost=scoring_cost(weights, target.size),
+                work=f"{found.kind}/{entry.name}/{target.asked['target_task']}",
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
