@@ -17,8 +17,9 @@ from compute import __version__
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.project import SCHEMA, expand, find_root, locate, refresh
+from compute.store.database import read_place
 from compute.verbs import VERBS, load_verb
-from compute.verbs.options import YAML, Options, Parser, TypedPath, TypedStudy, add_project
+from compute.verbs.options import YAML, Options, Parser, TypedPath, TypedStudy, TypedWarehouse, add_project
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +99,8 @@ def _place(options: Options) -> Path:
 def _from_root(value: object, here: Path, root: Path) -> object:
     if not isinstance(value, TypedPath):
         return value
+    if isinstance(value, TypedWarehouse):
+        return read_place(value, here, root)
     path = expand(value)
     if isinstance(value, TypedStudy) and not path.is_file() and path.suffix not in YAML:
         return Path(value)

@@ -10,6 +10,8 @@ from pathlib import Path
 from compute.engine.devices import available_cores
 from compute.errors import UserError
 from compute.project import PACKAGES, is_project, package_folder
+from compute.store.database import Place, address, opened_file
+from compute.store.lake import Lake
 
 _MOST_THREADS = 8
 """Models built at a time; DuckDB shares the cores out among them."""
@@ -18,13 +20,15 @@ _DBT = (sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli(prog_name
 """dbt of this Python, whatever is on PATH. -P: a folder called dbt where one stands is another."""
 
 
-def run_dbt(command: str, *options: str, warehouse: Path) -> int:
+def run_dbt(command: str, *options: str, warehouse: Place) -> int:
     """Run a command of dbt in the folder where one stands, the project's, and return its exit code.
 
     Raises:
-        UserError: `warehouse` is a folder, or the project's packages cannot be installed.
+        UserError: the warehouse is a folder, a lake's extensions are not installed, or the project's packages cannot
+            be.
     """
-    if warehouse.is_dir():
+    file = opened_file(warehouse)
+    if file is not None and file.is_dir():
         raise UserError(f"{warehouse}: expected a file, found a folder")
     here, package = Path.cwd(), package_folder()
     places = ["--project-dir", str(here), "--profiles-dir", str(here)]
@@ -33,9 +37,12 @@ def run_dbt(command: str, *options: str, warehouse: Path) -> int:
         places += ["--target-path", str(here / "target"), "--log-path", str(here / "logs")]
     elif Path("packages.yml").is_file() and not (PACKAGES / "transfer_warehouse" / "dbt_project.yml").is_file():
         install_packages()
-    threads = ["--threads", str(min(available_cores(), _MOST_THREADS))]
-    environment = _environment() | {"WAREHOUSE": str(warehouse.absolute())}
-    done = subprocess.run([*_DBT, command, *places, *threads, *options], env=environment, check=False)
+    target = ["--threads", str(min(available_cores(), _MOST_THREADS))]
+    if isinstance(warehouse, Lake):
+        list(warehouse.extensions)  # one that is not installed is told in one line
+        target = ["--target", "lake"]
+    environment = _environment() | {"WAREHOUSE": address(warehouse)}
+    done = subprocess.run([*_DBT, command, *options, *places, *target], env=environment, check=False)
     return done.returncode
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from compute.errors import UserError
 from compute.orphans import end_with
+from compute.store.database import read_place
 from data_checks.own_checks import read_own_checks, try_own_checks
 from data_checks.views import NotCheckableError, require
 
@@ -17,7 +18,7 @@ from data_checks.views import NotCheckableError, require
 def main() -> int:
     """Run the checks and write what they found as a JSON list."""
     parser = argparse.ArgumentParser(prog="python -m data_checks", description="Great Expectations over one study.")
-    parser.add_argument("warehouse", type=Path, help="DuckDB file, opened read-only")
+    parser.add_argument("warehouse", help="DuckDB file or lake, opened read-only")
     parser.add_argument("study", help="name of the study")
     parser.add_argument("findings", help="JSON file to write; -: the last line of what is printed")
     parser.add_argument("--docs", type=Path, help="folder to write Great Expectations' Data Docs into")
@@ -28,12 +29,13 @@ def main() -> int:
         end_with(arguments.parent)
 
     try:
+        warehouse = read_place(arguments.warehouse)
         own = read_own_checks(arguments.own) if arguments.own is not None else ()
-        require(arguments.warehouse, arguments.study)
-        try_own_checks(own, arguments.own, arguments.warehouse, arguments.study)
+        require(warehouse, arguments.study)
+        try_own_checks(own, arguments.own, warehouse, arguments.study)
         from data_checks.runner import run_checks  # takes seconds to import
 
-        findings = run_checks(arguments.warehouse, arguments.study, arguments.docs, own)
+        findings = run_checks(warehouse, arguments.study, arguments.docs, own)
     except (NotCheckableError, UserError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import duckdb_engine
 from sqlalchemy.dialects import registry
 
-from compute.store.database import opening
+from compute.store.database import Place, opening
 from data_checks.views import show_study
 
 URL = "duckdb_study:///warehouse"
@@ -24,13 +23,13 @@ class StudyDialect(duckdb_engine.Dialect):  # type: ignore[misc]  # the package 
 
     supports_statement_cache = False
 
-    def connect(self, *, warehouse: str, study: str, **parameters: Any) -> Any:
+    def connect(self, *, warehouse: Place, study: str, **parameters: Any) -> Any:
         """A connection; `warehouse` and `study` come from SQLAlchemy's `connect_args`.
 
         The path is not read from the URL, in which `?`, `%` or `$` would mean something.
         """
         connection = super().connect(**parameters | {"database": ":memory:"})
-        for statement in opening(Path(warehouse), read_only=True):
+        for statement in opening(warehouse, read_only=True):
             connection.execute(statement)
         show_study(connection, study)
         return connection

@@ -17,7 +17,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
 from compute.errors import UserError
-from compute.store.database import open_database
+from compute.store.database import Place, open_database
 from compute.yaml_file import parse_yaml
 from data_checks.check import Check, Severity
 from data_checks.suites import SUITES
@@ -47,7 +47,7 @@ def read_own_checks(folder: Path) -> tuple[Check, ...]:
     return tuple(_read(path) for path in sorted(folder.glob("*.sql")))
 
 
-def try_own_checks(checks: tuple[Check, ...], folder: Path, warehouse: Path, study: str) -> None:
+def try_own_checks(checks: tuple[Check, ...], folder: Path, warehouse: Place, study: str) -> None:
     """Have DuckDB plan each query, so that a mistake in one is told with its file before any check is run.
 
     Raises:

@@ -16,6 +16,7 @@ from great_expectations.core.validation_definition import ValidationDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations import UnexpectedRowsExpectation
 
+from compute.store.database import Place
 from data_checks import dialect
 from data_checks.check import Check
 from data_checks.data_docs import write_data_docs
@@ -35,7 +36,7 @@ ROWS_KEPT = 50
 _SEVERITIES = {"error": "critical", "warning": "warning"}
 
 
-def run_checks(warehouse: Path, study: str, docs: Path | None = None, own: Sequence[Check] = ()) -> list[Finding]:
+def run_checks(warehouse: Place, study: str, docs: Path | None = None, own: Sequence[Check] = ()) -> list[Finding]:
     """What every check found, suite by suite, in a warehouse that `data_checks.views.require` has let pass.
 
     Args:
@@ -56,7 +57,7 @@ def run_checks(warehouse: Path, study: str, docs: Path | None = None, own: Seque
         "warehouse",
         connection_string=dialect.URL,
         create_temp_table=False,
-        kwargs={"connect_args": {"warehouse": str(warehouse), "study": study}},
+        kwargs={"connect_args": {"warehouse": warehouse, "study": study}},
     )
     batch = source.add_query_asset("study", "select * from studies").add_batch_definition("study")
     suites = {**SUITES, SUITE: own} if own else SUITES

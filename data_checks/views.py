@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from compute.store.database import literal, open_database
+from compute.store.database import Place, exists, literal, open_database
 from compute.store.raw_schema import TABLES, planned_jobs
 
 MARTS = (
@@ -81,9 +80,9 @@ order by table_name
 """
 
 
-def require(warehouse: Path, study: str) -> None:
+def require(warehouse: Place, study: str) -> None:
     """Raises NotCheckableError unless the warehouse has the study and every table that checks read."""
-    if not warehouse.exists():
+    if not exists(warehouse):
         raise NotCheckableError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
     try:
         with open_database(warehouse, read_only=True) as connection:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from pathlib import Path
 
 from compute.project import REPORT
+from compute.store.database import Place
 from report.ask import Answer, Asker, open_study
 
 PREFERRED = (
@@ -22,7 +22,7 @@ PREFERRED = (
 ASKED = 3
 
 
-def afterword(warehouse: Path, study: str) -> str:
+def afterword(warehouse: Place, study: str) -> str:
     """The text. Raises UserError as `open_study` does."""
     with open_study(warehouse, study) as asker:
         answers = _telling(asker)

@@ -12,6 +12,7 @@ import duckdb
 
 from compute.errors import UserError
 from compute.names import UnknownName
+from compute.store.database import Place, exists
 from compute.store.warehouse import Warehouse
 from report.layouts import LAYOUTS
 from report.tables import Row
@@ -76,13 +77,13 @@ class Asker:
 
 
 @contextmanager
-def open_study(warehouse: Path, study: str, wait: float = 60.0) -> Iterator[Asker]:
+def open_study(warehouse: Place, study: str, wait: float = 60.0) -> Iterator[Asker]:
     """The warehouse, read-only, ready for questions about `study`.
 
     Raises:
         UserError: no warehouse, one that is locked or damaged, marts that are not built, or no such study.
     """
-    if not warehouse.exists():
+    if not exists(warehouse):
         raise UserError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
     with Warehouse(warehouse, wait, _say).connect(read_only=True) as connection:
         present = _tables(connection)

@@ -12,6 +12,7 @@ from altair.utils.schemapi import debug_mode
 from markupsafe import Markup, escape
 
 from compute.errors import UserError
+from compute.store.database import Place
 from report import (
     contrast_sections,
     embedding_sections,
@@ -106,7 +107,7 @@ SECTIONS = (
 """The page's order."""
 
 
-def write_report(warehouse: Path, study: str, output: Path, wait: float = 60.0) -> None:
+def write_report(warehouse: Place, study: str, output: Path, wait: float = 60.0) -> None:
     """The page about `study`, the same bytes for the same warehouse; a locked one is waited for, `wait` seconds.
 
     Raises:

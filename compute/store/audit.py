@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from compute.errors import UserError
 from compute.project import CHECKS, DATA_DOCS
+from compute.store.database import address
 from compute.store.warehouse import Warehouse
 
 _STALE = ("landed_scores_are_in_fct_scores", "landed_cells_are_in_fct_transfer", "landed_mappings_are_in_fct_bli")
@@ -36,11 +37,11 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
     Raises:
         UserError: no warehouse, or one without the marts that the checks read.
     """
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
     with warehouse.connect(read_only=True):
         pass  # a lock or a damaged file is reported here, in one line
-    command = [sys.executable, "-P", "-m", "data_checks", str(warehouse.path), study, "-"]
+    command = [sys.executable, "-P", "-m", "data_checks", address(warehouse.path), study, "-"]
     command += ["--docs", str(docs_folder(study)), "--own", str(CHECKS), "--parent", str(os.getpid())]
     # -P, and our own place first: a folder of that name where one stands, or among one's own modules, is another.
     path = os.pathsep.join(filter(None, (str(_OURS), os.environ.get("PYTHONPATH"))))

@@ -94,7 +94,7 @@ class Experience:
 def earlier_runs(warehouse: Warehouse, landing: Landing, device: str, host: str) -> Experience:
     """Return what is known of a device (`cpu`, `cuda`) of the hosts whose names fit a pattern (`node*`)."""
     nothing = Experience((), {}, None)
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         return nothing
     with warehouse.connect(read_only=True) as connection:
         try:
@@ -104,7 +104,7 @@ def earlier_runs(warehouse: Warehouse, landing: Landing, device: str, host: str)
         except (duckdb.CatalogException, duckdb.BinderException):  # none yet, or of an earlier version
             return nothing
     a_row = None
-    if rows >= _ROWS_TO_TELL:
+    if rows >= _ROWS_TO_TELL and isinstance(warehouse.path, Path):  # a lake's data may lie on a server
         a_row = (warehouse.path.stat().st_size + _size(landing.root)) / rows
     return Experience(measured, hosts, a_row)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from compute.errors import UserError
-from compute.store.database import transaction
+from compute.store.database import commit, put
 from compute.store.landing import Landing
 from compute.store.raw_schema import TABLES
 from compute.store.registration import RegisteredStudy, declare_tasks, redeclared_tasks, register
@@ -61,21 +62,30 @@ def load(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing:
     """Register a study and load it; see `Warehouse.load`."""
     try:
         damaged = landing.adopt() + landing.withdraw_damaged_records()
-        with transaction(connection):
-            redeclared = redeclared_tasks(connection, study)
-            register(connection, study)
+        redeclared = commit(connection, partial(_register, connection, study))
         known = {key for (key,) in connection.execute("select job_key from raw.jobs where state = 'landed'").fetchall()}
         jobs = rows = 0
         for parts in _groups(_parts(study, landing, known, damaged)):
-            with transaction(connection):
-                rows += _load_parts(connection, landing.root, parts)
-            jobs += sum(len(part.keys) for part in parts)
-        with transaction(connection):
-            declare_tasks(connection, study)
-            _load_failures(connection, study, landing, known)
+            added = commit(connection, partial(_load_parts, connection, landing.root, parts))
+            rows += sum(part.rows for part in added)
+            jobs += sum(len(part.keys) for part in added)
+        commit(connection, partial(_finish, connection, study, landing, known))
     except OSError as error:
         raise UserError(f"{error.filename or landing.root}: cannot be written: {error.strerror}") from None
     return Loaded(jobs, rows, redeclared, tuple(damaged))
+
+
+def _register(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> tuple[tuple[str, str], ...]:
+    redeclared = redeclared_tasks(connection, study)
+    register(connection, study)
+    return redeclared
+
+
+def _finish(
+    connection: duckdb.DuckDBPyConnection, study: RegisteredStudy, landing: Landing, known: Collection[str]
+) -> None:
+    declare_tasks(connection, study)
+    _load_failures(connection, study, landing, known)
 
 
 def _parts(study: RegisteredStudy, landing: Landing, known: set[str], damaged: list[Damage]) -> Iterator[_Part]:
@@ -107,8 +117,16 @@ def _groups(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
         yield group
 
 
-def _load_parts(connection: duckdb.DuckDBPyConnection, root: Path, parts: Sequence[_Part]) -> int:
-    """Insert jobs and their rows; return the number of rows."""
+def _load_parts(connection: duckdb.DuckDBPyConnection, root: Path, parts: Sequence[_Part]) -> list[_Part]:
+    """Insert jobs and their rows, less those that another loader of a lake has added since; return what was added."""
+    asked = [key for part in parts for key in part.keys]
+    there = {
+        key
+        for (key,) in connection.execute(
+            "select job_key from raw.jobs where state = 'landed' and job_key in (select unnest(?))", [asked]
+        ).fetchall()
+    }
+    parts = [replace(part, keys=[key for key in part.keys if key not in there]) for part in parts]
     for table in TABLES:
         whole = []
         for part in parts:
@@ -120,7 +138,7 @@ def _load_parts(connection: duckdb.DuckDBPyConnection, root: Path, parts: Sequen
                 _insert(connection, table, [file], "job_key in (select unnest(?))", [list(part.keys)])
         if whole:
             _insert(connection, table, whole)
-    return sum(part.rows for part in parts)
+    return parts
 
 
 def _load_failures(
@@ -130,7 +148,10 @@ def _load_failures(
     for segment in landing.segments():
         failed = [key for key in segment.failed if key in study.jobs and key not in known]
         if failed and not segment.damaged_tables(landing.root, [JOBS]):
-            wanted = "job_key in (select unnest(?)) and state = 'failed'"
+            wanted = (
+                "job_key in (select unnest(?)) and state = 'failed' "
+                "and job_key not in (select job_key from raw.jobs where state = 'landed')"
+            )
             _insert(connection, JOBS, [segment.path(landing.root, JOBS)], wanted, [failed])
 
 
@@ -142,11 +163,9 @@ def _insert(
     parameters: Sequence[Any] = (),
 ) -> None:
     """Insert the wanted rows of Parquet files into a raw table; where it has a primary key, they replace others."""
-    verb, one_each = "insert", ""
+    # Files of an earlier version lack columns added since.
+    rows = f"select * from read_parquet(?, union_by_name => true) where {wanted}"
     if TABLES[table].primary_key:
         # Several jobs may bring the same row (a task's, one per language): one statement may write it only once.
-        verb = "insert or replace"
-        one_each = f"qualify row_number() over (partition by {', '.join(TABLES[table].grain)} order by job_key) = 1"
-    # Files of an earlier version lack columns added since.
-    rows = f"select * from read_parquet(?, union_by_name => true) where {wanted} {one_each}"
-    connection.execute(f"{verb} into raw.{table} by name {rows}", [[str(file) for file in files], *parameters])
+        rows += f" qualify row_number() over (partition by {', '.join(TABLES[table].grain)} order by job_key) = 1"
+    put(connection, TABLES[table], rows, [[str(file) for file in files], *parameters])

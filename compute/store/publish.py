@@ -18,7 +18,7 @@ import duckdb
 
 from compute.errors import UserError
 from compute.project import PUBLISHED
-from compute.store.database import literal
+from compute.store.database import attaching, literal, transaction
 from compute.store.files import sync_directory
 from compute.store.lock import only_publisher
 from compute.store.warehouse import Warehouse
@@ -63,10 +63,12 @@ def _replace(study: str, warehouse: Warehouse, published: Path) -> int:
     with warehouse.connect(read_only=True):
         pass  # a lock or a damaged file is told in one line
     with duckdb.connect(str(building)) as connection:
-        connection.execute(f"attach {literal(warehouse.path.absolute())} as fresh (read_only)")
+        for statement in attaching(warehouse.path, "fresh", read_only=True):
+            connection.execute(statement)
         if published.exists():
             connection.execute(f"attach {literal(published.absolute())} as old (read_only)")
-        rows = _build(connection, study, published.exists())
+        with transaction(connection):  # of a lake one state is read, whatever others write meanwhile
+            rows = _build(connection, study, published.exists())
         connection.execute("detach fresh")
         connection.execute("checkpoint")
     with open(building, "rb") as file:

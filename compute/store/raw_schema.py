@@ -28,16 +28,16 @@ class Table:
     grain: tuple[str, ...]
     columns: tuple[Column, ...]
     primary_key: bool = False
-    """True: the grain is declared PRIMARY KEY and the loader upserts on it."""
+    """True: the grain is declared PRIMARY KEY, where the database has such, and the loader replaces rows by it."""
 
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
-    def create_statement(self, schema: str = "raw") -> str:
-        """DDL that creates the table if it does not exist."""
+    def create_statement(self, schema: str = "raw", has_keys: bool = True) -> str:
+        """DDL that creates the table if it does not exist; `has_keys`: whether the database knows primary keys."""
         lines = [f"{column.name} {column.type}" for column in self.columns]
-        if self.primary_key:
+        if self.primary_key and has_keys:
             lines.append(f"primary key ({', '.join(self.grain)})")
         return f"create table if not exists {schema}.{self.name} (\n    " + ",\n    ".join(lines) + "\n)"
 

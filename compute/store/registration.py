@@ -13,7 +13,9 @@ import polars as pl
 
 from compute.errors import UserError
 from compute.plugin import Job, canonical_json
+from compute.store.database import put
 from compute.store.frames import parquet_bytes
+from compute.store.raw_schema import TABLES
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ _JOBS_A_STATEMENT = 100_000
 
 def register(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> None:
     """Write the study and the jobs it asks for, and drop those that it no longer does."""
-    connection.execute(
-        "insert or replace into raw.studies by name select ? as study, ? as config, ? as origin, ? as planned_at",
+    put(
+        connection,
+        TABLES["studies"],
+        "select ? as study, ? as config, ? as origin, ? as planned_at",
         [study.name, study.config, study.origin, datetime.now(UTC).replace(tzinfo=None)],
     )
     there = dict(
@@ -75,16 +79,16 @@ def _write_jobs(connection: duckdb.DuckDBPyConnection, study: str, jobs: Sequenc
         schema=["study", "job_key", "plugin", "label", "config"],
         orient="row",
     )
-    insert_frame(connection, "study_jobs", rows, "insert or replace")
+    insert_frame(connection, "study_jobs", rows)
 
 
-def insert_frame(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, verb: str = "insert") -> None:
-    """Insert rows, with the columns of a raw table, into it. Raises UserError where there is no room for a file."""
+def insert_frame(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    """Put rows, with the columns of a raw table, into it. Raises UserError where there is no room for a file."""
     try:
         with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
             file.write(parquet_bytes(rows))
             file.flush()
-            connection.execute(f"{verb} into raw.{table} by name select * from read_parquet(?)", [file.name])
+            put(connection, TABLES[table], "select * from read_parquet(?)", [file.name])
     except OSError as error:
         raise UserError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
 

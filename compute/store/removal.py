@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,7 @@ import duckdb
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.store.artifacts import ArtifactStore
-from compute.store.database import transaction
+from compute.store.database import commit
 from compute.store.landing import Landing
 from compute.store.raw_schema import TABLES
 from compute.store.warehouse import Warehouse
@@ -35,17 +36,20 @@ def remove_study(warehouse: Warehouse, study: str) -> tuple[int, int]:
     known = warehouse.studies()
     if study not in known:
         raise UserError(f"{warehouse.path}: {UnknownName('study', study, known)}")
-    with warehouse.connect() as connection, transaction(connection):
-        connection.execute(
-            "create temp table orphans as "
-            "select job_key from raw.study_jobs group by job_key having bool_and(study = ?)",
-            [study],
-        )
-        orphans = _count(connection, "select count(*) from temp.orphans")
-        rows = _delete_jobs(connection)
-        for schema, table in _tables_of_studies(connection):
-            rows += _count(connection, f'delete from {schema}."{table}" where study = ?', [study])
-        connection.execute("drop table temp.orphans")
+    with warehouse.connect() as connection:
+        return commit(connection, partial(_remove, connection, study))
+
+
+def _remove(connection: duckdb.DuckDBPyConnection, study: str) -> tuple[int, int]:
+    connection.execute(
+        "create temp table orphans as select job_key from raw.study_jobs group by job_key having bool_and(study = ?)",
+        [study],
+    )
+    orphans = _count(connection, "select count(*) from temp.orphans")
+    rows = _delete_jobs(connection)
+    for schema, table in _tables_of_studies(connection):
+        rows += _count(connection, f'delete from {schema}."{table}" where study = ?', [study])
+    connection.execute("drop table temp.orphans")
     return orphans, rows
 
 

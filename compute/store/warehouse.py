@@ -1,4 +1,4 @@
-"""The warehouse: a DuckDB file, its raw schema, and what is asked of it. With `loading` the only writer of DuckDB."""
+"""The warehouse, a DuckDB file or a lake: its raw schema, and what is asked of it. With `loading` its only writer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,20 @@ import duckdb
 import polars as pl
 
 from compute.errors import UserError
-from compute.store.database import literal, open_database, transaction
+from compute.store.database import (
+    GATE,
+    NO_LAKE,
+    Place,
+    close,
+    commit,
+    exists,
+    first_line,
+    is_in_lake,
+    literal,
+    open_database,
+    opened_file,
+)
+from compute.store.lake import DATA_VARIABLE, SCHEME, Lake
 from compute.store.landing import Landing
 from compute.store.loading import Loaded, load
 from compute.store.lock import no_locks, refused_locks
@@ -28,17 +42,24 @@ create table if not exists checks.results (
 )
 """
 
+_BROKEN = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
+
+_MADE_MEANWHILE = "Failed to initialize DuckLake"
+"""What DuckLake says where two processes make one lake at once."""
+
 
 class Warehouse:
-    """One DuckDB file. `wait` seconds are spent on a lock held by another process before giving up.
+    """One DuckDB file or lake. `wait` seconds are spent on a lock held by another process before giving up.
 
     Raises UserError for a folder in which DuckDB cannot write.
     """
 
-    def __init__(self, path: Path, wait: float = 60.0, say: Callable[[str], None] = print) -> None:
-        if "?" in str(path.absolute().parent):  # it would look for the log of `a?b/w.duckdb` in `a.wal?b`
-            raise UserError(f"{path.absolute()}: DuckDB takes no folder with a question mark in its name")
+    def __init__(self, path: Place, wait: float = 60.0, say: Callable[[str], None] = print) -> None:
+        file = opened_file(path)
+        if file is not None and "?" in str(file.absolute().parent):  # the log of `a?b/w.duckdb` would be in `a.wal?b`
+            raise UserError(f"{file.absolute()}: DuckDB takes no folder with a question mark in its name")
         self.path = path
+        self._file = file
         self.wait = wait
         self.say = say
 
@@ -53,9 +74,12 @@ class Warehouse:
                 connection = open_database(self.path, read_only)
                 break
             except duckdb.Error as error:
+                if _MADE_MEANWHILE in str(error) and time.monotonic() < deadline:
+                    time.sleep(0.5)
+                    continue
                 holder = _lock_holder(str(error))
                 # DuckDB takes any lock that is refused for another process's.
-                if holder is not None and (refused := refused_locks(self.path.parent)) is not None:
+                if holder and self._file and (refused := refused_locks(self._file.parent)) is not None:
                     raise UserError(
                         f"{self.path}: {no_locks(refused)}; put the warehouse on a local disk (WAREHOUSE=...), or "
                         "mount the share with locks"
@@ -69,73 +93,63 @@ class Warehouse:
                     told = True
                 time.sleep(0.5)
         try:
-            with closing(connection):
-                yield connection
-        except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
-            raise UserError(f"{self.path}: {_first_line(error)}; nothing that has landed is lost") from None
+            self._refuse_catalog(connection)
+            yield connection
+        except duckdb.Error as error:
+            lost = isinstance(self.path, Lake) and type(error) is duckdb.Error  # the connection to a server
+            if not lost and not isinstance(error, _BROKEN):
+                raise
+            raise UserError(f"{self.path}: {first_line(error, self.path)}; nothing that has landed is lost") from None
+        finally:
+            close(connection)
+
+    def _refuse_catalog(self, connection: duckdb.DuckDBPyConnection) -> None:
+        is_catalog = "select 1 from duckdb_tables() where schema_name = 'main' and table_name = 'ducklake_metadata'"
+        if isinstance(self.path, Path) and connection.execute(is_catalog).fetchone():
+            raise UserError(f"{self.path}: the catalog of a lake; expected {SCHEME}{self.path}")
 
     def _unusable(self, error: duckdb.Error) -> str:
-        if not self.path.parent.is_dir():
+        if self._file and NO_LAKE in str(error):
+            return f"{self.path}: {self._file} is no catalog of a lake; expected {self._file}, or another file"
+        if self._file is None and "DATA_PATH" in str(error):
+            wanted = f"set {DATA_VARIABLE} to the folder of the lake's data, which has one path for all loaders"
+            return f"{self.path}: {wanted} ({first_line(error, self.path)})"
+        if self._file is None:
+            return f"{self.path}: {first_line(error, self.path)}"
+        if not self._file.parent.is_dir():
             return f"{self.path}: its directory does not exist"
+        kind = "lake" if isinstance(self.path, Lake) else "database"
         return (
-            f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} database ({_first_line(error)}); "
+            f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} {kind} ({first_line(error, self.path)}); "
             "move it away and run `transfer compute`: what has landed refills a new one"
         )
 
     def prepare(self) -> None:
-        """Create the file and its schemas if need be: before hours of work, not after, is the time to fail."""
+        """Create it and its schemas if need be: before hours of work, not after, is the time to fail."""
         with self.connect() as connection:
             _create_schemas(connection)
 
     def landed_keys(self) -> set[str]:
         """Keys of jobs already in `raw`; none if the warehouse does not exist yet."""
-        if not self.path.exists():
-            return set()
-        with self.connect(read_only=True) as connection:
-            try:
-                rows = connection.execute("select job_key from raw.jobs where state = 'landed'").fetchall()
-            except duckdb.CatalogException:
-                return set()
-        return {row[0] for row in rows}
+        return {key for (key,) in self._ask("select job_key from raw.jobs where state = 'landed'")}
 
     def asked_keys(self) -> set[str]:
         """Keys of the jobs that any registered study asks for; none if the warehouse does not exist yet."""
-        if not self.path.exists():
-            return set()
-        with self.connect(read_only=True) as connection:
-            try:
-                rows = connection.execute("select distinct job_key from raw.study_jobs").fetchall()
-            except duckdb.CatalogException:
-                return set()
-        return {row[0] for row in rows}
+        return {key for (key,) in self._ask("select distinct job_key from raw.study_jobs")}
 
     def registered(self, study: str) -> RegisteredStudy | None:
         """A study as it is registered, or None."""
-        if not self.path.exists():
+        found = self._ask("select config, origin from raw.studies where study = ?", [study])
+        if not found:
             return None
-        with self.connect(read_only=True) as connection:
-            try:
-                row = connection.execute("select config, origin from raw.studies where study = ?", [study]).fetchone()
-                jobs = connection.execute(
-                    "select job_key, plugin, label, config from raw.study_jobs where study = ?", [study]
-                ).fetchall()
-            except duckdb.CatalogException:
-                return None
-        if row is None:
-            return None
+        jobs = self._ask("select job_key, plugin, label, config from raw.study_jobs where study = ?", [study])
         known = {key: RegisteredJob(key, plugin, label, json.loads(config)) for key, plugin, label, config in jobs}
-        return RegisteredStudy(study, row[0], row[1], known)
+        [(config, origin)] = found
+        return RegisteredStudy(study, config, origin, known)
 
     def studies(self) -> list[str]:
         """Names of the registered studies, sorted; none if the warehouse does not exist yet."""
-        if not self.path.exists():
-            return []
-        with self.connect(read_only=True) as connection:
-            try:
-                rows = connection.execute("select study from raw.studies order by study").fetchall()
-            except duckdb.CatalogException:
-                return []
-        return [row[0] for row in rows]
+        return [study for (study,) in self._ask("select study from raw.studies order by study")]
 
     def load(self, study: RegisteredStudy, landing: Landing) -> Loaded:
         """Register the study and move what has landed for it into `raw`, in bounded transactions and memory.
@@ -155,21 +169,34 @@ class Warehouse:
         """Replace a study's rows of the tables that are fitted from the marts (`FITTED_TABLES`), in one transaction."""
         with self.connect() as connection:
             _create_schemas(connection)
-            with transaction(connection):
-                for table, rows in tables.items():
-                    connection.execute(f"delete from raw.{table} where study = ?", [study])
-                    insert_frame(connection, table, rows)
+            commit(connection, partial(_replace_fitted, connection, study, tables))
+
+    def exists(self) -> bool:
+        """Return whether there is one. Raises UserError for a lake whose catalog cannot be reached."""
+        return exists(self.path)
 
     def write_checks(self, rows: Sequence[Sequence[Any]]) -> None:
         """Append rows of `checks.results`, in that table's column order."""
         with self.connect() as connection:
             _create_schemas(connection)
-            with transaction(connection):
-                connection.executemany("insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            insert = "insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            commit(connection, partial(connection.executemany, insert, rows))
+
+    def _ask(self, sql: str, parameters: Sequence[str] = ()) -> list[Any]:
+        """Return the answer to a question about `raw`; no rows where the warehouse, or the table, is not there yet."""
+        if not self.exists():
+            return []
+        with self.connect(read_only=True) as connection:
+            try:
+                return connection.execute(sql, parameters).fetchall()
+            except duckdb.CatalogException:
+                return []
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _replace_fitted(connection: duckdb.DuckDBPyConnection, study: str, tables: Mapping[str, pl.DataFrame]) -> None:
+    for table, rows in tables.items():
+        connection.execute(f"delete from raw.{table} where study = ?", [study])
+        insert_frame(connection, table, rows)
 
 
 def _lock_holder(message: str) -> str | None:
@@ -181,10 +208,17 @@ def _lock_holder(message: str) -> str | None:
 
 
 def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
+    commit(connection, partial(_create, connection, is_in_lake(connection)), has_gate=False)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, in_lake: bool) -> None:
     connection.execute("create schema if not exists raw")
     connection.execute("create schema if not exists checks")
     for table in TABLES.values():
-        connection.execute(table.create_statement())
+        connection.execute(table.create_statement(has_keys=not in_lake))
+    if in_lake:
+        connection.execute(f"create table if not exists {GATE} (passed bigint)")
+        connection.execute(f"insert into {GATE} select 0 where not exists (from {GATE})")
     # A warehouse of an earlier version lacks the columns added since.
     there = set(
         connection.execute(

@@ -22,7 +22,7 @@ def built_warehouse(warehouse: Warehouse, study: str, marts: Sequence[str]) -> I
     Raises:
         UserError: no such warehouse, mart or study.
     """
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
     with warehouse.connect(read_only=True) as connection:
         built = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()

@@ -17,6 +17,8 @@ from compute.catalog.fetching import MIRROR_VARIABLE, check_mirror
 from compute.engine.devices import available_cores
 from compute.errors import UserError
 from compute.project import ARTIFACTS, LANDING, LINK, PACKAGES, is_project, package_folder
+from compute.store.database import Place
+from compute.store.lake import Lake
 from compute.store.lock import no_locks, refused_locks
 from compute.store.warehouse import Warehouse
 from compute.verbs.options import Options, Parser, add_warehouse
@@ -134,12 +136,14 @@ def _locks() -> Iterator[Line]:
             yield True, f"{folder}: files can be locked"
 
 
-def _warehouse(path: Path) -> Iterator[Line]:
-    if not path.exists():
-        yield True, f"{path}: not there yet; `transfer compute` makes it"
-        return
+def _warehouse(path: Place) -> Iterator[Line]:
     try:
         warehouse = Warehouse(path, 0, lambda text: None)
+        if isinstance(path, Lake):
+            list(path.extensions)
+        if not warehouse.exists():
+            yield True, f"{path}: not there yet; `transfer compute` makes it"
+            return
         with warehouse.connect(read_only=True) as connection:
             row = connection.execute(
                 "select tags['storage_version'] from duckdb_databases() where database_name = 'warehouse'"
@@ -148,8 +152,11 @@ def _warehouse(path: Path) -> Iterator[Line]:
     except UserError as error:
         yield False, str(error)
         return
-    stored = row[0] if row else "?"
-    yield True, f"{path}: {path.stat().st_size / 2**20:.0f} MiB, format {stored}, studies: {len(studies)}"
+    if isinstance(path, Lake):
+        yield True, f"{path}: a lake, studies: {len(studies)}"
+    else:
+        stored = row[0] if row else "?"
+        yield True, f"{path}: {path.stat().st_size / 2**20:.0f} MiB, format {stored}, studies: {len(studies)}"
 
 
 def _hub() -> Iterator[Line]:

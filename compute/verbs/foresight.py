@@ -136,7 +136,7 @@ def planned_design(study: Study) -> Design:
 def measured(warehouse: Warehouse, tasks: list[str]) -> tuple[Components, str]:
     """Return the components of the warehouse's studies, those with these target tasks if there are any; else the
     defaults. And in words where they are from."""
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         return DEFAULTS, _stated(f"there is no {warehouse.path}")
     with warehouse.connect(read_only=True) as connection:
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from compute.names import UnknownName
-from compute.project import from_environment
+from compute.store.database import read_place
 
 YAML = (".yml", ".yaml")
 
@@ -19,6 +20,10 @@ Options = argparse.Namespace
 
 class TypedPath(str):
     """A path as it was typed, from where one stands; defaults are paths from the project's folder already."""
+
+
+class TypedWarehouse(TypedPath):
+    """A DuckDB file, or a lake: `ducklake:` and where its catalog is."""
 
 
 class TypedStudy(TypedPath):
@@ -49,9 +54,10 @@ def add_warehouse(parser: Parser, default: Path | None = None) -> None:
     """Add --warehouse and --wait; `default` stands in the place of WAREHOUSE."""
     parser.add_argument(
         "--warehouse",
-        type=TypedPath,
-        default=default or from_environment("WAREHOUSE", "warehouse.duckdb"),
-        help=f"the DuckDB file ({f'default: {default}' if default else 'WAREHOUSE; default: warehouse.duckdb'})",
+        type=TypedWarehouse,
+        default=default or read_place(os.environ.get("WAREHOUSE") or "warehouse.duckdb"),
+        help="the DuckDB file, or a lake as ducklake:FILE or ducklake:postgres:dbname=... "
+        f"({f'default: {default}' if default else 'WAREHOUSE; default: warehouse.duckdb'})",
     )
     parser.add_argument("--wait", type=seconds, default=60.0, help="seconds to wait for a lock (default: 60)")
 

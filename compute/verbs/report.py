@@ -6,6 +6,7 @@ import os
 
 from compute.errors import UserError
 from compute.project import REPORT, REPORTS
+from compute.store.database import exists
 from compute.verbs.chosen import study_name
 from compute.verbs.options import Options, Parser, TypedPath, add_study, add_warehouse, say
 
@@ -26,7 +27,7 @@ def run(options: Options) -> int:
     from report.page import write_report  # seconds to import
 
     study = study_name(options)
-    if not options.warehouse.exists():
+    if not exists(options.warehouse):
         raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
     page = options.output or REPORTS / f"{study}.html"
     if options.output is None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from compute.errors import UserError
-from compute.store.database import DATABASE, literal
+from compute.store.database import exists, opening
 from compute.verbs.options import Options, Parser, add_warehouse
 
 
@@ -23,11 +23,11 @@ def run(options: Options) -> int:
     Raises:
         UserError: no such warehouse, or duckdb-cli is not installed.
     """
-    if not options.warehouse.is_file():
+    if not exists(options.warehouse):
         raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` first")
     shell = Path(sys.executable).with_name("duckdb")
     if not shell.exists():
         raise UserError(f"{shell}: not found; install it with `{sys.executable} -m pip install duckdb-cli`")
-    command = [str(shell), "-cmd", f"attach {literal(options.warehouse.absolute())} as {DATABASE}; use {DATABASE}"]
+    command = [str(shell), "-cmd", "; ".join(opening(options.warehouse, read_only=False))]
     command += [] if options.query is None else ["-c", options.query]
     return 1 if subprocess.run(command, check=False).returncode else 0

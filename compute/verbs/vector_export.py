@@ -92,7 +92,7 @@ def landed_mappings(warehouse: Warehouse, study: str) -> list[MappedPair]:
     Raises:
         UserError: no warehouse, or no such study in it.
     """
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` first")
     with warehouse.connect(read_only=True) as connection:
         try:

@@ -11,6 +11,7 @@ import duckdb
 
 from compute.errors import UserError
 from compute.names import UnknownName
+from compute.store.database import Place
 from compute.store.warehouse import Warehouse
 from report.layouts import LAYOUTS
 from report.listings import EveryColumn, Layout
@@ -49,7 +50,7 @@ def export_marts(
         raise UserError(str(UnknownName("format", file_format, FORMATS)))
     if width is not None and file_format != "latex":
         raise UserError(f"--width is of tables in latex; {file_format} has none")
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         raise UserError(
             f"{warehouse.path}: no such warehouse; `transfer check` publishes a study that passes, and "
             "`--warehouse warehouse.duckdb` exports one that was not checked"
@@ -69,7 +70,7 @@ def export_marts(
             raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _marts(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+def _marts(connection: duckdb.DuckDBPyConnection, path: Place) -> list[str]:
     rows = connection.execute(
         "select table_name from information_schema.tables where table_schema = 'marts' order by table_name"
     ).fetchall()
@@ -78,7 +79,7 @@ def _marts(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _require_study(connection: duckdb.DuckDBPyConnection, path: Path, study: str) -> None:
+def _require_study(connection: duckdb.DuckDBPyConnection, path: Place, study: str) -> None:
     known = [name for (name,) in connection.execute("select study from raw.studies order by study").fetchall()]
     if study not in known:
         raise UserError(f"{path}: {UnknownName('study', study, known)}")
