@@ -13,7 +13,8 @@ from compute.store.raw_schema import TABLES, planned_jobs
 MARTS = (
     "fct_scores", "fct_transfer", "fct_bli", "fct_transfer_probability", "rpt_advice", "rpt_advice_coverage",
     "rpt_advice_eval", "rpt_advice_worth", "rpt_bli_method_pairs", "rpt_bli_methods", "rpt_consistency",
-    "rpt_contrasts", "rpt_items", "rpt_prediction_fits", "rpt_probability", "rpt_regimes", "rpt_roles", "rpt_source_effects", "rpt_variance",
+    "rpt_contrasts", "rpt_items", "rpt_prediction_fits", "rpt_probability", "rpt_regimes", "rpt_roles",
+    "rpt_source_effects", "rpt_variance",
 )  # fmt: skip
 """Marts that checks read."""
 

@@ -116,7 +116,7 @@ def write_report(warehouse: Place, study: str, output: Path, wait: float = 60.0)
     _write(output, render(ask_all(warehouse, study, wait)))
 
 
-def ask_all(warehouse: Path, study: str, wait: float = 60.0) -> Answers:
+def ask_all(warehouse: Place, study: str, wait: float = 60.0) -> Answers:
     """Return the answer to every question of the page, each asked once. Raises UserError as `write_report`."""
     with open_study(warehouse, study, wait) as asker:
         return _answers(asker)
