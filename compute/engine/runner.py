@@ -47,7 +47,7 @@ class Workplace:
     device: str = "cpu"
     threads: int = 1
     study: Path = Path()
-    warehouse: Path = Path()
+    warehouse: str = ""
     """As the study's file, for schedulers: what they start plans for itself."""
 
 

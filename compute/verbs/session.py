@@ -20,6 +20,7 @@ from compute.errors import TimeIsUp, UserError
 from compute.names import UnknownName
 from compute.project import ARTIFACTS, LANDING
 from compute.store.artifacts import ArtifactStore
+from compute.store.database import address
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
 from compute.store.merging import merge_small
@@ -71,7 +72,7 @@ class Session:
     def workplace(self, device: str, threads: int = 1) -> Workplace:
         """Where the batches of this study run."""
         return Workplace(
-            LANDING.absolute(), ARTIFACTS.absolute(), device, threads, self.file, self.warehouse.path.absolute()
+            LANDING.absolute(), ARTIFACTS.absolute(), device, threads, self.file, address(self.warehouse.path)
         )
 
     def compute(self, executor: str, device: str, workers: int | None) -> int:

@@ -60,7 +60,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     monkeypatch.setattr(slurm_module, "_SECONDS_BETWEEN_LOOKS", 0.0)
     monkeypatch.setattr(slurm_module, "_SECONDS_BEFORE_RESUBMITTING", 0.0)
     monkeypatch.setattr(SlurmExecutor, "_interval", lambda self: 0.0)
-    return Workplace(tmp_path / "landing", tmp_path / "artifacts", "auto", 1, Path("my study.yml"), tmp_path / "w")
+    return Workplace(tmp_path / "landing", tmp_path / "artifacts", "auto", 1, Path("my study.yml"), "w")
 
 
 def executor(place: Workplace, workers: int, pretended: Pretended, monkeypatch: pytest.MonkeyPatch) -> SlurmExecutor:
