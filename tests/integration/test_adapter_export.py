@@ -136,3 +136,18 @@ def test_a_base_that_has_changed_is_told(place: Path, capsys: Told) -> None:
     said = capsys.readouterr().err
     assert "not exported: foldered-parity-ru-seed1: its base ./base has changed since it was tuned" in said
     assert "out: 2 adapters exported" in said
+
+
+def test_given_sources_are_listed(tmp_path: Path, capsys: Told) -> None:
+    raw = RawRows()
+    sources = [
+        {"name": "mine", "adapter": "./a", "task": "parity", "language": "ru", "seed": seed} for seed in (1, 2)
+    ] + [{"name": "whole", "checkpoint": "./b", "task": "mul", "language": "und", "seed": 0}]
+    raw.study("one", models=[{"name": "tiny", "sources": sources}, {"name": "plain"}])
+    raw.study("words")
+    path = raw.write(tmp_path / "warehouse.duckdb")
+    assert main(["ls", "sources", "--warehouse", str(path)]) == 0
+    listed = "mine (adapter of tiny on parity/ru, study one), whole (checkpoint of tiny on mul/und, study one)"
+    assert capsys.readouterr().out == f"sources: {listed}\n"
+    assert main(["ls", "sources", "--warehouse", str(tmp_path / "none.duckdb")]) == 0
+    assert capsys.readouterr().out == "sources: (none)\n"

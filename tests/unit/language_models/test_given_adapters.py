@@ -18,6 +18,7 @@ from compute.engine.plan import study_jobs
 from compute.errors import UserError
 from compute.language_models.given_adapters import find_adapter
 from compute.language_models.revisions import ADAPTER
+from compute.study.remarks import remarks
 from compute.study.schema import Study
 from tests.helpers.given_adapters import METHODS, lora, train_adapter
 from tests.helpers.tiny_model import tiny_model
@@ -241,6 +242,20 @@ def test_a_mistake_in_the_study(made: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"(?s).*") as refusal:
         Study.model_validate({"study": "s", "models": models, "sources": grid, "targets": grid, "seeds": [1]})
     assert said in str(refusal.value)
+
+
+def test_a_task_that_is_not_known_is_said(made: Path) -> None:
+    sources = [
+        {"name": f"of-{task}", "adapter": str(made / "lora"), "task": task}
+        for task in ("mul", "und", "parity", "pariti", "dolly")
+    ]
+    models = [{"name": "tiny", "checkpoint": str(made / "base"), "sources": sources}]
+    study = Study.model_validate(
+        {"study": "s", "models": models, "targets": {"tasks": ["parity"], "languages": ["de"]}}
+    )
+    first, second = remarks(study)
+    assert "source of-pariti of model tiny: 'pariti' is no task known here (or is it 'parity'?)" in first
+    assert "'dolly' is no task known here, so every target counts as another task" in second
 
 
 def test_adapters_are_listed_under_their_model() -> None:

@@ -133,6 +133,23 @@ def by_source(found: Iterable[Advice]) -> dict[str, Advice]:
     return {one.source: one for one in found}
 
 
+def test_variants_of_one_source_each_are_set_beside_each_other(warehouse: Warehouse) -> None:
+    """As adapters are that were given by name; those of several sources have a table each."""
+    with duckdb.connect(str(warehouse.path)) as connection:
+        for name, source, gain in (("mine", "qa/en", 1.5), ("theirs", "qa/en", 6.0)):
+            connection.execute(
+                "insert into marts.rpt_source_effects select * replace (? as variant, ? as expected_gain_pp)"
+                " from marts.rpt_source_effects where variant = 'default' and study = 's'"
+                " and source_task || '/' || source_language = ?",
+                [name, gain, source],
+            )
+    text = advise(warehouse, "s", ["qa/fr"]).text
+    own, given = text.split("variants of one source each")
+    assert "variant default" in own and "sum/en " in own and "(mine)" not in own
+    first, second = (line.split()[1:4] for line in given.splitlines() if line.strip()[:1].isdigit())
+    assert (first, second) == (["qa/en", "(theirs)", "+6.00"], ["qa/en", "(mine)", "+1.50"])
+
+
 def test_one_target_is_the_mart_with_both_its_intervals(warehouse: Warehouse) -> None:
     found = advice(warehouse, "s", ["qa/fr"])
     assert [one.source for one in found] == ["qa/de", "qa/en", "sum/en"]
