@@ -144,8 +144,8 @@ def test_tables_of_a_paper(place: Path, tmp_path: Path) -> None:
     [of_one] = (one for one in tables if r"Scope small\_1. Part 1" in one)
     assert "MT{-}CL: same task, other language & 2 & +50.0 & {[}" in of_one
     grid = (tmp_path / "fct_transfer.md").read_text(encoding="utf-8")
-    assert "| source task | source language | parity/de | parity/en |" in grid
-    assert "| parity | de | +66.7 | +33.3 |" in grid
+    assert "| source | parity/de | parity/en |" in grid
+    assert "| parity/de | +66.7 | +33.3 |" in grid
     methods = (tmp_path / "rpt_bli_methods.tex").read_text(encoding="utf-8")
     assert "method & 100 & 300 & 100 & 300 \\\\" in methods
     assert "proc & 0.567 & 0.567 & 0.567 & 0.567 \\\\" in methods  # (1 + 1 / 2.5 + 3 / 10) / 3
