@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import altair as alt
-from markupsafe import Markup
 
 from report import printed
 from report.charts import SMALL_PLOT, axis_range, zero_line
 from report.layouts import LISTINGS, SIGNIFICANT
 from report.parts import NO_CURVES, NO_MIXTURES, Answers, Block, Panel, Section, Study, short_names
 from report.tables import Row, slices, titled
-from report.theme import COLOURS, data, draw, looks
+from report.theme import COLOURS, Drawing, data, draw, looks
 
 _MOST_LINES = len(COLOURS)
 
@@ -67,7 +66,8 @@ def curves(answers: Answers, study: Study) -> Section:
             for column, name in (("gain_pp", "Gain on the task"), ("off_task_pp", "Change off the task")):
                 drawn = [row for row in rows if row[column] is not None]
                 if drawn:
-                    panels.append(Panel(name, _lines(drawn, column, sources, f"{name}, {first['model']}")))
+                    drawing = _lines(drawn, column, sources, f"{name}, {first['model']}")
+                    panels.append(Panel(titled(f"{name} {names[first['model']]}", label), name, drawing))
         table = LISTINGS["rpt_stops"].table("Where to stop", of_stops)
         blocks.append(
             Block(
@@ -102,7 +102,7 @@ def _told(stops: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def _lines(rows: Sequence[Row], column: str, sources: Sequence[str], label: str) -> Markup:
+def _lines(rows: Sequence[Row], column: str, sources: Sequence[str], label: str) -> Drawing:
     """Return a line for each source over the fractions of its training."""
     values = axis_range([row[column] for row in rows])
     points = [{"fraction": row["fraction"], "source": row["source"], "value": row[column]} for row in rows]

@@ -19,7 +19,7 @@ from compute.names import UnknownName
 from compute.project import expand
 from compute.store.artifacts import ArtifactStore
 from compute.store.warehouse import Warehouse
-from compute.verbs.model_card import Card, card, read_card
+from compute.verbs.model_card import Card, card, read_card, source_of
 
 _WEIGHTS = "adapter_model.safetensors"
 _ARTIFACTS_OWN = frozenset({".sha256", "training_log.json"})
@@ -34,6 +34,7 @@ inner join raw.jobs as base on models.job_key = base.job_key
 where
     asked.study = ? and asked.plugin = 'transfer' and done.state = 'landed'
     and (done.config ->> '$.step') = 'train' and (done.config ->> '$.control') is null
+    and (done.config ->> '$.fraction') is null
 order by done.label, done.job_key
 """
 
@@ -63,8 +64,8 @@ class TunedAdapter:
 
     @property
     def source(self) -> str:
-        """`task/language`"""
-        return f"{self.config['source_task']}/{self.config['source_language']}"
+        """`task/language`, or a mixture's name."""
+        return source_of(self.config)
 
     @property
     def folder(self) -> str:

@@ -15,14 +15,12 @@ from compute.store.warehouse import Warehouse
 
 _NO_LANGUAGE = ("mul", "und")
 
-_CELL = (
-    "study = $study and model = $model and variant = $variant and source_task = $task and source_language = $language"
-)
+_CELL = "study = $study and model = $model and variant = $variant and source = $source"
 
 _CELLS = f"""
 select
     target_task || '/' || target_language as target,
-    target_task = source_task and target_language = source_language as is_own,
+    coalesce(regime = 'MT-ML', false) as is_own,
     metric, baseline_score, score, delta, delta_unit, ci_low, ci_high, verdict, n_seeds, n_items, harm_threshold_pp
 from marts.fct_transfer
 inner join (
@@ -45,10 +43,14 @@ order by success, severity, expectation
 """
 
 _JOB = """
-select jobs.finished_at, jobs.seconds, jobs.device, jobs.versions, tasks.licence, tasks.source_url, tasks.sha256
+select
+    jobs.finished_at, jobs.seconds, jobs.device, jobs.versions,
+    list_sort(list(distinct tasks.licence)) as licence, list_sort(list(distinct tasks.source_url)) as source_url,
+    list_sort(list(distinct tasks.sha256)) as sha256
 from raw.jobs
-left join raw.tasks on tasks.task = $task
+left join raw.tasks on list_contains($tasks, tasks.task)
 where jobs.job_key = $key
+group by all
 """
 
 
@@ -91,16 +93,27 @@ def read_card(warehouse: Warehouse, study: str, job_key: str, config: Mapping[st
         "study": study,
         "model": config["model"],
         "variant": config["variant"],
-        "task": config["source_task"],
-        "language": config["source_language"],
+        "source": source_of(config),
     }
+    tasks = [part["task"] for part in _parts(config)]
     with warehouse.connect(read_only=True) as connection:
-        (job,) = _rows(connection, _JOB, {"task": keys["task"], "key": job_key}) or ({},)
+        (job,) = _rows(connection, _JOB, {"tasks": tasks, "key": job_key}) or ({},)
         cells = _rows(connection, _CELLS, keys)
         placebo = _rows(connection, _PLACEBO, keys)
         checks = _rows(connection, _CHECKS, {"study": study})
     mean, number = tuple(placebo[0].values()) if placebo else (None, 0)
     return Card(study, job_key, config, job, cells, (mean, number) if number else None, checks)
+
+
+def source_of(config: Mapping[str, Any]) -> str:
+    """Return what a training was of: a mixture's name, or task/language."""
+    return str(config.get("source_name") or f"{config['source_task']}/{config['source_language']}")
+
+
+def _parts(config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the parts of a mixture; of one source that alone."""
+    alone = {"task": config["source_task"], "language": config["source_language"], "prompt": config.get("prompt")}
+    return config.get("parts") or [alone]
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -124,7 +137,7 @@ def card(known: Card, base: str, commit: str | None) -> str:
     from report.paper.markdown import escape  # seconds to import
 
     config = known.config
-    source = f"{config['source_task']}/{config['source_language']}"
+    source = source_of(config)
     model = str(config["model"]).rpartition("@")[0]
     sections = [
         _metadata(config, base if commit else None),
@@ -137,7 +150,7 @@ def card(known: Card, base: str, commit: str | None) -> str:
         f"tokenizer = AutoTokenizer.from_pretrained({_quoted(base)}"
         f"{f', revision={_quoted(commit)}' if commit else ''})\n```",
         "## Gains and harms",
-        *_effects(known, source, escape),
+        *_effects(known, escape),
         "## Data",
         *_data(known, source, escape),
         "## Settings",
@@ -153,18 +166,19 @@ def card(known: Card, base: str, commit: str | None) -> str:
 
 
 def _metadata(config: Mapping[str, Any], base: str | None) -> str:
-    language = config["source_language"]
+    languages = [part["language"] for part in _parts(config)]
+    named = [language for language in dict.fromkeys(languages) if language not in _NO_LANGUAGE]
     values = {
         **({"base_model": base} if base else {}),
         "library_name": "peft",
         "pipeline_tag": "text-generation",
-        **({"language": [language]} if language not in _NO_LANGUAGE else {}),
+        **({"language": named} if named else {}),
         "tags": ["lora", "cross-lingual-transfer"],
     }
     return f"---\n{yaml.safe_dump(values, allow_unicode=True, sort_keys=False)}---"
 
 
-def _effects(known: Card, source: str, escape: Any) -> Iterator[str]:
+def _effects(known: Card, escape: Any) -> Iterator[str]:
     if not known.cells:
         yield f"Not known: {known.missing[0]}."
         return
@@ -182,11 +196,11 @@ def _effects(known: Card, source: str, escape: Any) -> Iterator[str]:
         mean, number = known.placebo
         yield f"Tuned on permuted labels, the same source changes {number} targets by {mean:+.2f} points on average."
     heads = ("target", "metric", "base", "tuned", "change", "interval", "items", "verdict")
-    yield _table(heads, [_line(cell, source) for cell in known.cells], escape)
+    yield _table(heads, [_line(cell) for cell in known.cells], escape)
 
 
-def _line(cell: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    own = " (own cell)" if cell["target"] == source else ""
+def _line(cell: Mapping[str, Any]) -> tuple[str, ...]:
+    own = " (own cell)" if cell["is_own"] else ""
     low, high, change = cell["ci_low"], cell["ci_high"], cell["delta"]
     return (
         cell["target"] + own,
@@ -201,11 +215,13 @@ def _line(cell: Mapping[str, Any], source: str) -> tuple[str, ...]:
 
 def _data(known: Card, source: str, escape: Any) -> Iterator[str]:
     config, job = known.config, known.job
-    items = config.get("train_items")
+    items = config.get("items", config.get("train_items"))
+    parts = [f"{part['task']}/{part['language']}" for part in _parts(config)]
     facts = [
-        ("tuned on", source),
+        ("tuned on", source if parts == [source] else f"{source}: {' + '.join(parts)}"),
+        *([("shares", ", ".join(f"{part['share']:.3g}" for part in config["parts"]))] if config.get("parts") else []),
         ("training items", "all" if items is None else str(items)),
-        ("prompt", config["prompt"]),
+        ("prompt", ", ".join(dict.fromkeys(str(part["prompt"]) for part in _parts(config)))),
         ("licence of the data", _shown(job.get("licence"))),
         ("from", _shown(job.get("source_url"))),
         ("SHA-256 of the task's data", _shown(job.get("sha256"))),
@@ -231,7 +247,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], escape: Any) -> 
 
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "–"
     return "–" if value is None else str(value)
 
 
