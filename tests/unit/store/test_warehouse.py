@@ -25,7 +25,7 @@ from compute.store import first_layout as old_layout
 from compute.store import loading
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
-from compute.store.raw_schema import TABLES
+from compute.store.raw_schema import FITTED_TABLES, TABLES
 from compute.store.registration import RegisteredStudy
 from compute.store.warehouse import Warehouse
 from compute.tasks.numerals import COMPARE, PARITY
@@ -254,7 +254,7 @@ def are_alike(fresh: Path, old: Path) -> bool:
     """Compare all rows of two warehouses, in the columns that the old one has."""
     columns: dict[str, str] = {}
     with duckdb.connect(str(old), read_only=True) as connection:
-        for name in [name for name in TABLES if name != "studies"]:
+        for name in [name for name in TABLES if name not in ("studies", "decisions", *FITTED_TABLES)]:
             names = [row[0] for row in connection.execute(f"describe raw.{name}").fetchall()]
             # The job of a task is that of any of those that bring it.
             columns[name] = ", ".join(one for one in names if (name, one) != ("tasks", "job_key"))
