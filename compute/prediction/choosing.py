@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
@@ -60,6 +61,17 @@ class Rules:
     harm_pp: float = 1.0
 
 
+SPENT = Choice((), (), None, "the budget is spent")
+
+Kind = TypeVar("Kind")
+
+
+def within_budget(costs: Mapping[Kind, float], done: Sequence[Kind], budget: float) -> list[Kind]:
+    """Return the units not `done`, whatever they are called by, that what is left of the budget pays for."""
+    left = budget * sum(costs.values()) - sum(costs[unit] for unit in done)
+    return [unit for unit, cost in costs.items() if unit not in set(done) and cost <= left * (1 + 1e-9)]
+
+
 def choose(grid: Grid, costs: Mapping[Unit, float], done: Sequence[Unit], rules: Rules) -> Choice:
     """Return the next round.
 
@@ -70,10 +82,9 @@ def choose(grid: Grid, costs: Mapping[Unit, float], done: Sequence[Unit], rules:
     """
     whole = sum(costs.values())
     left = rules.budget * whole - sum(costs[unit] for unit in done)
-    open_units = [unit for unit in costs if unit not in set(done)]
-    affordable = [unit for unit in open_units if costs[unit] <= left * (1 + 1e-9)]
+    affordable = within_budget(costs, done, rules.budget)
     if not affordable:
-        return Choice((), (), None, "the budget is spent")
+        return SPENT
     if grid.is_measured.sum() < LEAST_CELLS or np.ptp(grid.delta[grid.is_measured]) == 0:
         money = min(left, _FIRST_SHARE * rules.budget * whole)
         spread = [unit for unit in _spread(grid, list(costs), done) if unit in set(affordable)]
@@ -84,10 +95,10 @@ def choose(grid: Grid, costs: Mapping[Unit, float], done: Sequence[Unit], rules:
     enough = ENOUGH[rules.goal] if rules.enough is None else rules.enough
     if remaining <= enough and rules.budget * whole - left >= _FIRST_SHARE * rules.budget * whole:
         return Choice((), (), remaining, f"what is left to learn is within {enough:g}")
-    of_unit = {unit: float(worth[(grid.model == unit[0]) & (grid.source == unit[1])].sum()) for unit in open_units}
+    of_unit = {unit: float(worth[(grid.model == unit[0]) & (grid.source == unit[1])].sum()) for unit in affordable}
     ordered = _diverse(of_unit, costs)
     a_round = (1 - _FIRST_SHARE) * rules.budget * whole / _ROUNDS
-    units = _affordable([unit for unit in ordered if unit in set(affordable)], costs, min(a_round, left), least=1)
+    units = _affordable(ordered, costs, min(a_round, left), least=1)
     shares = tuple(of_unit[unit] / (costs[unit] / whole) for unit in units)
     return Choice(units, shares, remaining, f"most for its cost towards: {rules.goal}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from compute.dbt import run_dbt
 from compute.errors import UserError
 from compute.plugin import Job
-from compute.prediction.choosing import Choice, Rules, Unit, choose
+from compute.prediction.choosing import SPENT, Choice, Rules, Unit, choose, within_budget
 from compute.prediction.grid import Grid, Model, whole
 from compute.prediction.reading import Asked, digest, grids
 from compute.store.warehouse import Warehouse
@@ -36,6 +36,7 @@ class Rounds:
             values = job.values
             if values.get("source_task") is not None and values.get("model") is not None:
                 self.units[values["model"], values["source_task"], values["source_language"]].append(job)
+        self.costs = {name: sum(job.cost for job in members) for name, members in self.units.items()}
         keys = json.dumps([adaptive.goal, sorted(job.key for members in self.units.values() for job in members)])
         self.asked = hashlib.sha256(keys.encode()).hexdigest()
         rows = warehouse.study_rows("decisions", study.study)
@@ -57,17 +58,19 @@ class Rounds:
         Raises:
             UserError: the marts that it is chosen from cannot be built.
         """
-        grid, known = self._known() if self.rows else (self._blank(), None)
-        names = {unit: self._name(grid, unit) for unit in self._numbers(grid)}
-        costs = {unit: sum(job.cost for job in self.units[name]) for unit, name in names.items()}
-        done = {name: unit for unit, name in names.items()}
-        choice = choose(grid, costs, [done[name] for name in self.done], self.rules)
-        self._land(choice, names, costs, int(grid.is_measured.sum()), known)
-        if not choice.units:
+        if not within_budget(self.costs, self.done, self.rules.budget):
+            self._land(SPENT, [], None, None)
             return None
-        chosen = ", ".join(
-            f"{name[0].rpartition('@')[0]} {name[1]}/{name[2]}" for name in map(names.get, choice.units) if name
-        )
+        grid, known = self._known() if self.rows else (self._blank(), None)
+        units = sorted(set(zip(grid.model.tolist(), grid.source.tolist(), strict=True)))
+        numbers = {self._name(grid, unit): unit for unit in units}
+        costs = {unit: self.costs[name] for name, unit in numbers.items()}
+        choice = choose(grid, costs, [numbers[name] for name in self.done], self.rules)
+        names = [self._name(grid, unit) for unit in choice.units]
+        self._land(choice, names, int(grid.is_measured.sum()), known)
+        if not names:
+            return None
+        chosen = ", ".join(f"{model.rpartition('@')[0]} {task}/{language}" for model, task, language in names)
         short = "" if choice.remaining is None else f" ({self.rules.goal}: {choice.remaining:.3g} left to learn)"
         return f"round {self.rows[-1]['round']}{short}: {chosen}"
 
@@ -93,17 +96,12 @@ class Rounds:
         chosen = np.array([self._name(grid, unit) in self.units for unit in zip(grid.model, grid.source, strict=True)])
         return grid.part(chosen & ~grid.is_own), known
 
-    def _numbers(self, grid: Grid) -> list[Unit]:
-        return sorted({(int(m), int(s)) for m, s in zip(grid.model, grid.source, strict=True)})
-
     @staticmethod
     def _name(grid: Grid, unit: Unit) -> Named:
         return (grid.models[unit[0]].name, *grid.sources[unit[1]])
 
-    def _land(
-        self, choice: Choice, names: Mapping[Unit, Named], costs: Mapping[Unit, float], n_known: int, known: str | None
-    ) -> None:
-        total = sum(costs.values())
+    def _land(self, choice: Choice, names: Sequence[Named], n_known: int | None, known: str | None) -> None:
+        total = sum(self.costs.values())
         about: dict[str, Any] = {
             "study": self.study.study,
             "round": 1 + max((row["round"] for row in self.rows), default=0),
@@ -116,10 +114,9 @@ class Rounds:
             "asked": self.asked,
             "decided_at": datetime.now(UTC).replace(tzinfo=None),
         }
-        for place, unit in enumerate(choice.units, 1):
-            model, task, language = names[unit]
+        for place, name in enumerate(names, 1):
             worth = choice.worth[place - 1] if choice.worth else None
-            chosen = {"model": model, "source_task": task, "source_language": language}
-            self.rows.append(about | chosen | {"place": place, "cost": costs[unit] / total, "worth": worth})
-        end = [] if choice.units else [about | {"place": 1}]
+            chosen = dict(zip(("model", "source_task", "source_language"), name, strict=True))
+            self.rows.append(about | chosen | {"place": place, "cost": self.costs[name] / total, "worth": worth})
+        end = [] if names else [about | {"place": 1}]
         self.warehouse.replace_rows(self.study.study, {"decisions": [*self.rows, *end]})

@@ -42,33 +42,19 @@ def _rows(folder: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
+DECISIONS = "select round, source_task, source_language, n_known, why from raw.decisions order by 1, 2"
+
+
 def test_rounds_are_decided_landed_and_gone_on_with(tmp_path: Path) -> None:
-    _compute(tmp_path, 0.75)
-    decisions = _rows(
-        tmp_path, "select round, source_task, source_language, remaining, why from raw.decisions order by 1, 2"
-    )
-    *chosen, end = decisions
-    assert len(chosen) == 3 and end[1] is None and end[4] == "the budget is spent"
-    assert len({decision[1:3] for decision in chosen}) == 3 and [row[0] for row in decisions] == [1, 2, 3, 4]
-    assert chosen[2][3] is not None  # ten transfer cells told it something
-    tuned = set(
-        _rows(
-            tmp_path, "select distinct source_task, source_language from raw.item_scores where source_task is not null"
-        )
-    )
-    assert tuned == {decision[1:3] for decision in chosen}
+    _compute(tmp_path, 0.5)
+    *chosen, end = _rows(tmp_path, DECISIONS)
+    assert [row[0] for row in chosen] == [1, 2] and [row[3] for row in chosen] == [0, 5]
+    assert end[0] == 3 and end[1] is None and end[4] == "the budget is spent"
+    tuned = "select distinct source_task, source_language from raw.item_scores where source_task is not null"
+    assert set(_rows(tmp_path, tuned)) == {row[1:3] for row in chosen} and len({row[1:3] for row in chosen}) == 2
     # What was not chosen is not asked for, so that nothing of the study is missing.
-    (unrun,) = _rows(tmp_path, "select count(*) from raw.study_jobs anti join raw.jobs using (job_key)")
-    assert unrun == (0,)
-    again = _compute(tmp_path, 0.75)
-    assert ", 0 to run" in again and "round" not in again
-    assert (
-        _rows(tmp_path, "select round, source_task, source_language, remaining, why from raw.decisions order by 1, 2")
-        == decisions
-    )
-    more = _compute(tmp_path, 1.0)
-    assert "round 4" in more
-    all_of_it = _rows(
-        tmp_path, "select round, source_task, source_language, remaining, why from raw.decisions order by 1, 2"
-    )
-    assert all_of_it[:3] == chosen and len(all_of_it) == 5 and all_of_it[-1][1] is None
+    assert _rows(tmp_path, "select job_key from raw.study_jobs anti join raw.jobs using (job_key)") == []
+    more = _compute(tmp_path, 0.75)
+    assert ", 0 to run" in more and "round 3" in more and "round 2" not in more
+    *longer, end = _rows(tmp_path, DECISIONS)
+    assert longer[:2] == chosen and longer[2][3] == 10 and len(longer) == 3 and end[1] is None
