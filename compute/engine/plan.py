@@ -47,12 +47,21 @@ def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
         raise UserError(f"study {study.study!r} cannot be planned by plugin {plugin.name!r}: {error}") from error
 
 
-def make_plan(study: Study, landing: Landing, artifacts: ArtifactStore, in_warehouse: Collection[str]) -> Plan:
+def make_plan(
+    study: Study,
+    landing: Landing,
+    artifacts: ArtifactStore,
+    in_warehouse: Collection[str],
+    declared: Mapping[str, Job] | None = None,
+) -> Plan:
     """Return what `study` asks for, minus what has landed (in a segment or in the warehouse).
+
+    `declared`: those of its jobs that an adaptive study asks for by now; None: all.
+
 
     A landed job whose artifact is gone becomes pending again only if a pending job reads it.
     """
-    jobs = study_jobs(study)
+    jobs = study_jobs(study) if declared is None else declared
     landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
     reasons = _reasons([job for job in jobs.values() if job.key not in landed], landing)
     # Backwards: a job's readers come after it, so each has been decided before the job itself.

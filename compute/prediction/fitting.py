@@ -126,3 +126,22 @@ def validated(grid: Grid, variances: Variances, uncertainty: Floats) -> Validati
     covered = {level: float(np.mean(ratio <= stats.t.ppf((1 + level) / 2, df))) for level in (0.5, 0.95)}
     r2 = 1 - float((error**2).sum() / (np.concatenate(about_mean) ** 2).sum())
     return Validation(len(error), r2, covered[0.5], covered[0.95])
+
+
+def posterior(grid: Grid) -> tuple[Floats, Floats]:
+    """Return the expected difference of every cell, measured or not, and its variance, [cell].
+
+    Of a measured cell: its own difference drawn towards what the others say of it. All cells are of one population,
+    transfer or trained, `LEAST_CELLS` or more of them measured.
+    """
+    measured = grid.is_measured
+    design, y = design_of(grid), grid.delta
+    variances, _ = fit(design.rows(measured), y[measured])
+    model = MixedModel(design.rows(measured), y[measured], variances)
+    found = model.predict(design)
+    mean, variance = found.mean.copy(), found.variance.copy()
+    own = variances.of_error * design.errors[measured] ** 2
+    share = own / np.maximum(own + variances.residual, 1e-12)
+    mean[measured] += variances.residual * model.projected
+    variance[measured] = (variance[measured] - variances.residual) * share**2 + variances.residual * share
+    return mean, variance

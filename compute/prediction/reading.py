@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -48,6 +49,19 @@ class Asked:
     sources: tuple[Cell, ...] = ()
     targets: tuple[Cell, ...] = ()
 
+    def with_declared(self, connection: duckdb.DuckDBPyConnection, study: str) -> Asked:
+        """Return the same with what the study's file declares: an adaptive study plans a part of it only."""
+        (config,) = connection.execute("select config from raw.studies where study = ?", [study]).fetchall()[0]
+        declared = json.loads(config)
+        sources, targets = (_cells(declared.get(side)) for side in ("sources", "targets"))
+        return replace(self, sources=(*self.sources, *sources), targets=(*self.targets, *targets))
+
+
+def _cells(grid: Any) -> Iterator[Cell]:
+    """Yield the cells of a grid as a study's file has it; an import's file has none."""
+    for block in grid.get("blocks", ()) if isinstance(grid, dict) else ():
+        yield from ((task, language) for task in block["tasks"] for language in block["languages"])
+
 
 @dataclass(frozen=True)
 class StudyGrid:
@@ -67,7 +81,7 @@ def digest(connection: duckdb.DuckDBPyConnection, study: str) -> str:
 
 def grids(connection: duckdb.DuckDBPyConnection, study: str, asked: Asked | None = None) -> Iterator[StudyGrid]:
     """Yield the grids of a built study, widened by what is `asked` for, in the order of variants' names."""
-    asked = asked or Asked()
+    asked = (asked or Asked()).with_declared(connection, study)
     distances = _measures(connection, study, "intermediate.int_study_distances")
     geometry = _measures(connection, study, "intermediate.int_pair_measures")
     geometry = {measure: pairs for measure, pairs in geometry.items() if measure not in distances}

@@ -371,6 +371,29 @@ TABLES: dict[str, Table] = {
             ),
         ),
         Table(
+            "decisions",
+            "One source that an adaptive study chose to tune a model on, or the end of its choosing.",
+            ("study", "round", "place"),
+            (
+                Column("study", "varchar", "the study"),
+                Column("round", "bigint", "from 1"),
+                Column("place", "bigint", "in the round, from 1, in the order of what they are worth"),
+                Column("model", "varchar", "model chosen, as name@revision; NULL: nothing more is chosen"),
+                Column("source_task", "varchar", "task chosen; NULL: nothing more is chosen"),
+                Column("source_language", "varchar", "language chosen; NULL: nothing more is chosen"),
+                Column("goal", "varchar", "what the study chooses for"),
+                Column("cost", "double", "share of the cost of tuning and scoring the whole grid"),
+                Column("spent", "double", "share that the rounds before cost"),
+                Column("worth", "double", "what the goal gains for its share of the cost; NULL in the first round"),
+                Column("remaining", "double", "what the goal was short of before the round; NULL in the first round"),
+                Column("n_known", "bigint", "transfer cells measured before the round"),
+                Column("known", "varchar", "digest of int_prediction_cells before the round; NULL in the first round"),
+                Column("why", "varchar", "in words"),
+                Column("asked", "varchar", "digest of the goal and of the jobs there are to choose from"),
+                Column("decided_at", "timestamp", "UTC"),
+            ),
+        ),
+        Table(
             "predictor_values",
             "What one predictor says of a cell before anything is tuned.",
             (
@@ -425,7 +448,7 @@ def planned_jobs() -> str:
 FITTED_TABLES = ("prediction_fits", "predictions", "predictor_values")
 """Tables written by `transfer predict`, from the marts."""
 
-BOOKKEEPING_TABLES = ("studies", "study_jobs", "jobs", *FITTED_TABLES)
+BOOKKEEPING_TABLES = ("studies", "study_jobs", "jobs", "decisions", *FITTED_TABLES)
 """Tables written by the planner, the loader and `transfer predict`; plugins write only the others."""
 
 

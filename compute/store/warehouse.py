@@ -28,6 +28,7 @@ from compute.store.database import (
     open_database,
     opened_file,
 )
+from compute.store.frames import frame_schema
 from compute.store.lake import DATA_VARIABLE, SCHEME, Lake
 from compute.store.landing import Landing
 from compute.store.loading import Loaded, load
@@ -165,15 +166,30 @@ class Warehouse:
             _create_schemas(connection)
             return load(connection, study, landing)
 
-    def replace_fitted(self, study: str, tables: Mapping[str, pl.DataFrame]) -> None:
-        """Replace a study's rows of the tables that are fitted from the marts (`FITTED_TABLES`), in one transaction."""
+    def replace_rows(self, study: str, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Replace a study's rows of tables that are written from its marts, in one transaction; columns that a row
+        leaves out are NULL."""
+        frames = {name: pl.DataFrame(list(rows), schema=frame_schema(TABLES[name])) for name, rows in tables.items()}
         with self.connect() as connection:
             _create_schemas(connection)
-            commit(connection, partial(_replace_fitted, connection, study, tables))
+            commit(connection, partial(_replace_rows, connection, study, frames))
 
     def exists(self) -> bool:
         """Return whether there is one. Raises UserError for a lake whose catalog cannot be reached."""
         return exists(self.path)
+
+    def study_rows(self, table: str, study: str) -> list[dict[str, Any]]:
+        """Return a study's rows of a table that was written from its marts, in the order of its grain."""
+        if not self.exists():
+            return []
+        with self.connect(read_only=True) as connection:
+            try:
+                order = ", ".join(TABLES[table].grain)
+                found = connection.execute(f"select * from raw.{table} where study = ? order by {order}", [study])
+                names = [column[0] for column in found.description]
+                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            except duckdb.CatalogException:
+                return []
 
     def write_checks(self, rows: Sequence[Sequence[Any]]) -> None:
         """Append rows of `checks.results`, in that table's column order."""
@@ -193,7 +209,7 @@ class Warehouse:
                 return []
 
 
-def _replace_fitted(connection: duckdb.DuckDBPyConnection, study: str, tables: Mapping[str, pl.DataFrame]) -> None:
+def _replace_rows(connection: duckdb.DuckDBPyConnection, study: str, tables: Mapping[str, pl.DataFrame]) -> None:
     for table, rows in tables.items():
         connection.execute(f"delete from raw.{table} where study = ?", [study])
         insert_frame(connection, table, rows)

@@ -13,7 +13,8 @@ _NAMED = 3
 
 
 def remarks(study: Study) -> Iterator[str]:
-    """Yield a line for each limit of `items` beyond what there is, and for each given source of a task unknown here."""
+    """Yield a line for each limit of `items` beyond what there is, for each given source of a task unknown here, and
+    where sources are chosen in rounds."""
     known = (*TASKS, *study.tasks, SEVERAL, UNKNOWN)
     for model in study.models:
         for source in model.sources:
@@ -24,6 +25,11 @@ def remarks(study: Study) -> Iterator[str]:
                     f"source {source.name} of model {model.name}: {source.task!r} is no task known here{hint}, so "
                     "every target counts as another task"
                 )
+    if study.adaptive is not None:
+        yield (
+            f"adaptive: sources are chosen in rounds, for at most {100 * study.adaptive.budget:g} % of the cost of "
+            "all; a plan has those chosen so far"
+        )
     for split in SPLITS:
         asked = getattr(study.items, split)
         grid = study.targets if split == "test" else study.sources

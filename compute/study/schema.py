@@ -12,6 +12,7 @@ from compute.language_models.revisions import check_folder, check_revision
 from compute.language_models.settings import Architecture, Lora, Pretraining
 from compute.names import UnknownName
 from compute.plugin import load_plugin, optional_plugins
+from compute.prediction.goals import Goal
 from compute.study.contrasts import Contrast
 from compute.study.embeddings import BliMap, Embeddings
 from compute.study.mixtures import Mixture
@@ -156,6 +157,23 @@ class Variant(Lora):
     )
 
 
+class Adaptive(Section):
+    """Sources are tuned in rounds, each chosen by what was measured before; what was chosen and why is in
+    `raw.decisions`."""
+
+    budget: float = Field(gt=0, le=1, description="share of the cost of tuning and scoring every source")
+    goal: Goal = Field(
+        "best source",
+        description="best source of each target; harms: which cells lose harm_threshold_pp; or all cells alike",
+    )
+    enough: float | None = Field(
+        None,
+        ge=0,
+        description="when to stop: expected regret (pp), probability of taking a cell for the wrong one, "
+        "standard deviation of a cell (pp), by goal; left out: 0.5, 0.02, 1",
+    )
+
+
 def _of_task(chosen: str | dict[str, str] | None, task: str) -> str | None:
     return chosen.get(task) if isinstance(chosen, dict) else chosen
 
@@ -188,6 +206,8 @@ class Study(Section):
     """One tuning of every source a seed; two or more tell the luck of a run."""
     placebo: Placebo = Placebo()
     """Tunings on permuted labels, to tell teaching from training."""
+    adaptive: Adaptive | None = None
+    """Tune only the sources that teach most; left out: all of them."""
     lora: Lora = Field(default_factory=Lora)
     """How adapters are made and trained."""
     variants: dict[Name, Variant] = Field(
@@ -212,6 +232,8 @@ class Study(Section):
             raise ValueError("models are listed but there are no targets to evaluate them on")
         if (self.sources or self.targets) and not self.models:
             raise ValueError("sources or targets are listed but there are no models")
+        if self.adaptive is not None and not self.sources:
+            raise ValueError("adaptive chooses sources to tune on, and none are listed")
         if self.sources and not self.seeds:
             raise ValueError("sources are listed but seeds is empty: nothing would be trained")
         if not (self.models or self.embeddings or self.plugins):

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from compute.dbt import run_dbt
 from compute.errors import UserError
@@ -18,8 +17,7 @@ from compute.prediction.fitting import Fit, Predictions
 from compute.prediction.grid import Cell, Grid
 from compute.prediction.judging import judged
 from compute.prediction.reading import Asked, StudyGrid, digest, grids
-from compute.store.frames import frame_schema
-from compute.store.raw_schema import FITTED_TABLES, TABLES
+from compute.store.raw_schema import FITTED_TABLES
 from compute.store.warehouse import Warehouse
 from compute.verbs.asked import built_warehouse, count
 
@@ -59,10 +57,7 @@ def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:
             lines += _told(study, one, fit, rows)
     if not fits:
         raise UserError(_too_few(study, found))
-    tables = {"prediction_fits": fits, "predictions": predicted, "predictor_values": said}
-    warehouse.replace_fitted(
-        study, {name: pl.DataFrame(rows, schema=frame_schema(TABLES[name])) for name, rows in tables.items()}
-    )
+    warehouse.replace_rows(study, {"prediction_fits": fits, "predictions": predicted, "predictor_values": said})
     marts = (f"stg_{table}+" for table in FITTED_TABLES)
     failed = run_dbt("build", "--quiet", "--select", *marts, warehouse=warehouse.path)
     if not predicted:

@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from compute.engine.devices import check_device, default_workers, resolve_device, threads_a_worker
 from compute.engine.execute import Sharing, Summary, execute
 from compute.engine.executors import Executor, Scheduler, load_executor
 from compute.engine.executors.slurm_commands import this_task
-from compute.engine.plan import Plan, make_plan
+from compute.engine.plan import Plan, make_plan, study_jobs
 from compute.engine.progress import Progress
 from compute.engine.runner import Workplace
 from compute.engine.work import WHOLE, Part
 from compute.errors import TimeIsUp, UserError
 from compute.names import UnknownName
+from compute.plugin import Job
 from compute.project import ARTIFACTS, LANDING
 from compute.store.artifacts import ArtifactStore
 from compute.store.database import address
@@ -30,6 +32,7 @@ from compute.store.segments import Damage
 from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
 from compute.study.remarks import remarks
+from compute.verbs.adaptive import Rounds
 
 _RUNS_NAMED = 3
 
@@ -66,8 +69,9 @@ class Session:
             say(line)
 
     def plan(self) -> Plan:
-        """The plan as things stand."""
-        return make_plan(self.study, self.landing, self.artifacts, self.warehouse.landed_keys())
+        """The plan as things stand; of an adaptive study, of what it has chosen so far."""
+        declared = self._rounds().declared() if self.study.adaptive is not None else None
+        return make_plan(self.study, self.landing, self.artifacts, self.warehouse.landed_keys(), declared)
 
     def workplace(self, device: str, threads: int = 1) -> Workplace:
         """Where the batches of this study run."""
@@ -76,7 +80,7 @@ class Session:
         )
 
     def compute(self, executor: str, device: str, workers: int | None) -> int:
-        """Run what is pending, then load. Returns the exit code."""
+        """Run what is pending, then load; of an adaptive study round by round. Returns the exit code."""
         executor_class = load_executor(executor)
         if issubclass(executor_class, Scheduler):
             check_device(device)
@@ -86,21 +90,52 @@ class Session:
         with self._computing() as run:
             with exclusive(LANDING, self.wait, self.say):
                 self.warehouse.prepare()
-            plan = self.plan()
-            self._announce(plan, f"on {workers} x {device}" if workers else f"by {executor}")
-            summary = Summary()
-            try:
-                if plan.pending:
-                    if issubclass(executor_class, Scheduler):
-                        summary = self._schedule(plan, executor_class(self.workplace(device), workers))
-                    else:
-                        assert workers is not None
-                        summary = self._work(plan, executor_class, device, workers, Share(), run)
-            finally:
-                # Also after Ctrl-C: what has landed shall be there to ask.
-                load_code = self.load(plan, run)
+            while True:
+                code = self._compute_once(executor, executor_class, device, workers, run)
+                if code or not self._choose():
+                    return code
+
+    def _compute_once(
+        self, executor: str, executor_class: type[Executor], device: str, workers: int | None, run: Run
+    ) -> int:
+        """Run what the plan has pending, then load. Returns the exit code."""
+        plan = self.plan()
+        self._announce(plan, f"on {workers} x {device}" if workers else f"by {executor}")
+        summary = Summary()
+        try:
+            if plan.pending:
+                if issubclass(executor_class, Scheduler):
+                    summary = self._schedule(plan, executor_class(self.workplace(device), workers))
+                else:
+                    assert workers is not None
+                    summary = self._work(plan, executor_class, device, workers, Share(), run)
+        finally:
+            # Also after Ctrl-C: what has landed shall be there to ask.
+            load_code = self.load(plan, run)
         self._tell(summary)
         return 0 if summary.complete and load_code == 0 else 1
+
+    def _choose(self) -> bool:
+        """Choose the next round of an adaptive study; return whether there is one to compute."""
+        if self.study.adaptive is None:
+            return False
+        with exclusive(LANDING, self.wait, self.say):
+            if self.plan().pending:  # another run has chosen meanwhile
+                return True
+            chosen = self._rounds().decide()
+        if chosen is not None:
+            self.say(chosen)
+        return chosen is not None
+
+    def _rounds(self) -> Rounds:
+        """Return what an adaptive study has decided by now, by whatever run."""
+        assert self.study.adaptive is not None
+        return Rounds(self.study, self.study.adaptive, self._jobs, self.warehouse)
+
+    @cached_property
+    def _jobs(self) -> dict[str, Job]:
+        """Every job of the study, chosen or not."""
+        return study_jobs(self.study)
 
     def compute_part(self, executor: str, device: str, workers: int | None, share: Share) -> int:
         """Run a part of what is pending, and land it; whoever computes the whole, or loads, loads it.
@@ -130,6 +165,8 @@ class Session:
         try:
             return self.plan()
         except UserError as error:
+            if self.study.adaptive is not None:  # what it has chosen is in the warehouse alone
+                raise
             # Another may be loading for minutes, and what was loaded has landed, unless its files were removed.
             self.say(f"{error}; going by what has landed")
             return make_plan(self.study, self.landing, self.artifacts, ())
