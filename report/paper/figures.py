@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compute.errors import UserError
 from compute.names import UnknownName
+from compute.store.database import Place
 from compute.store.files import write_whole
 from report.page import ask_all, sections_of
 from report.paper import latex
@@ -28,7 +29,7 @@ CAPTIONS = "captions.tex"
 """The file with a figure of LaTeX for each chart."""
 
 
-def export_figures(warehouse: Path, study: str, file_format: str, folder: Path, wait: float = 60.0) -> list[Path]:
+def export_figures(warehouse: Place, study: str, file_format: str, folder: Path, wait: float = 60.0) -> list[Path]:
     """Write every chart of the study's page as `<folder>/<what it shows>.<format>`, and return these files.
 
     Beside them stands a file of LaTeX with what the page says of each. The same chart is the same file, byte for byte,
