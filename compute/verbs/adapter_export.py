@@ -139,7 +139,7 @@ def export_adapters(
 
 def _landed(warehouse: Warehouse, study: str) -> tuple[list[TunedAdapter], Mapping[str, str]]:
     """Return the study's adapters, and the checkpoints that it names, by model."""
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` first")
     with warehouse.connect(read_only=True) as connection:
         try:

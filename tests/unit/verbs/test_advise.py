@@ -103,8 +103,8 @@ def written(path: Path, cells: Sequence[Cell]) -> Warehouse:
         )
         connection.execute(
             "create table marts.rpt_stops (study varchar, variant varchar, prompt varchar, source varchar,"
-            " model varchar, stop_fraction double, kept_pct double, whole_gain_pp double, spared_pp double, spared_low double,"
-            " spared_high double)"
+            " model varchar, stop_fraction double, kept_pct double, whole_gain_pp double, spared_pp double,"
+            " spared_low double, spared_high double)"
         )
         for row in (
             ("qa/en", "a@1", 0.25, 95.4, 8.0, 3.25, 0.5, 6.0),
