@@ -201,7 +201,7 @@ GRIDS: Mapping[str, Grid] = {
         rank=_most_pairs_then_best,
         beside=("pairs", _pairs),
         order=f"{_METHOD}, retrieval desc, scope, mean_map desc, method, dictionary_size",
-        also=("n_pairs",),
+        also=("n_pairs", "map_low", "map_high"),
     ),
     "rpt_bli_method_pairs": Grid(
         "Difference of mean MAP, row less column; *: p ≤ 0.05 after Bonferroni",

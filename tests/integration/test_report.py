@@ -474,6 +474,7 @@ def test_a_method_run_on_fewer_pairs_does_not_win_by_it(pages: dict[str, Page]) 
     assert (proc[:2], icp[:2]) == (["PROC", "12"], ["ICP", "2"])
     assert proc[2] < icp[2]  # the mean over its two pairs, the easy ones
     assert f"mean MAP {proc[2]} over 12 language pairs (PROC" in page.text["summary"]
+    assert re.search(r"95 % interval over test words 0\.\d{3} to 0\.\d{3}\)", page.text["summary"])
     assert "On fewer pairs, and so not compared here: ICP." in page.text["summary"]
     assert "over those common to all methods" in page.text["methods"]
 
