@@ -34,7 +34,8 @@ class Rounds:
         self.units: dict[Named, list[Job]] = defaultdict(list)
         for job in jobs.values():
             values = job.values
-            if values.get("source_task") is not None and values.get("model") is not None:
+            # Mixtures, and adapters that exist, are no choice: they are always asked for.
+            if job.plugin == "transfer" and values.get("source_name") is None:
                 self.units[values["model"], values["source_task"], values["source_language"]].append(job)
         self.costs = {name: sum(job.cost for job in members) for name, members in self.units.items()}
         keys = json.dumps([adaptive.goal, sorted(job.key for members in self.units.values() for job in members)])

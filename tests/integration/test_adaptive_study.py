@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = """
@@ -45,6 +46,9 @@ def _rows(folder: Path, sql: str) -> list[tuple[Any, ...]]:
 DECISIONS = "select round, source_task, source_language, n_known, why from raw.decisions order by 1, 2"
 
 
+@pytest.mark.skipif(
+    not os.environ.get("TRANSFER_SLOW_TESTS"), reason="a minute; tests/unit/verbs/test_rounds.py is quick"
+)
 def test_rounds_are_decided_landed_and_gone_on_with(tmp_path: Path) -> None:
     _compute(tmp_path, 0.5)
     *chosen, end = _rows(tmp_path, DECISIONS)

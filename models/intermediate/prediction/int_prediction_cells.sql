@@ -55,6 +55,7 @@ final as (
         and expected_cells.source_language = transfer_cells.source_language
         and expected_cells.target_task = transfer_cells.target_task
         and expected_cells.target_language = transfer_cells.target_language
+        and expected_cells.cell_number is not distinct from transfer_cells.cell_number
     left join baselines
         on expected_cells.study = baselines.study
         and expected_cells.variant = baselines.variant
