@@ -18,8 +18,8 @@ _ENOUGH_JOBS, _ENOUGH_SECONDS = 2, 10.0
 """Of a kind of work: so many jobs, or so long ones that what a process imports for the first does not tell."""
 _ALIKE = 2.0
 """A job whose cost is this many times beyond those that were measured is like others of a more general kind too."""
-_SPREAD_FROM = 3
-"""Visits from which on it can be told how much they differ."""
+_SPREAD_FREE = 2
+"""Degrees of freedom, visits less what was fitted to them, from which on it can be told how much they differ."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,11 @@ class _Kind:
     def _spread(self) -> float | None:
         a_job, a_unit = self.line
         fitted = [a_job * one.jobs + a_unit * one.cost for one in self.visits]
-        if len(fitted) < _SPREAD_FROM or min(fitted) <= 0:
+        free = len(fitted) - (a_job > 0) - (a_unit > 0)
+        if free < _SPREAD_FREE or min(fitted) <= 0:
             return None
         off = sum((one.seconds - its) ** 2 / its for one, its in zip(self.visits, fitted, strict=True))
-        return math.sqrt(off / sum(fitted) * len(fitted) / (len(fitted) - 1))
+        return math.sqrt(off / sum(fitted) * len(fitted) / free)
 
 
 def _fit(visits: Sequence[tuple[int, float, float]]) -> tuple[float, float]:
