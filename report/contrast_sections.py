@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report import printed
-from report.layouts import LISTINGS, SIGNIFICANT
+from report.layouts import LISTINGS
 from report.parts import Answers, Block, Section, Study, grouped
 from report.tables import ABSENT, Column, Row, number, slices, table, text, titled
+from report.terms import SIGNIFICANT
 
 _LONGEST = 240
 """Letters of an item's text that are shown."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report.layouts import GRIDS, LISTINGS, METHOD, SIGNIFICANT, dictionary_size
+from report.embedding_layouts import METHOD, dictionary_size
+from report.layouts import GRIDS, LISTINGS
 from report.method_charts import bli_against_downstream
 from report.parts import Answers, Block, Panel, Section, Study, grouped
 from report.tables import Row, languages, number, slices, table, titled
+from report.terms import SIGNIFICANT
 
 
 def methods(answers: Answers, study: Study) -> Section:

@@ -8,9 +8,10 @@ import altair as alt
 
 from report import printed
 from report.charts import SMALL_PLOT, axis_range, zero_line
-from report.layouts import LISTINGS, SIGNIFICANT
+from report.layouts import LISTINGS
 from report.parts import NO_CURVES, NO_MIXTURES, Answers, Block, Panel, Section, Study, short_names
 from report.tables import Row, slices, titled
+from report.terms import SIGNIFICANT
 from report.theme import COLOURS, Drawing, data, draw, looks
 
 _MOST_LINES = len(COLOURS)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 
 from report import printed
-from report.layouts import GRID, NEW_MODEL
 from report.parts import Answers, Block, Section, Study
 from report.tables import Column, Row, number, table, text
+from report.terms import GRID, NEW_MODEL
 
 _NAMED = 3
 """Checks that the summary names."""

@@ -8,10 +8,10 @@ from statistics import median
 
 from report import printed
 from report.embedding_sections import correlation_in_words
-from report.layouts import GRID, REGIME_WORDS, REGIMES, VERDICTS
 from report.parts import Answers, Study
 from report.record_sections import checks_in_words
 from report.tables import Row, slices
+from report.terms import GRID, REGIME_WORDS, REGIMES, VERDICTS
 from report.transfer_sections import bases_in_words, runs_in_words
 from report.verdict_sections import advice_in_words, consistency_in_words
 

@@ -201,3 +201,9 @@ def titled(title: str, *labels: str) -> str:
     """Return a title that says which slice it is about, if there are several."""
     label = ", ".join(filter(None, labels))
     return f"{title} ({label})" if label else title
+
+
+def correlation(column: str, words: str, missing: str = ABSENT) -> Column:
+    """Return a column of correlations, which have two decimals."""
+    show = lambda row: None if row[column] is None else printed.signed(row[column], 2)  # noqa: E731
+    return Column(words, (column,), show, missing=Missing(missing))

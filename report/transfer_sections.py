@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from report import charts, printed
 from report.ask import Answer
-from report.layouts import GRID, GRIDS, LISTINGS, NEW_MODEL, REGIME_WORDS
+from report.layouts import GRIDS, LISTINGS
 from report.ordering import by_likeness
 from report.parts import Answers, Block, Legend, Panel, Section, Study, grouped, short_names
 from report.tables import Row, slices, titled
+from report.terms import GRID, NEW_MODEL, REGIME_WORDS
 from report.theme import GAIN, LOSS, NEUTRAL
 from report.verdict_charts import verdict_shares
 

@@ -8,8 +8,8 @@ import altair as alt
 
 from report import printed
 from report.charts import LABELLED_POINTS, LINK_PLOT, PLOT_WIDTH, axis_range, zero_line
-from report.layouts import VERDICTS
 from report.tables import Row
+from report.terms import VERDICTS
 from report.theme import COLOURS, FAINT_INK, GAIN, INK, LOSS, PAPER, Drawing, data, draw, looks
 
 _VERDICT_COLOURS = {"gain": GAIN, "none": COLOURS[2], "undecided": "#e4e2dd", "harm": LOSS}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report import printed
-from report.layouts import COMPONENTS, GRIDS, LISTINGS, RECOMMENDERS, SIGNIFICANT
+from report.layouts import GRIDS, LISTINGS
 from report.parts import Answers, Block, Panel, Section, Study, grouped
 from report.tables import Row, slices, titled
+from report.terms import COMPONENTS, RECOMMENDERS, SIGNIFICANT
 from report.verdict_charts import risk_map, variance_shares
 
 
