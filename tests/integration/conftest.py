@@ -12,7 +12,9 @@ import duckdb
 import pytest
 
 from compute.store.warehouse import CHECK_RESULTS
-from tests.helpers.reported import EVIL, TRANSFER_ONLY, reported_rows
+from report.page import write_report
+from tests.helpers.pages import Page
+from tests.helpers.reported import EVIL, STUDIES, TRANSFER_ONLY, reported_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +47,14 @@ def reported(reported_unbuilt: Path, tmp_path_factory: pytest.TempPathFactory) -
         ]
         connection.executemany("insert into checks.results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return path
+
+
+@pytest.fixture(scope="session")
+def pages(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
+    """The pages of those studies, by study."""
+    folder = tmp_path_factory.mktemp("pages")
+    found = {}
+    for number, study in enumerate(STUDIES):
+        write_report(reported, study, folder / f"{number}.html")
+        found[study] = Page((folder / f"{number}.html").read_text(encoding="utf-8"))
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,13 +12,12 @@ import pytest
 
 from compute.cli import main
 from compute.errors import UserError
-from report import charts, printed
-from report import page as page_module
 from report.afterword import afterword
 from report.page import SECTIONS, write_report
 from report.parts import NOT_ASKED
 from report.printed import signed
 from report.record_sections import checks_in_words
+from tests.helpers.pages import Page
 from tests.helpers.reported import (
     EMBEDDINGS_ONLY,
     EVERYTHING,
@@ -61,64 +59,6 @@ TUNING = {
 WORDS = {"methods", "bli", "downstream", "link"}
 LEFT_OUT = {EMBEDDINGS_ONLY: TUNING, TRANSFER_ONLY: WORDS, SEVERAL_WAYS: WORDS, IMPORTED: WORDS}
 """Sections of a half that a study has not."""
-
-# ---- reading a page ----
-
-
-class Page(HTMLParser):
-    """What a browser would make of the page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.html = html
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.sql: dict[str, list[str]] = {}
-        self.table_rows: dict[str, list[list[str]]] = {}
-        self.text: dict[str, str] = {"": ""}
-        self._section, self._in_sql, self._pre, self._cell = "", False, False, False
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in given.items()]
-        if tag == "section":
-            self._section = given["id"]
-            self.text[self._section] = ""
-        elif tag == "details":
-            self._in_sql = given.get("class") == "sql"
-        elif tag == "pre":
-            self._pre = True
-            if self._in_sql:
-                self.sql.setdefault(self._section, []).append("")
-        elif tag == "tr":
-            self.table_rows.setdefault(self._section, []).append([])
-        elif tag in ("td", "th"):
-            self._cell = True
-            self.table_rows[self._section][-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._pre = self._pre and tag != "pre"
-        self._cell = self._cell and tag not in ("td", "th")
-
-    def handle_data(self, data: str) -> None:
-        self.text[self._section] += data
-        if self._pre and self._in_sql:
-            self.sql[self._section][-1] += data
-        if self._cell:
-            self.table_rows[self._section][-1][-1] += data
-
-
-@pytest.fixture(scope="module")
-def pages(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
-    folder = tmp_path_factory.mktemp("pages")
-    found = {}
-    for number, study in enumerate(STUDIES):
-        write_report(reported, study, folder / f"{number}.html")
-        found[study] = Page((folder / f"{number}.html").read_text(encoding="utf-8"))
-    return found
-
 
 # ---- what must hold of every page ----
 
@@ -247,236 +187,6 @@ def test_what_is_missing_is_said(pages: dict[str, Page]) -> None:
     assert "no placebo" in pages[TRANSFER_ONLY].text["roles"]
     assert "no placebo" not in pages[SEVERAL_WAYS].text["summary"]
     assert "2 languages are too few" in pages[EVIL].text["link"]
-
-
-def test_verdicts_are_told(pages: dict[str, Page], reported: Path) -> None:
-    page = pages[EVERYTHING]
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        best = connection.execute(
-            "select source_task || '/' || source_language, expected_gain_pp from marts.rpt_advice"
-            " where study = ? and target_task = 'read' and target_language = 'fi' and rank = 1",
-            [EVERYTHING],
-        ).fetchone()
-    assert best is not None
-    line = next(row for row in page.table_rows["advice"] if row[0] == "read/fi")
-    assert line[1:3] == [best[0], signed(best[1])]
-    assert "what the first pick falls short" in page.text["summary"]
-    assert "more alike than chance" in page.text["agreement"] and "model × source" in page.text["agreement"]
-    assert "that takes two models" in pages[TRANSFER_ONLY].text["advice"]
-    assert "agreement takes two models" in pages[TRANSFER_ONLY].text["agreement"]
-
-
-def _one(reported: Path, sql: str, study: str) -> tuple[object, ...]:
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        row = connection.execute(sql, [study]).fetchone()
-    assert row is not None
-    return row
-
-
-def test_what_is_undecided_is_pale_and_what_is_decided_bold(pages: dict[str, Page], reported: Path) -> None:
-    (drawing,) = re.findall(
-        r'<svg role="img" aria-label="Mean change by source.*?</svg>', pages[EVERYTHING].html, re.DOTALL
-    )
-    decided, undecided = _one(
-        reported,
-        "select count_if(verdict != 'undecided'), count_if(verdict = 'undecided') from marts.rpt_source_effects"
-        " where study = ?",
-        EVERYTHING,
-    )
-    assert decided and undecided
-    assert drawing.count('fill-opacity="0.3"') == undecided
-    assert drawing.count('font-weight="bold"') == decided
-
-
-def test_the_page_leads_with_regimes_and_says_what_is_shown(pages: dict[str, Page], reported: Path) -> None:
-    page = pages[EVERYTHING]
-    assert re.findall(r"<dt>(..-..) ", page.html) == ["MT-CL", "CT-ML", "CT-CL", "MT-ML"]
-    harmed, noise, shown = _one(
-        reported,
-        "select harm_pct, null_harm_pct, verdict_harm_pct from marts.rpt_regimes"
-        " where study = ? and scope = 'all' and regime = 'transfer'",
-        EVERYTHING,
-    )
-    told = f"Harms: {harmed:.0f} % of 90 transfer cells reach the threshold (a loss of at least 1 pp); "
-    told += f"noise alone would make it {noise:.0f} %; harm is shown for {shown:.0f} %."
-    assert told in page.text["summary"]
-    head = page.table_rows["regimes"][0]
-    assert head[4:8] == ["gain (%)", "none (%)", "undecided (%)", "harm (%)"]
-    assert "no errors" not in page.text["regimes"]
-
-
-def test_the_best_and_the_worst_carry_interval_and_shrunk_value(pages: dict[str, Page], reported: Path) -> None:
-    effect, low, high, shrunk = _one(
-        reported,
-        "select donor_effect_pp, donor_effect_low, donor_effect_high, donor_effect_shrunk_pp from marts.rpt_roles"
-        " where study = ? and scope = 'all' and axis = 'cell' and within is null and donor_rank = 1",
-        EVERYTHING,
-    )
-    donor = f"{signed(effect)} pp on an average target (95 % interval of this grid {printed.interval(low, high)}; "  # type: ignore[arg-type]
-    assert f"{donor}shrunk {signed(shrunk)}; no placebo)" in pages[EVERYTHING].text["summary"]  # type: ignore[arg-type]
-    worst, low, high = _one(
-        reported,
-        "select worst_pp, worst_low, worst_high from marts.rpt_source_risks where study = ? order by worst_pp limit 1",
-        EVIL,
-    )
-    assert (
-        f"{signed(worst)} pp (95 % interval of this grid {printed.interval(low, high)}; " in pages[EVIL].text["summary"]
-    )  # type: ignore[arg-type]
-
-
-def test_that_none_is_rare_stands_where_verdicts_are_read(pages: dict[str, Page], reported: Path) -> None:
-    (error,) = _one(
-        reported,
-        "select median_se_pp from marts.rpt_regimes where study = ? and scope = 'all' and regime = 'transfer'",
-        EVERYTHING,
-    )
-    told = f"`none` takes a standard error of at most 0.5 pp; half of the transfer cells have {error:.1f} pp or more."
-    assert told.replace("`", "") in pages[EVERYTHING].text["regimes"]
-    assert "no source was tuned with two" in pages[EVERYTHING].text["regimes"]
-    for section in ("summary", "regimes"):
-        assert "other runs would give" in pages[EVERYTHING].text[section]
-
-
-def test_where_bases_stand_is_said_where_cells_are_read(pages: dict[str, Page], reported: Path) -> None:
-    chance, n = _one(
-        reported, "select count_if(stands_at = 'chance'), count(*) from marts.rpt_baselines where study = ?", EVERYTHING
-    )
-    assert f"Of {n} pairs of model and target, {chance} stand at chance" in pages[EVERYTHING].text["cells"]
-    assert " · chance" in pages[EVERYTHING].html
-    constant, tuned = _one(
-        reported, "select sum(n_constant), sum(n_tuned) from marts.rpt_baselines where study = ?", EVERYTHING
-    )
-    assert (constant, tuned) == (0, 108)
-    assert "nearly always the same answer" not in pages[EVERYTHING].text["cells"]
-
-
-def test_contrasts_say_who_is_better_on_all_targets(pages: dict[str, Page], reported: Path) -> None:
-    page = pages[EVERYTHING]
-    difference, low, high, verdict = _one(
-        reported,
-        "select difference_pp, ci_low, ci_high, verdict from marts.rpt_contrasts"
-        " where study = ? and target_task is null and not is_trained_cell",
-        EVERYTHING,
-    )
-    assert "source parity/de against source read/de." in page.text["contrasts"]
-    head, line, *_ = page.table_rows["contrasts"]
-    told = dict(zip(head, line, strict=True))
-    assert told["target"] == "all targets" and told["verdict"] == verdict
-    assert told["difference (pp)"] == signed(difference)  # type: ignore[arg-type]
-    assert told["95 % interval of this grid"] == printed.interval(low, high)  # type: ignore[arg-type]
-    assert "declares no contrasts" in pages[TRANSFER_ONLY].text["contrasts"]
-
-
-def test_cells_at_odds_with_the_finer_outcome_are_listed(pages: dict[str, Page], reported: Path) -> None:
-    less, more = _one(
-        reported,
-        "select sum(n_gain_less_probable), sum(n_loss_more_probable) from marts.rpt_probability where study = ?",
-        EVERYTHING,
-    )
-    text = pages[EVERYTHING].text["probability"]
-    assert "Exploratory" in text
-    assert f"{less} gain accuracy while the right choice becomes less probable, {more} the other way around." in text
-    listed = [line for line in pages[EVERYTHING].table_rows["probability"] if line[0].startswith(("a@", "b@", "c@"))]
-    assert len(listed) == less + more  # type: ignore[operator]
-
-
-def test_items_that_most_adapters_lose_stand_with_their_text(pages: dict[str, Page], reported: Path) -> None:
-    (shown,) = _one(reported, "select count(*) from marts.rpt_items where study = ? and is_lost_by_most", TRANSFER_ONLY)
-    page = pages[TRANSFER_ONLY]
-    assert ("None is shown to be so" in page.text["items"]) == (shown == 0)
-    losing = next(line for line in page.table_rows["items"] if line[0] == "read")
-    assert losing[1].startswith("p") and losing[2].endswith("→ 0 (en)")
-
-
-def test_a_grid_wider_than_a_page_is_told_by_task(
-    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(charts, "MOST_COLUMNS", 5)
-    monkeypatch.setattr(charts, "MOST_RANKED", 4)
-    monkeypatch.setattr(page_module, "MOST_ROWS", 4)
-    write_report(reported, EVERYTHING, tmp_path / "wide.html")
-    page = Page((tmp_path / "wide.html").read_text(encoding="utf-8"))
-    (mean,) = _one(
-        reported,
-        "select mean_pp from marts.rpt_task_effects where study = ? and model = 'a@1' and source_task = 'parity'"
-        " and source_language = 'de' and target_task = 'read'",
-        EVERYTHING,
-    )
-    tasks = [line for line in page.table_rows["cells"] if line[:3] == ["parity/de", "read", "3"]]
-    assert tasks[0][3] == signed(mean)  # type: ignore[arg-type]
-    # Every language of every task, one line a language, one column a source.
-    languages = [line for line in page.table_rows["cells"] if line[0] in ("de", "en", "fi") and len(line) == 7]
-    assert len(languages) == 3 * 2 * 3
-    assert "the first and last 2 of 6" in page.text["roles"]
-    assert "(the first 4 of 6)" in page.text["advice"]
-
-
-def test_each_regime_has_its_own_bars(pages: dict[str, Page], reported: Path) -> None:
-    (drawing,) = re.findall(
-        r'<svg role="img" aria-label="Shares of the variance.*?</svg>', pages[EVERYTHING].html, flags=re.DOTALL
-    )
-    groups = [one for one in ElementTree.fromstring(drawing).iter() if "mark-rect role-mark" in one.get("class", "")]
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        known = connection.execute(
-            "select count(*) from marts.rpt_variance where study = ? and share is not null", [EVERYTHING]
-        ).fetchone()
-    assert known is not None and sum(len(group) for group in groups) == known[0]
-
-
-def test_methods_stand_as_papers_print_them(pages: dict[str, Page]) -> None:
-    page = pages[EVERYTHING]
-    lines = page.table_rows["methods"]
-    assert lines[0] == ["", "all pairs"]  # none is common: one method failed on all
-    assert lines[1] == ["method", "100", "300", "no dictionary"]
-    table = {line[0]: line[1:] for line in lines[2:5]}
-    assert list(table) == ["RCSLS", "PROC", "VECMAP"]  # the best first
-    assert table["RCSLS"][0] == "–" and table["VECMAP"][2].endswith(" (6)")  # failed on all pairs
-    assert "Correlation with MAP" in page.text["downstream"]
-    assert "no downstream task" in pages[EMBEDDINGS_ONLY].text["downstream"]
-
-
-def test_the_mapping_of_a_pair_is_named_as_the_study_asks(pages: dict[str, Page]) -> None:
-    assert "MAP of PROC, largest dictionary, CSLS" in pages[EVERYTHING].text["bli"]
-    assert "MAP of PROC, 100 training pairs, cosine" in pages[EMBEDDINGS_ONLY].text["bli"]
-
-
-def test_flaws_of_dictionaries_and_map_without_them(pages: dict[str, Page], reported: Path) -> None:
-    page = pages[EVERYTHING]
-    assert ["de → en", "100", "5", "2", "1", "0", "3"] in page.table_rows["methods"]
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        both = connection.execute(
-            "select avg(map) filter (not clean), avg(map) filter (clean) from marts.fct_bli "
-            "where study = ? and method = 'RCSLS' and retrieval = 'csls'",
-            [EVERYTHING],
-        ).fetchone()
-    assert both is not None
-    assert ["RCSLS, 300", "6", *map(printed.share, both)] in page.table_rows["methods"]
-    assert "No test pair was trained on" in pages[EMBEDDINGS_ONLY].text["methods"]
-
-
-def test_scores_on_two_collections_stand_in_two_tables(pages: dict[str, Page], reported: Path) -> None:
-    page = pages[EVERYTHING]
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        for collection in ("news", "talks"):
-            rows = connection.execute(
-                "select source_language || ' → ' || target_language, score from marts.fct_downstream "
-                "where study = ? and collection = ? and metric = 'micro_f1' and method = 'RCSLS' order by 1",
-                [EVERYTHING, collection],
-            ).fetchall()
-            assert f"cldc, {collection}, cnn, micro_f1" in page.text["downstream"]
-            assert ["RCSLS", "300", *(printed.share(score) for _, score in rows)] in page.table_rows["downstream"]
-
-
-def test_a_method_run_on_fewer_pairs_does_not_win_by_it(pages: dict[str, Page]) -> None:
-    page = pages[EMBEDDINGS_ONLY]
-    _, head, proc, icp = page.table_rows["methods"][:4]
-    assert head == ["method", "pairs", "100", "100"]
-    assert (proc[:2], icp[:2]) == (["PROC", "12"], ["ICP", "2"])
-    assert proc[2] < icp[2]  # the mean over its two pairs, the easy ones
-    assert f"mean MAP {proc[2]} over 12 language pairs (PROC" in page.text["summary"]
-    assert re.search(r"95 % interval over test words 0\.\d{3} to 0\.\d{3}\)", page.text["summary"])
-    assert "On fewer pairs, and so not compared here: ICP." in page.text["summary"]
-    assert "over those common to all methods" in page.text["methods"]
 
 
 def test_variants_and_prompts_stand_apart(pages: dict[str, Page]) -> None:

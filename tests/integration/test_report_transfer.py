@@ -1,0 +1,195 @@
+"""What the page says of transfer, beside the marts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import duckdb
+import pytest
+
+from report import charts, printed
+from report import page as page_module
+from report.page import write_report
+from report.printed import signed
+from tests.helpers.pages import Page
+from tests.helpers.reported import (
+    EVERYTHING,
+    EVIL,
+    TRANSFER_ONLY,
+)
+
+
+def test_verdicts_are_told(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        best = connection.execute(
+            "select source_task || '/' || source_language, expected_gain_pp from marts.rpt_advice"
+            " where study = ? and target_task = 'read' and target_language = 'fi' and rank = 1",
+            [EVERYTHING],
+        ).fetchone()
+    assert best is not None
+    line = next(row for row in page.table_rows["advice"] if row[0] == "read/fi")
+    assert line[1:3] == [best[0], signed(best[1])]
+    assert "what the first pick falls short" in page.text["summary"]
+    assert "more alike than chance" in page.text["agreement"] and "model × source" in page.text["agreement"]
+    assert "that takes two models" in pages[TRANSFER_ONLY].text["advice"]
+    assert "agreement takes two models" in pages[TRANSFER_ONLY].text["agreement"]
+
+
+def _one(reported: Path, sql: str, study: str) -> tuple[object, ...]:
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        row = connection.execute(sql, [study]).fetchone()
+    assert row is not None
+    return row
+
+
+def test_what_is_undecided_is_pale_and_what_is_decided_bold(pages: dict[str, Page], reported: Path) -> None:
+    (drawing,) = re.findall(
+        r'<svg role="img" aria-label="Mean change by source.*?</svg>', pages[EVERYTHING].html, re.DOTALL
+    )
+    decided, undecided = _one(
+        reported,
+        "select count_if(verdict != 'undecided'), count_if(verdict = 'undecided') from marts.rpt_source_effects"
+        " where study = ?",
+        EVERYTHING,
+    )
+    assert decided and undecided
+    assert drawing.count('fill-opacity="0.3"') == undecided
+    assert drawing.count('font-weight="bold"') == decided
+
+
+def test_the_page_leads_with_regimes_and_says_what_is_shown(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    assert re.findall(r"<dt>(..-..) ", page.html) == ["MT-CL", "CT-ML", "CT-CL", "MT-ML"]
+    harmed, noise, shown = _one(
+        reported,
+        "select harm_pct, null_harm_pct, verdict_harm_pct from marts.rpt_regimes"
+        " where study = ? and scope = 'all' and regime = 'transfer'",
+        EVERYTHING,
+    )
+    told = f"Harms: {harmed:.0f} % of 90 transfer cells reach the threshold (a loss of at least 1 pp); "
+    told += f"noise alone would make it {noise:.0f} %; harm is shown for {shown:.0f} %."
+    assert told in page.text["summary"]
+    head = page.table_rows["regimes"][0]
+    assert head[4:8] == ["gain (%)", "none (%)", "undecided (%)", "harm (%)"]
+    assert "no errors" not in page.text["regimes"]
+
+
+def test_the_best_and_the_worst_carry_interval_and_shrunk_value(pages: dict[str, Page], reported: Path) -> None:
+    effect, low, high, shrunk = _one(
+        reported,
+        "select donor_effect_pp, donor_effect_low, donor_effect_high, donor_effect_shrunk_pp from marts.rpt_roles"
+        " where study = ? and scope = 'all' and axis = 'cell' and within is null and donor_rank = 1",
+        EVERYTHING,
+    )
+    donor = f"{signed(effect)} pp on an average target (95 % interval of this grid {printed.interval(low, high)}; "  # type: ignore[arg-type]
+    assert f"{donor}shrunk {signed(shrunk)}; no placebo)" in pages[EVERYTHING].text["summary"]  # type: ignore[arg-type]
+    worst, low, high = _one(
+        reported,
+        "select worst_pp, worst_low, worst_high from marts.rpt_source_risks where study = ? order by worst_pp limit 1",
+        EVIL,
+    )
+    assert (
+        f"{signed(worst)} pp (95 % interval of this grid {printed.interval(low, high)}; " in pages[EVIL].text["summary"]
+    )  # type: ignore[arg-type]
+
+
+def test_that_none_is_rare_stands_where_verdicts_are_read(pages: dict[str, Page], reported: Path) -> None:
+    (error,) = _one(
+        reported,
+        "select median_se_pp from marts.rpt_regimes where study = ? and scope = 'all' and regime = 'transfer'",
+        EVERYTHING,
+    )
+    told = f"`none` takes a standard error of at most 0.5 pp; half of the transfer cells have {error:.1f} pp or more."
+    assert told.replace("`", "") in pages[EVERYTHING].text["regimes"]
+    assert "no source was tuned with two" in pages[EVERYTHING].text["regimes"]
+    for section in ("summary", "regimes"):
+        assert "other runs would give" in pages[EVERYTHING].text[section]
+
+
+def test_where_bases_stand_is_said_where_cells_are_read(pages: dict[str, Page], reported: Path) -> None:
+    chance, n = _one(
+        reported, "select count_if(stands_at = 'chance'), count(*) from marts.rpt_baselines where study = ?", EVERYTHING
+    )
+    assert f"Of {n} pairs of model and target, {chance} stand at chance" in pages[EVERYTHING].text["cells"]
+    assert " · chance" in pages[EVERYTHING].html
+    constant, tuned = _one(
+        reported, "select sum(n_constant), sum(n_tuned) from marts.rpt_baselines where study = ?", EVERYTHING
+    )
+    assert (constant, tuned) == (0, 108)
+    assert "nearly always the same answer" not in pages[EVERYTHING].text["cells"]
+
+
+def test_contrasts_say_who_is_better_on_all_targets(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    difference, low, high, verdict = _one(
+        reported,
+        "select difference_pp, ci_low, ci_high, verdict from marts.rpt_contrasts"
+        " where study = ? and target_task is null and not is_trained_cell",
+        EVERYTHING,
+    )
+    assert "source parity/de against source read/de." in page.text["contrasts"]
+    head, line, *_ = page.table_rows["contrasts"]
+    told = dict(zip(head, line, strict=True))
+    assert told["target"] == "all targets" and told["verdict"] == verdict
+    assert told["difference (pp)"] == signed(difference)  # type: ignore[arg-type]
+    assert told["95 % interval of this grid"] == printed.interval(low, high)  # type: ignore[arg-type]
+    assert "declares no contrasts" in pages[TRANSFER_ONLY].text["contrasts"]
+
+
+def test_cells_at_odds_with_the_finer_outcome_are_listed(pages: dict[str, Page], reported: Path) -> None:
+    less, more = _one(
+        reported,
+        "select sum(n_gain_less_probable), sum(n_loss_more_probable) from marts.rpt_probability where study = ?",
+        EVERYTHING,
+    )
+    text = pages[EVERYTHING].text["probability"]
+    assert "Exploratory" in text
+    assert f"{less} gain accuracy while the right choice becomes less probable, {more} the other way around." in text
+    listed = [line for line in pages[EVERYTHING].table_rows["probability"] if line[0].startswith(("a@", "b@", "c@"))]
+    assert len(listed) == less + more  # type: ignore[operator]
+
+
+def test_items_that_most_adapters_lose_stand_with_their_text(pages: dict[str, Page], reported: Path) -> None:
+    (shown,) = _one(reported, "select count(*) from marts.rpt_items where study = ? and is_lost_by_most", TRANSFER_ONLY)
+    page = pages[TRANSFER_ONLY]
+    assert ("None is shown to be so" in page.text["items"]) == (shown == 0)
+    losing = next(line for line in page.table_rows["items"] if line[0] == "read")
+    assert losing[1].startswith("p") and losing[2].endswith("→ 0 (en)")
+
+
+def test_a_grid_wider_than_a_page_is_told_by_task(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "MOST_COLUMNS", 5)
+    monkeypatch.setattr(charts, "MOST_RANKED", 4)
+    monkeypatch.setattr(page_module, "MOST_ROWS", 4)
+    write_report(reported, EVERYTHING, tmp_path / "wide.html")
+    page = Page((tmp_path / "wide.html").read_text(encoding="utf-8"))
+    (mean,) = _one(
+        reported,
+        "select mean_pp from marts.rpt_task_effects where study = ? and model = 'a@1' and source_task = 'parity'"
+        " and source_language = 'de' and target_task = 'read'",
+        EVERYTHING,
+    )
+    tasks = [line for line in page.table_rows["cells"] if line[:3] == ["parity/de", "read", "3"]]
+    assert tasks[0][3] == signed(mean)  # type: ignore[arg-type]
+    # Every language of every task, one line a language, one column a source.
+    languages = [line for line in page.table_rows["cells"] if line[0] in ("de", "en", "fi") and len(line) == 7]
+    assert len(languages) == 3 * 2 * 3
+    assert "the first and last 2 of 6" in page.text["roles"]
+    assert "(the first 4 of 6)" in page.text["advice"]
+
+
+def test_each_regime_has_its_own_bars(pages: dict[str, Page], reported: Path) -> None:
+    (drawing,) = re.findall(
+        r'<svg role="img" aria-label="Shares of the variance.*?</svg>', pages[EVERYTHING].html, flags=re.DOTALL
+    )
+    groups = [one for one in ElementTree.fromstring(drawing).iter() if "mark-rect role-mark" in one.get("class", "")]
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        known = connection.execute(
+            "select count(*) from marts.rpt_variance where study = ? and share is not null", [EVERYTHING]
+        ).fetchone()
+    assert known is not None and sum(len(group) for group in groups) == known[0]
