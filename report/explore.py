@@ -146,7 +146,7 @@ def _(cells, charts, colour_limit, grid, mo):
     mo.stop(grid.value is None, mo.md("This study tunes no model."))
     drawn = [row for row in cells.iter_rows(named=True) if row["grid"] == grid.value]
     drawing = charts.heatmap(drawn, colour_limit(drawn), "Change by source (row) and target (column), pp")
-    mo.Html(drawing.inline)
+    mo.Html(str(drawing.inline))
     return
 
 
