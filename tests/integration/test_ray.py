@@ -67,17 +67,21 @@ def task_processes() -> list[psutil.Process]:
     ]
 
 
-def test_tables_equal_a_local_runs_and_nothing_is_left_on_nodes(project: StepsProject, local: Tables) -> None:
+def landed_once(project: StepsProject) -> bool:
+    """Return whether no job has landed twice, and every file is what its record says."""
+    root = project.folder / "landing"
+    segments = Landing(root).segments()
+    keys = [key for one in segments for key in one.jobs]
+    return len(keys) == len(set(keys)) and not any(one.damaged_tables(root, one.files) for one in segments)
+
+
+def test_tables_equal_a_local_runs_on_the_gpus_of_the_cluster(project: StepsProject, local: Tables) -> None:
     (project.folder / "cluster.yml").write_text("memory: 10M\n")
     code, said = project.run("compute", "--executor", "ray", "--device", "auto")
     assert code == 0, said
     assert "25 to run on 2 x cuda" in said
-    assert project.tables() == local
-    assert not [
-        damage
-        for one in Landing(project.folder / "landing").segments()
-        for damage in one.damaged_tables(project.folder / "landing", one.files)
-    ]
+    assert project.tables() == local and landed_once(project)
+    assert not list(project.folder.glob("artifacts/*"))
     code, said = project.run("compute", *RAY)
     assert code == 0 and "0 to run" in said
 
@@ -94,7 +98,7 @@ def test_a_killed_node_loses_nothing(project: StepsProject, local: Tables, clust
     said, _ = driver.communicate(timeout=90)
     assert driver.returncode == 0, said
     assert "its Ray task ended (" in said and left < 25
-    assert project.tables() == local
+    assert project.tables() == local and landed_once(project)
 
 
 def test_a_killed_driver_ends_its_tasks_and_the_next_goes_on(project: StepsProject, local: Tables) -> None:
@@ -109,7 +113,7 @@ def test_a_killed_driver_ends_its_tasks_and_the_next_goes_on(project: StepsProje
     assert code == 0, said
     assert f"{25 - landed} to run" in said
     assert not [one for one in before if one.is_running()]
-    assert project.tables() == local
+    assert project.tables() == local and landed_once(project)
 
 
 def test_what_fails_or_kills_its_worker_fails_alone(project: StepsProject, local: Tables) -> None:
@@ -122,6 +126,7 @@ def test_what_fails_or_kills_its_worker_fails_alone(project: StepsProject, local
     jobs = project.tables()["jobs"]
     failed = {str(job[7]) for job in jobs if job[4] == "failed"}
     assert {"step 3-1", "step 4-1"} <= failed <= {"step 3-1", "step 4-0", "step 4-1", "step 4-2"}
+    assert landed_once(project)
     assert [job for job in jobs if job[4] == "landed"] == [job for job in local["jobs"] if job[7] not in failed]
 
 
