@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,19 @@ def test_a_killed_driver_ends_its_tasks_and_the_next_goes_on(project: StepsProje
     assert f"{25 - landed} to run" in said
     assert not [one for one in before if one.is_running()]
     assert project.tables() == local and landed_once(project)
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_told_to_end_loads_what_has_landed(project: StepsProject, told: signal.Signals) -> None:
+    project.take(1.0)
+    driver = project.start("compute", *RAY)
+    wait_for(lambda: project.landed() > 1 and len(task_processes()) == 2)
+    before = task_processes()
+    driver.send_signal(told)
+    said, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130, said
+    assert len(project.tables()["jobs"]) == project.landed() < 25
+    wait_for(lambda: not [one for one in before if one.is_running()], 20)
 
 
 def test_what_fails_or_kills_its_worker_fails_alone(project: StepsProject, local: Tables) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import re
+import signal
 import socket
 import tempfile
 import threading
@@ -71,12 +72,15 @@ def _connect() -> Any:
             f"RAY_ADDRESS={address}: expected host:port of the cluster's head, with this run on one of its nodes"
         )
     if not ray.is_initialized():
+        told_to_end = signal.getsignal(signal.SIGTERM)
         try:
             if host:  # Ray itself would ask for minutes
                 socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
         except Exception as error:  # of several kinds: refused, timed out, no node here, versions that differ
             raise UserError(f"RAY_ADDRESS={address}: no Ray cluster to join: {_first_line(error)}") from None
+        finally:
+            signal.signal(signal.SIGTERM, told_to_end)  # Ray has set its own, by which nothing would be loaded
     return ray
 
 
@@ -350,9 +354,28 @@ def _compute(batch: Batch, errand: _Errand) -> Iterator[_Message]:
             # Beside it, as a plugin is no generator of ours: it calls back.
             thread = threading.Thread(target=_run, args=(batch, place, messages), daemon=True)
             thread.start()
-            while (message := messages.get()) is not None:
-                yield message
+            yield from _paced(messages)
             thread.join()
+
+
+def _paced(messages: queue.Queue[_Message | None]) -> Iterator[_Message]:
+    """Yield what comes until None; of progress that comes too fast, the last."""
+    held: _Message | None = None
+    told = float("-inf")
+    while True:
+        try:
+            message = messages.get(timeout=_SECONDS_BETWEEN_REPORTS if held else None)
+        except queue.Empty:
+            message, told = held, float("-inf")
+        if message is None:
+            return
+        if message.event.kind == "progress":
+            recent = time.monotonic() - told < _SECONDS_BETWEEN_REPORTS
+            if recent and not (message.parcels or message.log):
+                held = message
+                continue
+            held, told = None, time.monotonic()
+        yield message
 
 
 def _sees(file: Path, expected: str) -> bool:
@@ -365,14 +388,8 @@ def _sees(file: Path, expected: str) -> bool:
 def _run(batch: Batch, place: Workplace, messages: queue.Queue[_Message | None]) -> None:
     """Run a batch, and put what happens into a queue; None at the end."""
     landing = Landing(place.landing)
-    told = float("-inf")
 
     def report(event: Event) -> None:
-        nonlocal told
-        if event.kind == "progress":
-            if time.monotonic() - told < _SECONDS_BETWEEN_REPORTS:
-                return
-            told = time.monotonic()
         messages.put(_Message(event, _take(landing), _take_log(place.landing / ERRORS)))
 
     try:

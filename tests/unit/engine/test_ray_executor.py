@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,18 @@ def sent(place: Workplace) -> list[_Message]:
 def test_it_is_elsewhere_and_no_scheduler() -> None:
     assert issubclass(EXECUTORS.load("ray"), Elsewhere) and not issubclass(EXECUTORS.load("ray"), Scheduler)
     assert not issubclass(EXECUTORS.load("local"), Elsewhere)
+
+
+def test_of_progress_that_comes_too_fast_the_last_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_module, "_SECONDS_BETWEEN_REPORTS", 0.3)
+    messages: queue.Queue[_Message | None] = queue.Queue()
+    for text in ("starting", "1", "2", "3"):
+        messages.put(_Message(Event("progress", "batch", text)))
+    messages.put(_Message(Event("noted", "batch", "said")))
+    told = ray_module._paced(messages)
+    assert [next(told).event.text for _ in range(3)] == ["starting", "said", "3"]
+    messages.put(None)
+    assert not list(told)
 
 
 def test_what_a_task_commits_lands_here_once_it_has_arrived(place: Workplace) -> None:
