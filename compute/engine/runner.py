@@ -28,6 +28,9 @@ from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.segments import OpenSegment
 
+ERRORS = "errors.log"
+"""In the landing directory: tracebacks."""
+
 _DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 _SECONDS_AT_RISK = 10.0
 """How long work that is finished may wait for others before it is committed: a killed run loses no more of it."""
@@ -250,12 +253,12 @@ def _as_job_error(error: Exception, root: Path) -> JobError:
         refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
         return JobError(f"{error.filename or 'the disk'}: cannot be {refused}: {error.strerror}")
     try:
-        with open(root / "errors.log", "a", encoding="utf-8") as log:
+        with open(root / ERRORS, "a", encoding="utf-8") as log:
             log.write(f"{datetime.now(UTC).isoformat()}\n{traceback.format_exc()}\n")
     except OSError:
         traceback.print_exc(file=sys.stderr)
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    return JobError(f"{type(error).__name__}: {first_line} (traceback in {root / 'errors.log'})")
+    return JobError(f"{type(error).__name__}: {first_line} (traceback in {root.name}/{ERRORS})")
 
 
 def _peak_memory(device: str) -> int:
@@ -280,5 +283,10 @@ def _versions() -> str:
 
 def limit_threads(threads: int) -> None:
     """Keep numerical libraries of this process to `threads`; call before they are imported."""
-    for library in ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "NUMBA_NUM", "POLARS_MAX"):
-        os.environ[f"{library}_THREADS"] = str(threads)
+    os.environ.update(threads_of(threads))
+
+
+def threads_of(threads: int) -> dict[str, str]:
+    """Return the environment that keeps numerical libraries to `threads`."""
+    libraries = ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "NUMBA_NUM", "POLARS_MAX")
+    return {f"{library}_THREADS": str(threads) for library in libraries}

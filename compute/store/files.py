@@ -62,6 +62,11 @@ def read_record(path: Path) -> Any:
         raise
     except OSError as error:
         raise DamagedRecord(error.strerror or str(error)) from None
+    return parse_record(content)
+
+
+def parse_record(content: bytes) -> Any:
+    """Return the value of a record's bytes. Raises DamagedRecord."""
     digest, _, body = content.partition(b"\n")
     if hashlib.sha256(body.removesuffix(b"\n")).hexdigest().encode() != digest:
         raise DamagedRecord("its SHA-256 is not the one in its first line")

@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from compute.plugin import Rows
-from compute.store.files import read_record, sha256_of, write_record, write_whole
+from compute.store.files import DamagedRecord, parse_record, read_record, sha256_of, write_record, write_whole
 from compute.store.frames import frame_schema, parquet_bytes, to_frame
 from compute.store.raw_schema import TABLES
 
@@ -126,6 +126,54 @@ def remove(root: Path, name: str) -> None:
     record_path(root, name).unlink(missing_ok=True)
     for file in root.glob(f"*/{name}.parquet"):
         file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A segment as bytes, to be landed elsewhere.
+
+    Attributes:
+        name: of the segment.
+        record: the bytes of its record.
+        files: the bytes of its files, by table.
+        job_keys: of the jobs that landed or failed with it.
+    """
+
+    name: str
+    record: bytes
+    files: Mapping[str, bytes]
+    job_keys: Sequence[str]
+
+
+class DamagedParcel(Exception):
+    """A file that has arrived is not what its record says."""
+
+
+def pack(root: Path, name: str) -> Parcel:
+    """Return a committed segment as bytes. Raises as `read_segment`, and OSError."""
+    segment = read_segment(root, name)
+    files = {table: segment.path(root, table).read_bytes() for table in segment.files}
+    return Parcel(name, record_path(root, name).read_bytes(), files, (*segment.jobs, *segment.failed))
+
+
+def unpack(root: Path, parcel: Parcel) -> None:
+    """Write a segment that was packed elsewhere: all files, then the record, whose rename makes the jobs count.
+
+    Raises DamagedParcel, or OSError when the disk refuses; nothing of the segment counts then.
+    """
+    try:
+        expected = parse_record(parcel.record)["files"]
+        if expected.keys() != parcel.files.keys():
+            raise DamagedParcel(f"segment {parcel.name}: its files are not those that its record names")
+        for table, content in parcel.files.items():
+            if write_whole(root / table / f"{parcel.name}.parquet", content) != expected[table]["sha256"]:
+                raise DamagedParcel(f"segment {parcel.name}: the SHA-256 of {table} is not the recorded one")
+        write_whole(record_path(root, parcel.name), parcel.record)
+    except DamagedRecord as error:
+        raise DamagedParcel(f"segment {parcel.name}: {error}") from None
+    except BaseException:
+        remove(root, parcel.name)
+        raise
 
 
 def read_segment(root: Path, name: str) -> Segment:

@@ -34,7 +34,7 @@ def add_machines(parser: Parser) -> None:
     add_device(parser)
     parser.add_argument("--workers", type=positive, help="processes (default: one a core, or one on a GPU)")
     parser.add_argument(
-        "--gpus", type=positive, help="array tasks at once, a GPU each (slurm; default: as cluster.yml says)"
+        "--gpus", type=positive, help="tasks at once, a GPU each (slurm, ray; default: as cluster.yml says)"
     )
 
 
@@ -92,7 +92,7 @@ def run(options: Options) -> int:
     """Return 1 where jobs failed or landed files are damaged, else 0."""
     session = Session(study_file(options), options.warehouse, options.wait, say)
     if options.gpus is not None and options.workers is not None:
-        raise UserError("--gpus, --workers: processes here, or array tasks elsewhere; give one of the two")
+        raise UserError("--gpus, --workers: processes here, or tasks elsewhere; give one of the two")
     if options.part is None:
         return session.compute(options.executor, options.device, options.gpus or options.workers)
     share = Share(options.part, options.since, options.patience)

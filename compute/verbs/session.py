@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compute.engine.devices import check_device, default_workers, resolve_device, threads_a_worker
 from compute.engine.execute import Sharing, Summary, execute
-from compute.engine.executors import Executor, Scheduler, load_executor
+from compute.engine.executors import Elsewhere, Executor, Scheduler, load_executor
 from compute.engine.executors.slurm_commands import this_task
 from compute.engine.plan import Plan, make_plan, study_jobs
 from compute.engine.progress import Progress
@@ -85,8 +85,7 @@ class Session:
         if issubclass(executor_class, Scheduler):
             check_device(device)
         else:
-            device = resolve_device(device)
-            workers = workers or default_workers(device)
+            device, workers = _machines(executor_class, device, workers)
         with self._computing() as run:
             with exclusive(LANDING, self.wait, self.say):
                 self.warehouse.prepare()
@@ -145,8 +144,7 @@ class Session:
         executor_class = load_executor(executor)
         if issubclass(executor_class, Scheduler):
             raise UserError(f"--part: {executor} starts the parts itself; leave one of the two out")
-        device = resolve_device(device)
-        workers = workers or default_workers(device)
+        device, workers = _machines(executor_class, device, workers)
         with self._computing(share) as run:
             plan = self.plan_of_a_part()
             self._announce(plan, f"part {share.part} on {workers} x {device}")
@@ -238,6 +236,14 @@ class Session:
             self.say(
                 f"compare_with: {self.warehouse.path} does not have it, so nothing stands beside transfer: {unknown}"
             )
+
+
+def _machines(executor_class: type[Executor], device: str, workers: int | None) -> tuple[str, int]:
+    """Return on which device jobs run, and how many batches at once."""
+    if issubclass(executor_class, Elsewhere):
+        return executor_class.machines(device, workers)
+    device = resolve_device(device)
+    return device, workers or default_workers(device)
 
 
 _JOBS_NAMED = 5

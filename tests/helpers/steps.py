@@ -1,7 +1,8 @@
 """A plugin of cheap jobs for tests of what runs them, installed in a folder as any other package, and its study.
 
 A first step, and batches that read it. What a step does besides is told by files in the project's folder, so that job
-keys stay: `seconds` says how long it takes; `<step>.<what>` has it fail, or kill the run that computes it.
+keys stay: `seconds` says how long it takes; `<step>.<what>` has it fail, end its process, or kill
+the run that computes it.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class PlansSteps(Plugin):
             if Path(f"{name}.kills").exists():
                 os.kill(os.getppid(), signal.SIGKILL)
                 time.sleep(60)
+            if Path(f"{name}.ends").exists():
+                os._exit(1)
             if Path(f"{name}.fails").exists():
                 yield job, JobError("it was told to fail")
                 continue

@@ -120,7 +120,7 @@ def test_after_a_killed_run_the_next_takes_all_back(tmp_path: Path, local: dict[
         (("--part", "4/3"), "--part: expected a part such as 3/16, from 1/16 to 16/16, found '4/3'"),
         (("--part", "1/2", "--since", "noon"), "--since: expected a time such as 2026-01-31T12:00:00+00:00"),
         (("--part", "1/2", "--executor", "slurm"), "--part: slurm starts the parts itself; leave one of the two out"),
-        (("--gpus", "2", "--workers", "2"), "--gpus, --workers: processes here, or array tasks elsewhere"),
+        (("--gpus", "2", "--workers", "2"), "--gpus, --workers: processes here, or tasks elsewhere"),
     ],
 )
 def test_wrong_parts_are_one_line(tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:

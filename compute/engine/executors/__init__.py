@@ -1,5 +1,6 @@
 """Where batches run. An executor has two methods, `submit(batch)` and `events()`, and is a context manager.
-One that only starts further runs of the project, which find their work themselves, has two more (`Scheduler`).
+One that only starts further runs of the project, which find their work themselves, has two more (`Scheduler`); one
+whose machines are not this one says which they are (`Elsewhere`).
 
 To add one: a file here with a class like `compute.engine.executors.local.LocalExecutor`, and its line in `EXECUTORS`,
 or, in a package of your own, an entry point of the group `transfer.executors`.
@@ -48,11 +49,23 @@ class Scheduler(Executor, Protocol):
         ...
 
 
+@runtime_checkable
+class Elsewhere(Executor, Protocol):
+    """Runs batches on other machines: what this one has says nothing of them."""
+
+    @classmethod
+    def machines(cls, device: str, workers: int | None) -> tuple[str, int]:
+        """Return the device of `DEVICES` that is meant there, not `auto`, and how many batches run at once, where
+        `workers` does not say it. Raises UserError where there is no such device."""
+        ...
+
+
 EXECUTORS: Registry[type[Executor]] = Registry(
     "executor",
     "transfer.executors",
     {
         "local": "compute.engine.executors.local:LocalExecutor",
+        "ray": "compute.engine.executors.ray:RayExecutor",
         "slurm": "compute.engine.executors.slurm:SlurmExecutor",
     },
     "compute.engine.executors:Executor",

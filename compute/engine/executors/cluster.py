@@ -16,7 +16,7 @@ Word = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Cluster(Section):
-    """What sbatch is told; what is left out is the cluster's default."""
+    """What sbatch is told; what is left out is the cluster's default. Ray reads `gpus`, `cpus` and `memory`."""
 
     gpus: int | None = Field(None, ge=1, description="array tasks at once, a GPU each; `--gpus` goes before it")
     partition: Word | None = None
