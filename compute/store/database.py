@@ -56,9 +56,11 @@ def opened_file(place: Place) -> Path | None:
 
 
 def exists(place: Place) -> bool:
-    """Return whether there is a warehouse. Raises UserError for a lake whose catalog cannot be reached."""
+    """Return whether there is a warehouse. Raises UserError for a folder, and a lake that cannot be reached."""
     file = opened_file(place)
     if file is not None:
+        if file.is_dir():
+            raise UserError(f"{place}: expected a file, found a folder")
         return file.exists()
     try:
         close(open_database(place, read_only=True))

@@ -7,7 +7,6 @@ from pathlib import Path
 from compute.dbt import run_dbt
 from compute.errors import UserError
 from compute.project import is_project
-from compute.store.database import opened_file
 from compute.store.warehouse import Warehouse
 from compute.verbs.options import Options, Parser, add_warehouse, say
 
@@ -24,9 +23,7 @@ def run(options: Options) -> int:
     Raises:
         UserError: there is no warehouse, so that dbt would leave an empty one, or another process holds it.
     """
-    file, warehouse = opened_file(options.warehouse), Warehouse(options.warehouse, options.wait, say)
-    if file is not None and file.is_dir():
-        raise UserError(f"{options.warehouse}: expected a file, found a folder")
+    warehouse = Warehouse(options.warehouse, options.wait, say)
     if not warehouse.exists():
         raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` first")
     if warehouse.studies():  # a lock or a damaged file is told in one line, and a lock is waited for

@@ -30,7 +30,7 @@ MARTS = (
     "fct_downstream", "rpt_advice_eval", "rpt_bli_downstream", "rpt_bli_method_pairs", "rpt_bli_methods",
     "rpt_consistency", "rpt_language_pairs", "rpt_pair_correlations", "rpt_variance", "rpt_advice",
     "fct_transfer", "rpt_source_effects_held_out", "rpt_advice_worth", "rpt_source_risks", "rpt_agreement",
-    "rpt_baselines", "rpt_advice_coverage",
+    "rpt_baselines", "rpt_advice_coverage", "rpt_stops",
 )  # fmt: skip
 
 
