@@ -47,6 +47,6 @@ def run(options: Options) -> int:
         elif options.all:
             print(f"done  {key[:8]}  {job.label}")
     print(f"{plan.study.study}: {len(plan.jobs)} jobs, {len(plan.pending)} to run")
-    for line in outlook.lines() if plan.pending else ():
+    for line in outlook.lines() if plan.pending or outlook.found else ():
         print(line)
     return 0
