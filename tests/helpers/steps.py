@@ -1,8 +1,8 @@
 """A plugin of cheap jobs for tests of what runs them, installed in a folder as any other package, and its study.
 
 A first step, and batches that read it. What a step does besides is told by files in the project's folder, so that job
-keys stay: `seconds` says how long it takes; `<step>.<what>` has it fail, end its process, or kill
-the run that computes it.
+keys stay: `seconds` says how long it takes; while there is `held`, none ends but the first; `<step>.<what>` has it
+fail, end its process, or kill the run that computes it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class PlansSteps(Plugin):
             name = f"{job.config.batch}-{job.config.number}"
             if Path("seconds").exists():
                 time.sleep(float(Path("seconds").read_text()))
+            while job.config.batch and Path("held").exists():
+                time.sleep(0.05)
             if Path(f"{name}.kills").exists():
                 os.kill(os.getppid(), signal.SIGKILL)
                 time.sleep(60)
@@ -89,6 +91,15 @@ class StepsProject:
     def take(self, seconds: float) -> None:
         """Have each job take that long from now on."""
         (self.folder / "seconds").write_text(str(seconds))
+
+    def hold(self) -> None:
+        """Let no step end from now on but the first: whoever computes one is at work until `release`."""
+        (self.folder / "held").touch()
+
+    def release(self) -> None:
+        """Let all steps end, at once."""
+        self.take(0.0)
+        (self.folder / "held").unlink()
 
     def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a verb."""

@@ -63,11 +63,15 @@ def project(tmp_path: Path, cluster: Cluster) -> StepsProject:
     return StepsProject(tmp_path / "a project")
 
 
-def task_processes() -> list[psutil.Process]:
-    """Ray's processes that run a task of ours now."""
-    return [
+def task_processes(node: Any = None) -> list[psutil.Process]:
+    """Ray's processes that run a task of ours now: all, or those of one node."""
+    running = [
         one for one in psutil.process_iter(["cmdline"]) if (one.info["cmdline"] or [""])[0].startswith("ray::transfer")
     ]
+    if node is None:
+        return running
+    raylets = {kept.process.pid for kept in node.all_processes["raylet"]}
+    return [one for one in running if one.ppid() in raylets]
 
 
 def landed_once(project: StepsProject) -> bool:
@@ -90,45 +94,45 @@ def test_tables_equal_a_local_runs_on_the_gpus_of_the_cluster(project: StepsProj
 
 
 def test_a_killed_node_loses_nothing(project: StepsProject, local: Tables, cluster: Cluster) -> None:
-    project.take(3.0)  # long enough that the node's task is at work when it dies
+    project.hold()
     driver = project.start("compute", *RAY)
-    wait_for(lambda: project.landed() > 1 and len(task_processes()) == 2)
     (victim,) = cluster.worker_nodes
+    wait_for(lambda: project.landed() == 1 and task_processes(victim))
+    (at_work,) = task_processes(victim)
     cluster.remove_node(victim, allow_graceful=False)
-    left = project.landed()
-    project.take(0.1)
+    wait_for(lambda: not at_work.is_running())
     cluster.add_node(**NODE)
+    project.release()
     said, _ = driver.communicate(timeout=90)
     assert driver.returncode == 0, said
-    assert "its Ray task ended (" in said and left < 25
+    assert "its Ray task ended (" in said
     assert project.tables() == local and landed_once(project)
 
 
 def test_a_killed_driver_ends_its_tasks_and_the_next_goes_on(project: StepsProject, local: Tables) -> None:
-    project.take(1.0)
+    project.hold()
     driver = project.start("compute", *RAY)
-    wait_for(lambda: project.landed() > 1 and len(task_processes()) == 2)
+    wait_for(lambda: project.landed() == 1 and len(task_processes()) == 2)
     before = task_processes()
     kill(driver)
-    landed = project.landed()
-    project.take(0.1)
+    project.release()
     code, said = project.run("compute", *RAY)
     assert code == 0, said
-    assert f"{25 - landed} to run" in said
+    assert "24 to run" in said
     assert not [one for one in before if one.is_running()]
     assert project.tables() == local and landed_once(project)
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_told_to_end_loads_what_has_landed(project: StepsProject, told: signal.Signals) -> None:
-    project.take(1.0)
+    project.hold()
     driver = project.start("compute", *RAY)
-    wait_for(lambda: project.landed() > 1 and len(task_processes()) == 2)
+    wait_for(lambda: project.landed() == 1 and len(task_processes()) == 2)
     before = task_processes()
     driver.send_signal(told)
     said, _ = driver.communicate(timeout=60)
     assert driver.returncode == 130, said
-    assert len(project.tables()["jobs"]) == project.landed() < 25
+    assert len(project.tables()["jobs"]) == project.landed() == 1
     wait_for(lambda: not [one for one in before if one.is_running()], 20)
 
 
