@@ -25,10 +25,18 @@ from compute.verbs.options import YAML, Options, Parser, TypedPath, TypedStudy, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; a user's mistake is one line on stderr and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    arguments = arguments or ["--help"]
+    if threading.current_thread() is not threading.main_thread():
+        return _run(arguments or ["--help"])
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has landed is loaded
     try:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has landed is loaded
+        return _run(arguments or ["--help"])
+    finally:
+        if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
         # The verb is the first word: the only options that may stand before it end the run.
         options, unknown = parser(arguments[:1]).parse_known_args(arguments)
         if unknown:

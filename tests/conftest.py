@@ -9,6 +9,7 @@ settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own, which reads the groups, would else come first
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares a warehouse that takes long to build runs in one process: a module, a folder of marts' tests, the
     modules about reports."""

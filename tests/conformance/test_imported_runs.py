@@ -187,6 +187,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
     save_tiny("llama", place / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+        patch.setenv("DISABLE_MULTIPROC", "1")  # the harness would fork for its bootstrap, from among our threads
         tasks = write_tasks(place / "tasks")
         results: dict[int | None, Any] = {None: evaluate(place, tasks, place / "results/base.json")}
         for seed in (1, 2):
