@@ -43,20 +43,12 @@ task_weights as (
     group by statistic_cells.statistic_number, computed_cells.target_task
 ),
 
--- As in int_mean_errors: draws with replacement, and no less than if in each cell half an item had been won and lost.
 task_variance as (
     select
         by_parallel.statistic_number,
         by_parallel.target_task,
         count(*) - 1 as degrees,
-        greatest(
-            (
-                {{ exact_sum('pow(by_parallel.influence, 2)') }}
-                - pow({{ exact_sum('by_parallel.influence') }}, 2) / count(*)
-            )
-            * count(*) / nullif(count(*) - 1, 0),
-            any_value(task_weights.sum_squared_weight) / ((count(*) + 2) * (count(*) + 1))
-        ) as variance
+        {{ item_variance('by_parallel.influence', 'task_weights.sum_squared_weight') }} as variance
     from by_parallel
     inner join task_weights
         on by_parallel.statistic_number = task_weights.statistic_number

@@ -16,7 +16,7 @@ cells as (
     select
         grid_errors.* replace (coalesce(grid_errors.runs_pp2, 0) as runs_pp2), -- noqa: RF02
         models.family,
-        greatest(0, grid_errors.covariance_pp2) as shared_pp2,
+        case when grid_errors.covariance_pp2 is not null then greatest(0, grid_errors.covariance_pp2) end as shared_pp2,
         advice_items.study is not null as has_items,
         advice_items.inflation
     from grid_errors

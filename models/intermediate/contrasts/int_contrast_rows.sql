@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+{%- set keys = "study, contrast, a_variant, b_variant, a_prompt, b_prompt" %}
+
 with pairs as (
     select * from {{ ref('int_contrast_pairs') }}
 ),
@@ -16,21 +18,10 @@ listed as (
 
 final as (
     select
-        cast(dense_rank() over (
-            order by
-                study, contrast, a_variant, b_variant, a_prompt, b_prompt, is_one_target, is_trained_cell,
-                case when is_one_target then target_task end, case when is_one_target then target_language end
-        ) as integer) as statistic_number,
+        {{ target_row_number(keys) }} as statistic_number,
         *
     from listed
-    -- All targets are one row more only where there are several.
-    qualify
-        is_one_target
-        or min(row(target_task, target_language)) over (
-            partition by study, contrast, a_variant, b_variant, a_prompt, b_prompt, is_one_target
-        ) is distinct from max(row(target_task, target_language)) over (
-            partition by study, contrast, a_variant, b_variant, a_prompt, b_prompt, is_one_target
-        )
+    qualify {{ says_no_target_twice(keys) }}
 )
 
 select * from final -- noqa: AM04

@@ -121,17 +121,13 @@ floors as (
     group by terms.statistic_number, weighed.target_task
 ),
 
--- Draws of items with replacement, and no less than if in each cell half an item had been won and half an item lost;
--- and what answers differ between runs beyond what the runs have in common.
+-- What comes from items, and what answers differ between runs beyond what the runs have in common.
 by_task as (
     select
         over_runs.statistic_number,
         over_runs.target_task,
         count(*) - 1 as degrees,
-        greatest(
-            {{ exact_sum('pow(over_runs.influence, 2)') }} * count(*) / nullif(count(*) - 1, 0),
-            any_value(floors.sum_squared_weight) / ((count(*) + 2) * (count(*) + 1))
-        ) as variance,
+        {{ item_variance('over_runs.influence', 'floors.sum_squared_weight') }} as variance,
         {{ exact_sum('over_runs.residual') }} * count(*) / nullif(count(*) - 1, 0) as seed_noise
     from over_runs
     inner join floors

@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+{%- set keys = "study, variant, prompt_pool, source, scope" %}
+
 with mixture_parts as (
     select * from {{ ref('int_mixture_parts') }}
 ),
@@ -72,21 +74,10 @@ listed as (
 
 final as (
     select
-        cast(dense_rank() over (
-            order by
-                study, variant, prompt_pool, source, scope, is_one_target, is_trained_cell,
-                case when is_one_target then target_task end, case when is_one_target then target_language end
-        ) as integer) as mixture_row,
+        {{ target_row_number(keys) }} as mixture_row,
         *
     from listed
-    -- All targets are one row more only where there are several.
-    qualify
-        is_one_target
-        or min(row(target_task, target_language)) over (
-            partition by study, variant, prompt_pool, source, scope, is_one_target, is_trained_cell
-        ) is distinct from max(row(target_task, target_language)) over (
-            partition by study, variant, prompt_pool, source, scope, is_one_target, is_trained_cell
-        )
+    qualify {{ says_no_target_twice(keys) }}
 )
 
 select * from final -- noqa: AM04

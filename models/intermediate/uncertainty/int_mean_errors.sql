@@ -56,20 +56,13 @@ task_weights as (
     group by statistic_cells.statistic_number, computed_cells.target_task
 ),
 
--- The variance of the mean of n draws with replacement is n / (n - 1) times that of the draws at hand. It is no less
--- than if in each cell half an item had been won and half an item lost, as in int_cell_errors.
 task_variance as (
     select
         statistic_parallels.statistic_number,
         statistic_parallels.target_task,
         tasks.n_parallels - 1 as degrees,
-        greatest(
-            (
-                {{ exact_sum('pow(statistic_parallels.influence, 2)') }}
-                - pow({{ exact_sum('statistic_parallels.influence') }}, 2) / any_value(tasks.n_parallels)
-            ) * any_value(tasks.n_parallels) / nullif(any_value(tasks.n_parallels) - 1, 0),
-            any_value(task_weights.sum_squared_weight) / ((tasks.n_parallels + 2) * (tasks.n_parallels + 1))
-        ) as variance
+        {{ item_variance('statistic_parallels.influence', 'task_weights.sum_squared_weight', 'tasks.n_parallels') }}
+            as variance
     from statistic_parallels
     inner join statistics on statistic_parallels.statistic_number = statistics.statistic_number
     inner join tasks
