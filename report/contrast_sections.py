@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from report import printed
 from report.layouts import LISTINGS
 from report.parts import Answers, Block, Section, Study, grouped
-from report.tables import ABSENT, Column, Row, number, slices, table, text, titled
+from report.tables import ABSENT, PrintedColumn, Row, number, slices, table, text, titled
 from report.terms import SIGNIFICANT
 
 _LONGEST = 240
@@ -104,7 +104,7 @@ def items(answers: Answers, study: Study) -> Section:
             columns = (
                 text("target_task", "task"),
                 text("item"),
-                Column("text", ("context", "answer", "language"), _text, numeric=False),
+                PrintedColumn("text", ("context", "answer", "language"), _text, numeric=False),
                 number("n_languages", "languages"),
                 number(could, f"adapters that could {what} it"),
                 number(did, "did"),

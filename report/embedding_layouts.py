@@ -7,7 +7,7 @@ from typing import Any
 
 from report import printed
 from report.listings import Grid, Listing
-from report.tables import ABSENT, Column, Row, correlation, languages, number, text
+from report.tables import ABSENT, PrintedColumn, Row, correlation, languages, number, text
 from report.terms import BY_POOL, POOL, SIGNIFICANT
 
 
@@ -16,7 +16,7 @@ def dictionary_size(size: int) -> str:
     return "no dictionary" if size == 0 else printed.count(size)
 
 
-METHOD = Column(
+METHOD = PrintedColumn(
     "method, training pairs",
     ("method", "dictionary_size"),
     lambda row: f"{row['method']}, {dictionary_size(row['dictionary_size'])}",
@@ -62,7 +62,7 @@ EMBEDDING_GRIDS: Mapping[str, Grid] = {
         apart=("variant", "vectors", "retrieval"),
         down=("method",),
         across=("scope", "dictionary_size"),
-        value=Column("mean MAP", ("mean_map", "n_failures"), _mean_map),
+        value=PrintedColumn("mean MAP", ("mean_map", "n_failures"), _mean_map),
         name=_bli_heading,
         rank=_most_pairs_then_best,
         beside=("pairs", _pairs),
@@ -74,7 +74,7 @@ EMBEDDING_GRIDS: Mapping[str, Grid] = {
         apart=("variant", "vectors", "retrieval", "dictionary_size"),
         down=("method",),
         across=("other_method",),
-        value=Column("difference", ("difference", "p_value"), _difference),
+        value=PrintedColumn("difference", ("difference", "p_value"), _difference),
         order=f"{_METHOD}, retrieval desc, dictionary_size desc, method, other_method",
     ),
     "fct_bli": Grid(
@@ -108,7 +108,7 @@ EMBEDDING_LISTINGS: Mapping[str, Listing] = {
         apart=("variant", "vectors"),
         columns=(
             languages(),
-            Column("training pairs", ("dictionary_size",), lambda row: dictionary_size(row["dictionary_size"])),
+            PrintedColumn("training pairs", ("dictionary_size",), lambda row: dictionary_size(row["dictionary_size"])),
             number("n_rows", "rows"),
             number("n_leaked", "trained on"),
             number("n_duplicate", "repeated"),

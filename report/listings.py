@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from report.tables import ABSENT, Column, Row, Table, as_printed, heading, slices, table
+from report.tables import ABSENT, PrintedColumn, Row, Table, as_printed, heading, slices, table
 
 
 class Layout(Protocol):
@@ -38,8 +38,8 @@ class Listing:
 
     title: str
     apart: tuple[str, ...]
-    columns: tuple[Column, ...]
-    more: tuple[Column, ...] = ()
+    columns: tuple[PrintedColumn, ...]
+    more: tuple[PrintedColumn, ...] = ()
     order: str = "all"
     also: tuple[str, ...] = ()
 
@@ -78,7 +78,7 @@ class Grid:
     apart: tuple[str, ...]
     down: tuple[str, ...]
     across: tuple[str, ...]
-    value: Column
+    value: PrintedColumn
     rather_apart: tuple[str, ...] = ()
     name: Callable[[str, Any], str] = lambda _column, value: ABSENT if value is None else str(value)
     rank: Callable[[Sequence[Row]], Any] | None = None
@@ -156,10 +156,10 @@ class EveryColumn:
         return [table(_caption("All columns", "; ".join(told)), [_as_it_is(name, types) for name in shown], rows)]
 
 
-def _as_it_is(column: str, types: Mapping[str, str]) -> Column:
+def _as_it_is(column: str, types: Mapping[str, str]) -> PrintedColumn:
     of_pp = any(name.endswith("_pp") for name in types)
     is_number = types[column] in ("BIGINT", "DOUBLE", "INTEGER", "HUGEINT", "FLOAT") or types[column].startswith("DEC")
-    return Column(heading(column), (column,), lambda row: as_printed(column, row[column], of_pp), is_number)
+    return PrintedColumn(heading(column), (column,), lambda row: as_printed(column, row[column], of_pp), is_number)
 
 
 def _key(row: Row, columns: Iterable[str]) -> tuple[Any, ...]:

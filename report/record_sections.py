@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from report import printed
 from report.parts import Answers, Block, Section, Study
-from report.tables import Column, Row, number, table, text
+from report.tables import PrintedColumn, Row, number, table, text
 from report.terms import GRID, NEW_MODEL
 
 _NAMED = 3
@@ -23,7 +23,9 @@ def checks(answers: Answers, study: Study) -> Section:
         text("severity"),
         text("expectation"),
         text("observed"),
-        Column("what it asks", ("details",), lambda row: json.loads(row["details"] or "{}").get("description"), False),
+        PrintedColumn(
+            "what it asks", ("details",), lambda row: json.loads(row["details"] or "{}").get("description"), False
+        ),
     )
     errors, warnings, passed = (list(rows) for rows in _by_outcome(answer.rows))
     block = Block(

@@ -56,7 +56,7 @@ def one_line(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class PrintedColumn:
     """A column of a listing.
 
     Attributes:
@@ -128,48 +128,48 @@ def as_printed(column: str, value: Any, of_pp: bool = False) -> str | None:
     return f"{value:.3f}".replace("-", printed.MINUS)
 
 
-def number(column: str, words: str | None = None, missing: str = ABSENT) -> Column:
+def number(column: str, words: str | None = None, missing: str = ABSENT) -> PrintedColumn:
     """Return a numeric column, printed as its unit asks; `words` are its heading, without the unit."""
     named = heading(column)
     if words is not None:
         named = words + next((unit for suffix, unit in _UNITS.items() if column.endswith(suffix)), "")
-    return Column(named, (column,), lambda row: as_printed(column, row[column]), missing=Missing(missing))
+    return PrintedColumn(named, (column,), lambda row: as_printed(column, row[column]), missing=Missing(missing))
 
 
-def text(column: str, words: str | None = None, missing: str = ABSENT) -> Column:
+def text(column: str, words: str | None = None, missing: str = ABSENT) -> PrintedColumn:
     """Return a column of text or of yes and no."""
     named = heading(column) if words is None else words
     show = lambda row: as_printed(column, row[column])  # noqa: E731
-    return Column(named, (column,), show, numeric=False, missing=Missing(missing))
+    return PrintedColumn(named, (column,), show, numeric=False, missing=Missing(missing))
 
 
-def worded(column: str, words: str, names: Mapping[Any, str]) -> Column:
+def worded(column: str, words: str, names: Mapping[Any, str]) -> PrintedColumn:
     """Return a column of text whose values are given other names."""
-    return Column(words, (column,), lambda row: names.get(row[column], row[column]), numeric=False)
+    return PrintedColumn(words, (column,), lambda row: names.get(row[column], row[column]), numeric=False)
 
 
-def interval(low: str, high: str, words: str = "95 % interval", missing: str = ABSENT) -> Column:
+def interval(low: str, high: str, words: str = "95 % interval", missing: str = ABSENT) -> PrintedColumn:
     """Return two bounds in percentage points as one column."""
 
     def show(row: Row) -> str | None:
         return None if row[low] is None or row[high] is None else printed.interval(row[low], row[high])
 
-    return Column(words, (low, high), show, missing=Missing(missing))
+    return PrintedColumn(words, (low, high), show, missing=Missing(missing))
 
 
-def pair(side: str, words: str) -> Column:
+def pair(side: str, words: str) -> PrintedColumn:
     """Return the task and language of a `side`, source or target, as one column: task/language."""
     reads = (f"{side}_task", f"{side}_language")
-    return Column(words, reads, lambda row: "/".join(row[name] for name in reads), numeric=False)
+    return PrintedColumn(words, reads, lambda row: "/".join(row[name] for name in reads), numeric=False)
 
 
-def languages() -> Column:
+def languages() -> PrintedColumn:
     """Return an ordered pair of languages as one column."""
     reads = ("source_language", "target_language")
-    return Column("pair", reads, lambda row: " → ".join(row[name] for name in reads), numeric=False)
+    return PrintedColumn("pair", reads, lambda row: " → ".join(row[name] for name in reads), numeric=False)
 
 
-def table(caption: str, columns: Sequence[Column], rows: Iterable[Row]) -> Table:
+def table(caption: str, columns: Sequence[PrintedColumn], rows: Iterable[Row]) -> Table:
     """Return the rows, a line each."""
     return Table(
         caption,
@@ -203,7 +203,7 @@ def titled(title: str, *labels: str) -> str:
     return f"{title} ({label})" if label else title
 
 
-def correlation(column: str, words: str, missing: str = ABSENT) -> Column:
+def correlation(column: str, words: str, missing: str = ABSENT) -> PrintedColumn:
     """Return a column of correlations, which have two decimals."""
     show = lambda row: None if row[column] is None else printed.signed(row[column], 2)  # noqa: E731
-    return Column(words, (column,), show, missing=Missing(missing))
+    return PrintedColumn(words, (column,), show, missing=Missing(missing))

@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from report import printed
 from report.listings import Grid, Listing
-from report.tables import ABSENT, Column, Missing, Row, as_printed, correlation, interval, number, pair, text, worded
+from report.tables import (
+    ABSENT,
+    Missing,
+    PrintedColumn,
+    Row,
+    as_printed,
+    correlation,
+    interval,
+    number,
+    pair,
+    text,
+    worded,
+)
 from report.terms import (
     BY_POOL,
     COMPONENTS,
@@ -26,9 +38,9 @@ def _listed(names: Sequence[str]) -> str:
     return "[" + ", ".join(f"'{name}'" for name in names) + "]"
 
 
-def _share(column: str, words: str, missing: str = ABSENT) -> Column:
+def _share(column: str, words: str, missing: str = ABSENT) -> PrintedColumn:
     show = lambda row: None if row[column] is None else as_printed("_pct", 100 * row[column])  # noqa: E731
-    return Column(words, (column,), show, missing=Missing(missing))
+    return PrintedColumn(words, (column,), show, missing=Missing(missing))
 
 
 def regime(row: Row) -> str:
@@ -55,12 +67,12 @@ def _target(row: Row) -> str:
     return f"{row['target_task']}/{row['target_language']}{own}"
 
 
-def _loss(value: str, side: str, words: str) -> Column:
+def _loss(value: str, side: str, words: str) -> PrintedColumn:
     reads = (value, f"{side}_task", f"{side}_language", "source_task", "source_language")
-    return Column(words, reads, lambda row: lost(row, value, side))
+    return PrintedColumn(words, reads, lambda row: lost(row, value, side))
 
 
-def _of_a_role(column: str, raw: str, words: str, missing: str) -> Column:
+def _of_a_role(column: str, raw: str, words: str, missing: str) -> PrintedColumn:
     """Return a value of a donor or recipient; `missing` says why one that has the raw mean has it not."""
 
     def show(row: Row) -> str | None:
@@ -68,7 +80,7 @@ def _of_a_role(column: str, raw: str, words: str, missing: str) -> Column:
             return printed.signed(row[column])
         return None if row[raw] is None else missing
 
-    return Column(f"{words} (pp)", (column, raw), show)
+    return PrintedColumn(f"{words} (pp)", (column, raw), show)
 
 
 _CELL = "source_task, source_language, target_task, target_language"
@@ -122,7 +134,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         "Change against the base model by regime",
         apart=(*POOL, "scope"),
         columns=(
-            Column("regime", ("regime",), regime, numeric=False),
+            PrintedColumn("regime", ("regime",), regime, numeric=False),
             number("n_cells", "cells"),
             number("mean_pp", "mean"),
             interval("ci_low", "ci_high", GRID, "no items"),
@@ -216,7 +228,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         columns=(
             worded("recommender", "sources picked by", RECOMMENDERS),
             number("k", "picks tried"),
-            Column(
+            PrintedColumn(
                 "regret (pp)",
                 ("regret",),
                 lambda row: None if row["regret"] is None else printed.signed(row["regret"], 2),
@@ -289,7 +301,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         "Contrasts of two arms on the same items",
         apart=("contrast",),
         columns=(
-            Column("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False),
+            PrintedColumn("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False),
             text("variant"),
             text("prompt"),
             number("n_pairs", "pairs of cells"),
@@ -308,7 +320,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         "Mixtures of sources beside their parts alone",
         apart=("variant", "prompt", "source", "scope"),
         columns=(
-            Column("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False),
+            PrintedColumn("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False),
             number("delta_pp", "mixture"),
             text("best_part", "best part"),
             number("best_part_pp", "alone"),
@@ -328,7 +340,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         apart=("variant", "prompt", "model", "control"),
         columns=(
             text("source", "tuned on"),
-            Column("part of the training", ("fraction",), lambda row: printed.percent(100 * row["fraction"])),
+            PrintedColumn("part of the training", ("fraction",), lambda row: printed.percent(100 * row["fraction"])),
             number("gain_pp", "gain on the task"),
             interval("gain_low", "gain_high", GRID, NO_ERRORS),
             number("off_task_pp", "change off the task"),
@@ -345,7 +357,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         apart=("variant", "prompt", "model"),
         columns=(
             text("source", "tuned on"),
-            Column("stop at", ("stop_fraction",), lambda row: printed.percent(100 * row["stop_fraction"])),
+            PrintedColumn("stop at", ("stop_fraction",), lambda row: printed.percent(100 * row["stop_fraction"])),
             number("whole_gain_pp", "gain of the whole"),
             number("kept_pct", "kept"),
             number("whole_off_task_pp", "off the task, whole"),
