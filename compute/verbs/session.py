@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compute.engine.devices import check_device, default_workers, resolve_device, threads_a_worker
 from compute.engine.execute import Sharing, Summary, execute
@@ -32,7 +33,9 @@ from compute.store.segments import Damage
 from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
 from compute.study.remarks import remarks
-from compute.verbs.adaptive import Rounds
+
+if TYPE_CHECKING:
+    from compute.verbs.adaptive import Rounds
 
 _RUNS_NAMED = 3
 
@@ -128,6 +131,8 @@ class Session:
 
     def _rounds(self) -> Rounds:
         """Return what an adaptive study has decided by now, by whatever run."""
+        from compute.verbs.adaptive import Rounds  # with SciPy, half a second that other studies do not need
+
         assert self.study.adaptive is not None
         return Rounds(self.study, self.study.adaptive, self._jobs, self.warehouse)
 
