@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from compute.store.landing import Landing
 from tests.helpers.steps import ROOT, StepsProject, kill, wait_for
@@ -148,6 +149,13 @@ def test_what_fails_or_kills_its_worker_fails_alone(project: StepsProject, local
     assert {"step 3-1", "step 4-1"} <= failed <= {"step 3-1", "step 4-0", "step 4-1", "step 4-2"}
     assert landed_once(project)
     assert [job for job in jobs if job[4] == "landed"] == [job for job in local["jobs"] if job[7] not in failed]
+
+
+def test_the_cluster_file_is_one_that_ray_takes() -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    file = yaml.safe_load((ROOT / "deploy" / "ray.yaml").read_text(encoding="utf-8"))
+    validate_config(prepare_config(file))  # as `ray up` does
 
 
 @pytest.mark.parametrize(
