@@ -17,6 +17,7 @@ from compute.plugin import Job
 from compute.prediction.choosing import SPENT, Choice, Rules, Unit, choose, within_budget
 from compute.prediction.grid import Grid, Model, whole
 from compute.prediction.reading import Asked, digest, grids
+from compute.store.building import only_builder
 from compute.store.warehouse import Warehouse
 from compute.study.schema import Adaptive, Study
 
@@ -85,8 +86,11 @@ class Rounds:
 
     def _known(self) -> tuple[Grid, str]:
         """Return the transfer cells as measured so far, of the first variant and prompt; and their digest."""
-        if run_dbt("run", "--quiet", "--select", "+int_prediction_digests", warehouse=self.warehouse.path):
-            raise UserError(f"{self.warehouse.path}: the marts that sources are chosen by cannot be built")
+        place = self.warehouse.path
+        with only_builder(place, self.warehouse.wait, self.warehouse.say):
+            failed = run_dbt("run", "--quiet", "--select", "+int_prediction_digests", warehouse=place)
+        if failed:
+            raise UserError(f"{place}: the marts that sources are chosen by cannot be built")
         asked = Asked(models=tuple(Model(model) for model in sorted({model for model, _, _ in self.units})))
         with self.warehouse.connect(read_only=True) as connection:
             known = digest(connection, self.study.study)

@@ -7,6 +7,7 @@ from pathlib import Path
 from compute.dbt import run_dbt
 from compute.errors import UserError
 from compute.project import is_project
+from compute.store.building import only_builder
 from compute.store.warehouse import Warehouse
 from compute.verbs.options import Options, Parser, add_warehouse, say
 
@@ -21,7 +22,8 @@ def run(options: Options) -> int:
     """Return 1 where a model or a test of dbt's fails, else 0.
 
     Raises:
-        UserError: there is no warehouse, so that dbt would leave an empty one, or another process holds it.
+        UserError: there is no warehouse, so that dbt would leave an empty one, or another process holds it or
+            builds it.
     """
     warehouse = Warehouse(options.warehouse, options.wait, say)
     if not warehouse.exists():
@@ -31,4 +33,5 @@ def run(options: Options) -> int:
     only = ["--quiet"] if options.quiet else []
     if not is_project(Path.cwd()):
         only += ["--exclude-resource-type", "unit_test"]  # the package's own arithmetic, tested where it is developed
-    return 1 if run_dbt("build", *only, warehouse=options.warehouse) else 0
+    with only_builder(warehouse.path, warehouse.wait, say):
+        return 1 if run_dbt("build", *only, warehouse=warehouse.path) else 0

@@ -17,6 +17,7 @@ from compute.prediction.fitting import Fit, Predictions
 from compute.prediction.grid import Cell, Grid
 from compute.prediction.judging import judged
 from compute.prediction.reading import Asked, StudyGrid, digest, grids
+from compute.store.building import only_builder
 from compute.store.raw_schema import FITTED_TABLES
 from compute.store.warehouse import Warehouse
 from compute.verbs.asked import built_warehouse, count
@@ -59,7 +60,8 @@ def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:
         raise UserError(_too_few(study, found))
     warehouse.replace_rows(study, {"prediction_fits": fits, "predictions": predicted, "predictor_values": said})
     marts = (f"stg_{table}+" for table in FITTED_TABLES)
-    failed = run_dbt("build", "--quiet", "--select", *marts, warehouse=warehouse.path)
+    with only_builder(warehouse.path, warehouse.wait, warehouse.say):
+        failed = run_dbt("build", "--quiet", "--select", *marts, warehouse=warehouse.path)
     if not predicted:
         lines.append(
             f"study {study!r}: every cell of its grid is measured, so nothing is predicted; name more with --source, "

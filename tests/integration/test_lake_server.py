@@ -13,6 +13,7 @@ import pytest
 from compute.cli import main
 from compute.errors import UserError
 from compute.store import loading
+from compute.store.building import only_builder
 from compute.store.database import GATE, read_place
 from compute.store.landing import Landing
 from compute.store.registration import RegisteredStudy
@@ -126,6 +127,19 @@ def test_several_load_and_read_at_once(address: str, tmp_path: Path) -> None:
     assert ask(warehouse, "select count(*) from raw.jobs") == [(len(JOBS),)]
     assert whole(warehouse)
     assert ask(warehouse, f"select count(*) from {GATE}") == [(1,)]
+
+
+def test_one_builds_at_a_time(address: str) -> None:
+    said: list[str] = []
+    lake = read_place(address)
+    with only_builder(lake, 0.0, said.append):
+        busy = r"PostgreSQL's process \d+ for 127\.0\.0\.1/32 builds here; wait for it"
+        with pytest.raises(UserError, match=busy), only_builder(lake, 0.1, said.append):
+            pytest.fail("two build at once")
+        assert len(said) == 1 and "waiting up to" in said[0] and PASSWORD not in said[0]
+        Warehouse(lake).prepare()  # who does not build is not held up
+    with only_builder(lake, 0.0, said.append):
+        assert len(said) == 1
 
 
 def test_who_reads_sees_one_state(address: str, tmp_path: Path) -> None:
