@@ -207,6 +207,7 @@ BUILT_IN: dict[str, str] = {
 
 ON_REQUEST: dict[str, str] = {
     "uriel": "compute.plugins.uriel:Uriel",
+    "nn_rank": "compute.plugins.nn_rank:NnRank",
 }
 """Plugins of ours that a study asks for by name under `plugins:`, as it does for others'."""
 

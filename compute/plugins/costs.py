@@ -18,6 +18,8 @@ _USUAL_ITEMS = {"train": 300, "dev": 0, "test": 100}
 """Where neither the study nor the task says how many there are."""
 _USUAL_WORDS, _USUAL_DIMENSION = 200_000, 300
 """Of vectors in files: as published ones have."""
+_USUAL_WIDTH = 1_000
+"""Of hidden states."""
 _WORDS_OF_A_BIBLE = 12_000
 _BYTES_A_WEIGHT = 2  # most checkpoints are in bfloat16
 SECOND = 20.0
@@ -63,6 +65,11 @@ def tuning_cost(weights: float, items: float) -> float:
 def scoring_cost(weights: float, items: float) -> float:
     """Forward over the prompts of `items`; `weights` as of `model_weights`."""
     return 2 * weights * items * TOKENS_AN_ITEM
+
+
+def matching_cost(items: float, others: float) -> float:
+    """Find the nearest of the tokens of `others` for each token of `items`, by their hidden states."""
+    return 2 * items * others * TOKENS_AN_ITEM**2 * _USUAL_WIDTH / 1e9
 
 
 def vectors_size(settings: VectorSet) -> tuple[int, int]:

@@ -37,6 +37,7 @@ class Grid:
         distances: by measure, of (source language, target language).
         geometry: the same of word vectors: isometry measures and bli_map.
         trigrams: of the texts of the items of some cells.
+        similarities: by measure, of (model name, source, target): how alike they are to the base model.
     """
 
     models: tuple[Model, ...]
@@ -51,6 +52,7 @@ class Grid:
     distances: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
     geometry: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
     trigrams: Mapping[Cell, frozenset[str]] = field(default_factory=dict)
+    similarities: Mapping[str, Mapping[tuple[str, Cell, Cell], float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.delta)

@@ -29,6 +29,13 @@ group by all
 order by all
 """
 
+_SIMILARITIES = """
+select measure, model, (source_task, source_language), (target_task, target_language), value
+from intermediate.int_source_similarities
+where study = ?
+order by all
+"""
+
 _TEXTS = """
 select (task, language), lower(string_agg(text, ' '))
 from (
@@ -87,11 +94,16 @@ def grids(connection: duckdb.DuckDBPyConnection, study: str, asked: Asked | None
     geometry = {measure: pairs for measure, pairs in geometry.items() if measure not in distances}
     texts = dict(connection.execute(_TEXTS, [study]).fetchall())
     trigrams = {cell: frozenset(text[i : i + 3] for i in range(len(text) - 2)) for cell, text in texts.items()}
+    similarities: dict[str, dict[tuple[str, Cell, Cell], float]] = defaultdict(dict)
+    for measure, model, source, target, value in connection.execute(_SIMILARITIES, [study]).fetchall():
+        similarities[measure][model, source, target] = value
     rows: dict[tuple[str, str | None], list[tuple[Any, ...]]] = defaultdict(list)
     for variant, prompt, *row in connection.execute(_CELLS, [study]).fetchall():
         rows[variant, prompt].append(tuple(row))
     for (variant, prompt), members in rows.items():
-        known = {"distances": distances, "geometry": geometry, "trigrams": trigrams}
+        known = {
+            "distances": distances, "geometry": geometry, "trigrams": trigrams, "similarities": similarities,
+        }  # fmt: skip
         yield StudyGrid(variant, prompt, _grid(members, asked, known))
 
 

@@ -326,6 +326,21 @@ TABLES: dict[str, Table] = {
             ),
         ),
         Table(
+            "source_similarities",
+            "One measure of how alike a source and a target are to a base model.",
+            ("job_key", "source_task", "source_language", "target_task", "target_language", "measure"),
+            (
+                JOB_KEY,
+                _MODEL,
+                Column("source_task", "varchar", "task that is or would be tuned on"),
+                Column("source_language", "varchar", "language that is or would be tuned on"),
+                Column("target_task", "varchar", "task evaluated"),
+                Column("target_language", "varchar", "language evaluated"),
+                Column("measure", "varchar", "'nn_rank': share of the target's nearest tokens that are the source's"),
+                Column("value", "double", "its value; larger is more alike"),
+            ),
+        ),
+        Table(
             "prediction_fits",
             "One population of cells that a model of transfer was fitted to.",
             ("study", "variant", "prompt", "is_trained_cell"),

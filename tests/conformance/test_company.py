@@ -26,6 +26,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from compute.language_models.generation import generate_items
+from compute.language_models.hidden_states import token_states, unlabelled_texts
 from compute.language_models.loading import load_model
 from compute.language_models.probes import Trial, try_adapters
 from compute.language_models.scoring import score_items
@@ -128,6 +129,15 @@ def test_texts_are_those_of_each_item_alone(family: Loaded, asked: list[int]) ->
     items = [ASKED[number] for number in asked]
     together = generate_items(family.model, family.tokenizer, items, ["\n"], 5)
     assert [one.text for one in together] == [family.texts[number] for number in asked]
+
+
+def test_hidden_states_are_those_of_each_text_alone(family: Loaded) -> None:
+    texts = unlabelled_texts(family.model, family.tokenizer, ITEMS)
+    together = token_states(family.model, family.tokenizer, [[text] for text in texts])
+    for number, text in enumerate(texts):
+        alone = token_states(family.model, family.tokenizer, [[text]]).vectors
+        if len(text) > 1:
+            torch.testing.assert_close(together.vectors[together.counts[:, number] > 0], alone, atol=1e-3, rtol=1e-3)
 
 
 def test_adapters_are_trained_as_each_alone(family: Loaded) -> None:

@@ -27,6 +27,8 @@ from data_checks.own_checks import read_own_checks, try_own_checks
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "studies" / "tiny.yml"
+STUDY = "tiny.yml"
+"""In the folder that a command runs in."""
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
@@ -44,7 +46,7 @@ def commands() -> list[list[str]]:
 
 
 def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = {"WAREHOUSE": str(folder / "warehouse.duckdb"), "STUDY": str(TINY), "DEVICE": "cpu"} | environment
+    settings = {"WAREHOUSE": str(folder / "warehouse.duckdb"), "STUDY": STUDY, "DEVICE": "cpu"} | environment
     return subprocess.run(
         command, cwd=folder, env=os.environ | settings, capture_output=True, text=True, timeout=600, check=False
     )
@@ -52,8 +54,9 @@ def run(folder: Path, *command: str, **environment: str) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the tiny study computed and its marts built."""
+    """A directory with the tiny study, its sources ranked by NN-Rank too, computed and its marts built."""
     folder = tmp_path_factory.mktemp("built")
+    (folder / STUDY).write_text(TINY.read_text() + "plugins: {nn_rank: {items: 20}}\n")
     done = run(folder, sys.executable, "-m", "compute.cli", "compute")
     assert done.returncode == 0, done.stderr
     dbt = str(Path(sys.executable).with_name("dbt"))
@@ -258,3 +261,24 @@ def test_the_plugin_of_the_docs_works(tmp_path: Path) -> None:
     refused = run(tmp_path, sys.executable, "-m", "compute.cli", "plan", STUDY=str(wrong), PYTHONPATH=path)
     assert refused.returncode == 2
     assert "did you mean 'numbers'?" in refused.stderr
+
+
+def test_nearest_tokens_are_judged_beside_other_predictors(built: Path) -> None:
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
+        rows = connection.execute(
+            "select target_task, target_language, count(*), sum(value) from raw.source_similarities group by all"
+        ).fetchall()
+    assert sorted(row[:3] for row in rows) == [
+        ("compare", "de", 2), ("compare", "en", 2), ("parity", "de", 1), ("parity", "en", 1),
+    ]  # fmt: skip
+    assert [row[3] for row in rows] == pytest.approx([1] * 4)
+    predicted = run(built, sys.executable, "-m", "compute.cli", "predict")
+    assert predicted.returncode == 0, predicted.stderr
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
+        judged = connection.execute(
+            "select measure, n_units from marts.rpt_predictors where predictor = 'nn_rank' order by 1"
+        ).fetchall()
+        said = connection.execute(
+            "select count(value) from raw.predictor_values where predictor = 'nn_rank'"
+        ).fetchone()
+    assert ("regret_1", 2) in judged and said == (6,)

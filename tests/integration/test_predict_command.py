@@ -86,6 +86,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "language_distances", job_key=distances, source_language=source, target_language=target,
             measure="syntactic", value=value,
         )  # fmt: skip
+    similar = raw.job("part", "nn_rank")
+    for m, s, t, delta in zip(GRID.model, GRID.source, GRID.target, GRID.delta, strict=True):
+        source, target = GRID.sources[s], GRID.targets[t]
+        if source != target:
+            raw.add(
+                "source_similarities", job_key=similar, model=GRID.models[m].name, source_task=source[0],
+                source_language=source[1], target_task=target[0], target_language=target[1], measure="nn_rank",
+                value=1 / (1 + np.exp(-delta / 10)),
+            )  # fmt: skip
     folder = tmp_path_factory.mktemp("predict")
     raw.write(folder / "warehouse.duckdb")
     _dbt(folder, "+fct_transfer", "+rpt_predictions", "+rpt_prediction_fits", "+rpt_predictors")
@@ -150,6 +159,13 @@ def test_predictors_are_judged_as_scipy_would(folder: Path) -> None:
         row, value = found[key], np.array([one for _, _, one in known])
         assert row["value"] == pytest.approx(value.mean(), abs=1e-5), key
         assert (row["ci_high"] - row["ci_low"]) / 2 == pytest.approx(_half_width(known), rel=1e-3), key
+
+
+def test_what_hidden_states_say_reaches_the_judgement(folder: Path) -> None:
+    """Planted: the nearest tokens are those of the source that transfers best."""
+    worth = _rows(folder, "select predictor, value, n_units from marts.rpt_predictors where measure = 'regret_1'")
+    found = {row["predictor"]: (row["value"], row["n_units"]) for row in worth}
+    assert found["nn_rank"] == (0, found["random"][1]) and found["random"][0] > 1
 
 
 def _half_width(known: list[tuple[str, str, float]]) -> float:

@@ -40,6 +40,7 @@ _MODULES = {
     "wording": ("lexical_overlap",),
     "base_scores": ("base_score", "headroom"),
     "geometry": ("isometry", "bli"),
+    "hidden_states": ("nn_rank",),
 }
 
 PREDICTORS: Registry[Predictor] = Registry(

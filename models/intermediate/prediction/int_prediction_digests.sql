@@ -11,6 +11,10 @@ measures as (
     where measure != 'transfer_pp'
 ),
 
+similarities as (
+    select * from {{ ref('int_source_similarities') }}
+),
+
 lines as (
     select
         study,
@@ -30,6 +34,14 @@ lines as (
         study,
         concat_ws('|', source_language, target_language, measure, coalesce(round(value, 6), 'nan')) as said
     from measures
+    union
+    select
+        study,
+        concat_ws(
+            '|', model, source_task, source_language, target_task, target_language, measure,
+            coalesce(round(value, 6), 'nan')
+        ) as said
+    from similarities
 ),
 
 final as (

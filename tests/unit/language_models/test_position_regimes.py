@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transformers import Phi3Config, Phi3ForCausalLM
 
 from compute.language_models.generation import generate_items
+from compute.language_models.hidden_states import token_states
 from compute.language_models.regimes import reads_alone, regime_of
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
@@ -90,3 +91,12 @@ def test_losses_are_those_of_each_row_by_itself() -> None:
     assert all(isinstance(result, TrainedAdapter) for result in (*results, *alone))
     # Every answer has as many tokens, so the mean over a batch's tokens is that of its rows.
     assert results[0].log[0].loss == pytest.approx(sum(one.log[0].loss for one in alone) / len(alone), abs=1e-4)
+
+
+def test_hidden_states_are_those_of_each_text_by_itself() -> None:
+    """Texts that begin alike and are read in two ways have states of their own."""
+    texts = [TOKENIZER(item(0, digits, [1, 2]).context)["input_ids"] for digits in (3, 20, BOUND - 1, BOUND, 5)]
+    together = token_states(MODEL, TOKENIZER, [[text] for text in texts])
+    for number, text in enumerate(texts):
+        alone = token_states(MODEL, TOKENIZER, [[text]]).vectors
+        torch.testing.assert_close(together.vectors[together.counts[:, number] > 0], alone, atol=1e-4, rtol=1e-4)

@@ -69,6 +69,13 @@ def test_what_is_known_of_languages_texts_and_bases() -> None:
     assert said("headroom", grid())["t/de", "u/nl"] == 0.6 and said("headroom", grid())["t/de", "u/uk"] is None
 
 
+def test_nearest_tokens_are_each_models_own() -> None:
+    shares = {("m@1", ("t", "de"), ("u", "nl")): 0.7, ("other@1", ("u", "ru"), ("u", "nl")): 0.3}
+    said_so = said("nn_rank", grid(similarities={"nn_rank": shares}))
+    assert {pair: value for pair, value in said_so.items() if value is not None} == {("t/de", "u/nl"): 0.7}
+    assert set(said("nn_rank", grid()).values()) == {None}
+
+
 def test_geometry_has_the_sign_of_alike() -> None:
     geometry = {
         "bli_map": {("de", "nl"): 0.7},

@@ -1,0 +1,293 @@
+"""Plugin `nn_rank`: which sources' training items a base model takes a target's items for, before it is tuned.
+
+    plugins:
+      nn_rank: {}
+
+Source: NN-Rank (Ebrahimi, Wiemerslage & von der Wense, "Model-Based Ranking of Source Languages for Zero-Shot
+Cross-Lingual Transfer", EMNLP 2025, arXiv 2510.03202). Each token of the target's unlabelled texts has its k = 5 nearest
+tokens among those of all sources' texts, by inner product of hidden states at layer 8 of 12, special tokens left out;
+each of the k is a vote for the source that it is of, and a source's value is its share of all votes.
+
+What is ours: the models are causal, so that the first token of every text is left out with the special ones; tokens of
+equal state (texts that begin alike) share their votes; and a target's candidates are all source cells but itself, where
+the authors leave out all of the target's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from compute.errors import JobError
+from compute.plugin import Context, Job, Outcome, Planned, Plugin
+from compute.plugins.bases import BASE, Base, OnBase, load_base
+from compute.plugins.costs import matching_cost, model_weights, scoring_cost
+from compute.plugins.products import BaseModel as LanguageModel
+from compute.plugins.products import TaskItems, label_of
+from compute.plugins.scoring_rows import worded_items
+from compute.study.schema import ModelEntry, Study
+from compute.tasks import Prompt, Split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from compute.language_models.hidden_states import TokenStates
+
+Similarity = Literal["inner product", "cosine"]
+
+
+class Settings(BaseModel):
+    """The plugin's section of a study."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: int = Field(
+        50,
+        ge=1,
+        description="training items of each source, and test items of each target, whose texts are read; answers are not",
+    )
+    layer: int | None = Field(
+        None, ge=1, description="after which layer states are compared, from 1; left out: two thirds of the way up"
+    )
+    neighbours: int = Field(5, ge=1, description="tokens of sources that each token of a target votes for")
+    similarity: Similarity = Field("inner product", description="by which tokens are near")
+
+
+class Texts(BaseModel):
+    """The first items of a cell's split, as they are put to the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    task: str
+    language: str
+    items: int
+    prompt: str
+    prompt_format: Prompt = Field(exclude=True)
+    """`prompt` has its digest."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}/{self.language}"
+
+    @property
+    def input(self) -> str:
+        """The input of a job that reads them: the job that has the cell's items."""
+        return f"items of {self.name}"
+
+
+class NearestTokens(OnBase):
+    """A target's tokens, and the sources among whose tokens the nearest are searched."""
+
+    sources: tuple[Texts, ...]
+    target: Texts
+    layer: int | None
+    neighbours: int
+    similarity: Similarity
+
+
+_Job = Job[NearestTokens]
+
+
+class NnRank(Plugin):
+    """Rows of `raw.source_similarities`: of each base model and target, every source but the target itself.
+
+    One job a model and target: its sources are part of what it says, since their votes are shares.
+    """
+
+    name = "nn_rank"
+    version = "1"
+    imports = ("compute.language_models.loading", "compute.language_models.hidden_states")
+    Config = Settings
+
+    def plan(self, study: Study, planned: Planned, config: Settings) -> Iterable[Job]:
+        if study.sources is None or study.targets is None:
+            raise ValueError("it ranks the sources of a study's targets, and there are no sources to tune on")
+        every = tuple(_texts(study, cell, "train", config.items) for cell in sorted(study.sources.cells))
+        targets = [_texts(study, cell, "test", config.items) for cell in study.targets.cells]
+        if len(every) == 1 and {target.name for target in targets} == {every[0].name}:
+            raise ValueError(f"it ranks sources other than the target itself, and {every[0].name} is the only one")
+        names = {source.name for source in every}
+        for entry in study.models:
+            _check_layer(entry, config.layer)
+            base = planned.find(LanguageModel, entry.name)
+            weights = model_weights(entry)
+            items = sum(source.items for source in every)
+            for target in targets:
+                sources = tuple(one for one in every if one.name != target.name) if target.name in names else every
+                if not sources:
+                    continue
+                yield Job(
+                    plugin=self.name,
+                    version=self.version,
+                    config=NearestTokens(
+                        model=label_of(base),
+                        truncate=study.truncate,
+                        place=base.product.place,
+                        sources=sources,
+                        target=target,
+                        layer=config.layer,
+                        neighbours=config.neighbours,
+                        similarity=config.similarity,
+                    ),
+                    inputs={
+                        BASE: base.key,
+                        **{one.input: planned.find(TaskItems, one.name).key for one in (*sources, target)},
+                    },
+                    label=f"nearest tokens {entry.name} -> {target.name}",
+                    batch=entry.name,
+                    cost=scoring_cost(weights, target.items + items / len(targets)) + matching_cost(target.items, items),
+                    work=entry.name,
+                )
+
+    def run(self, jobs: Sequence[_Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
+        from compute.language_models.memory import release_memory
+
+        import torch
+
+        base = load_base(jobs[0], context)
+        try:
+            pool = _Pool(base, jobs, context)
+        except ValueError as error:
+            yield from ((job, JobError(str(error))) for job in jobs)
+            return
+        for done, job in enumerate(jobs):
+            context.report_progress(job.label, done / len(jobs))
+            try:
+                shares = pool.shares(job, context)
+            except (ValueError, JobError) as error:
+                yield job, JobError(str(error))
+                continue
+            except torch.OutOfMemoryError:
+                release_memory()
+                yield job, JobError(f"the GPU's memory is not enough for {pool.size} tokens; read fewer `items`")
+                continue
+            yield job, {"source_similarities": list(_rows(job.config, shares))}
+
+
+def _texts(study: Study, cell: tuple[str, str], split: Split, items: int) -> Texts:
+    task = study.task(*cell)
+    used = study.items_used(*cell, split)
+    there = task.size(cell[1], split) if used is None else used
+    prompt = task.prompt(study.prompt_name(cell[0]))
+    return Texts(
+        task=cell[0],
+        language=cell[1],
+        items=items if there is None else min(items, there),
+        prompt=prompt.label,
+        prompt_format=prompt,
+    )
+
+
+def _check_layer(entry: ModelEntry, layer: int | None) -> None:
+    """Raises ValueError where a model that is made has no such layer; of others it is known once they are loaded."""
+    if layer is not None and entry.architecture is not None and layer > entry.architecture.layers:
+        raise ValueError(f"layer {layer}: expected 1 to {entry.architecture.layers}, as many as model {entry.name!r} has")
+
+
+def _rows(config: NearestTokens, shares: Sequence[float]) -> Iterator[dict[str, object]]:
+    for source, share in zip(config.sources, shares, strict=True):
+        yield {
+            "model": config.model,
+            "source_task": source.task,
+            "source_language": source.language,
+            "target_task": config.target.task,
+            "target_language": config.target.language,
+            "measure": "nn_rank",
+            "value": share,
+        }
+
+
+class _Pool:
+    """The tokens of all sources of a visit's jobs, read once. A source that cannot be read fails its own jobs alone."""
+
+    def __init__(self, base: Base, jobs: Sequence[_Job], context: Context) -> None:
+        self.base = base
+        self.failed: dict[str, str] = {}
+        self.columns: dict[str, int] = {}
+        first = {source.name: (job, source) for job in reversed(jobs) for source in job.config.sources}
+        texts = []
+        for name, (job, source) in sorted(first.items()):
+            try:
+                own = _read(job, source, "train", base, context)
+            except (ValueError, JobError) as error:
+                self.failed[name] = f"source {name}: {error}"
+                continue
+            self.columns[name] = len(self.columns)
+            texts.append(own)
+        states = _states(base, texts, jobs[0].config)
+        self.counts = states.counts
+        self.vectors = _comparable(states.vectors, jobs[0].config, base)
+
+    @property
+    def size(self) -> int:
+        return len(self.vectors)
+
+    def shares(self, job: _Job, context: Context) -> list[float]:
+        """Return each source's share of the votes. Raises ValueError or JobError if a text cannot be read."""
+        config = job.config
+        for source in config.sources:
+            if source.name in self.failed:
+                raise JobError(self.failed[source.name])
+        own = _states(self.base, [_read(job, config.target, "test", self.base, context)], config)
+        if not len(own.vectors):
+            raise ValueError(f"target {config.target.name}: its texts have no tokens after the first")
+        counts = self.counts[:, [self.columns[source.name] for source in config.sources]]
+        is_candidate = counts.sum(1) > 0
+        if not is_candidate.any():
+            raise ValueError("the texts of its sources have no tokens after the first")
+        return vote_shares(
+            _comparable(own.vectors, config, self.base),
+            own.counts[:, 0],
+            self.vectors[is_candidate.to(self.vectors.device)],
+            counts[is_candidate],
+            config.neighbours,
+        )
+
+
+def _read(job: _Job, texts: Texts, split: Split, base: Base, context: Context) -> list[list[int]]:
+    from compute.language_models.hidden_states import unlabelled_texts
+
+    items = worded_items(job, texts.input, texts.prompt_format, split, texts.items, context)
+    return unlabelled_texts(base.model, base.tokenizer, items, base.encoding)
+
+
+def _states(base: Base, groups: Sequence[list[list[int]]], config: NearestTokens) -> TokenStates:
+    from compute.language_models.hidden_states import token_states
+
+    return token_states(base.model, base.tokenizer, groups, config.layer)
+
+
+def _comparable(vectors: Tensor, config: NearestTokens, base: Base) -> Tensor:
+    """Return the states whose inner products are compared, float32 on the model's device."""
+    from compute.embeddings.neighbours import unit_rows_of
+
+    moved = vectors.to(base.model.device).float()
+    return unit_rows_of(moved) if config.similarity == "cosine" and len(moved) else moved
+
+
+def vote_shares(queries: Tensor, n_queries: Tensor, keys: Tensor, n_keys: Tensor, k: int) -> list[float]:
+    """Return the share of the `k` nearest tokens of each query that are each source's.
+
+    Tokens of one state are equally near: where not all of them are among the k, they share the votes that are left.
+
+    Args:
+        queries: states, float32 [q, width].
+        n_queries: tokens of each, int64 [q].
+        keys: states, float32 [m, width].
+        n_keys: tokens of each source of that state, int64 [m, sources]; at least one a row.
+        k: of all tokens, if there are fewer.
+    """
+    import torch
+
+    from compute.embeddings.neighbours import top_k
+
+    _, nearest = top_k(queries, keys, k)  # each has a token at least
+    nearest = nearest.cpu()
+    tokens = n_keys.sum(1)[nearest]
+    taken = (k - (tokens.cumsum(1) - tokens)).clamp(min=0).minimum(tokens)
+    votes = torch.zeros(len(keys), dtype=torch.float64)
+    votes.index_add_(0, nearest.flatten(), (taken.double() / tokens * n_queries[:, None]).flatten())
+    won = votes @ n_keys.double()
+    return [float(share) for share in won / won.sum()]
