@@ -1,8 +1,8 @@
 """Hidden states of the tokens of texts, as a base model has them at one of its layers.
 
-A causal model's state of a token depends on the tokens up to it alone. A beginning that several texts share is kept once,
-with the number of tokens that it stands for: states that are equal stay so to the last digit, whatever batch each was
-read in, and may be counted as the ties that they are.
+A causal model's state of a token depends on the tokens up to it alone. A beginning that several texts share is kept
+once, with the number of tokens that it stands for: states that are equal stay so to the last digit, whatever batch
+each was read in, and may be counted as the ties that they are.
 """
 
 from __future__ import annotations

@@ -4,13 +4,17 @@
       nn_rank: {}
 
 Source: NN-Rank (Ebrahimi, Wiemerslage & von der Wense, "Model-Based Ranking of Source Languages for Zero-Shot
-Cross-Lingual Transfer", EMNLP 2025, arXiv 2510.03202). Each token of the target's unlabelled texts has its k = 5 nearest
-tokens among those of all sources' texts, by inner product of hidden states at layer 8 of 12, special tokens left out;
-each of the k is a vote for the source that it is of, and a source's value is its share of all votes.
+Cross-Lingual Transfer", EMNLP 2025, arXiv 2510.03202; layer, distance and k as in the code that they published). Each
+token of the target's unlabelled texts has its k = 5 nearest tokens among those of all sources' texts, by inner product
+of hidden states at layer 8 of 12, special tokens left out; each of the k is a vote for the source that it is of, and a
+source's value is its share of all votes.
 
-What is ours: the models are causal, so that the first token of every text is left out with the special ones; tokens of
-equal state (texts that begin alike) share their votes; and a target's candidates are all source cells but itself, where
-the authors leave out all of the target's language.
+What is ours, since the models are causal: tokens are near by cosine unless the study says otherwise. The authors'
+models end each layer in a normalization, after which both orders are nearly one; in most causal models the lengths of
+states differ, and by inner product a few tokens may be the nearest of all (Gemma 3 270M, layer 12: five had nearly
+every vote). The first token of each text is left out with the special ones. Tokens of equal state (texts that begin
+alike) share their votes. And a target's candidates are all source cells but itself, where the authors leave out all of
+its language.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, Base, OnBase, load_base
 from compute.plugins.costs import matching_cost, model_weights, scoring_cost
+from compute.plugins.one_job import failing_one_job
 from compute.plugins.products import BaseModel as LanguageModel
 from compute.plugins.products import TaskItems, label_of
 from compute.plugins.scoring_rows import worded_items
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
     from compute.language_models.hidden_states import TokenStates
 
-Similarity = Literal["inner product", "cosine"]
+Similarity = Literal["cosine", "inner product"]
 
 
 class Settings(BaseModel):
@@ -46,13 +51,15 @@ class Settings(BaseModel):
     items: int = Field(
         50,
         ge=1,
-        description="training items of each source, and test items of each target, whose texts are read; answers are not",
+        description="training items of each source, and test items of each target, that are read; without answers",
     )
     layer: int | None = Field(
         None, ge=1, description="after which layer states are compared, from 1; left out: two thirds of the way up"
     )
     neighbours: int = Field(5, ge=1, description="tokens of sources that each token of a target votes for")
-    similarity: Similarity = Field("inner product", description="by which tokens are near")
+    similarity: Similarity = Field(
+        "cosine", description="by which tokens are near; inner product: as the authors, for models of even lengths"
+    )
 
 
 class Texts(BaseModel):
@@ -108,16 +115,16 @@ class NnRank(Plugin):
         targets = [_texts(study, cell, "test", config.items) for cell in study.targets.cells]
         if len(every) == 1 and {target.name for target in targets} == {every[0].name}:
             raise ValueError(f"it ranks sources other than the target itself, and {every[0].name} is the only one")
-        names = {source.name for source in every}
+        items = sum(source.items for source in every)
         for entry in study.models:
             _check_layer(entry, config.layer)
             base = planned.find(LanguageModel, entry.name)
             weights = model_weights(entry)
-            items = sum(source.items for source in every)
             for target in targets:
-                sources = tuple(one for one in every if one.name != target.name) if target.name in names else every
+                sources = tuple(source for source in every if source.name != target.name)
                 if not sources:
                     continue
+                items_of = {texts.input: planned.find(TaskItems, texts.name).key for texts in (*sources, target)}
                 yield Job(
                     plugin=self.name,
                     version=self.version,
@@ -131,37 +138,29 @@ class NnRank(Plugin):
                         neighbours=config.neighbours,
                         similarity=config.similarity,
                     ),
-                    inputs={
-                        BASE: base.key,
-                        **{one.input: planned.find(TaskItems, one.name).key for one in (*sources, target)},
-                    },
+                    inputs={BASE: base.key, **items_of},
                     label=f"nearest tokens {entry.name} -> {target.name}",
                     batch=entry.name,
-                    cost=scoring_cost(weights, target.items + items / len(targets)) + matching_cost(target.items, items),
+                    cost=scoring_cost(weights, target.items + items / len(targets))
+                    + matching_cost(target.items, items),
                     work=entry.name,
                 )
 
     def run(self, jobs: Sequence[_Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        from compute.language_models.memory import release_memory
-
-        import torch
-
         base = load_base(jobs[0], context)
         try:
-            pool = _Pool(base, jobs, context)
-        except ValueError as error:
+            with failing_one_job():
+                pool = _Pool(base, jobs, context)
+        except (ValueError, JobError) as error:
             yield from ((job, JobError(str(error))) for job in jobs)
             return
         for done, job in enumerate(jobs):
             context.report_progress(job.label, done / len(jobs))
             try:
-                shares = pool.shares(job, context)
+                with failing_one_job():
+                    shares = pool.shares(job, context)
             except (ValueError, JobError) as error:
                 yield job, JobError(str(error))
-                continue
-            except torch.OutOfMemoryError:
-                release_memory()
-                yield job, JobError(f"the GPU's memory is not enough for {pool.size} tokens; read fewer `items`")
                 continue
             yield job, {"source_similarities": list(_rows(job.config, shares))}
 
@@ -183,7 +182,8 @@ def _texts(study: Study, cell: tuple[str, str], split: Split, items: int) -> Tex
 def _check_layer(entry: ModelEntry, layer: int | None) -> None:
     """Raises ValueError where a model that is made has no such layer; of others it is known once they are loaded."""
     if layer is not None and entry.architecture is not None and layer > entry.architecture.layers:
-        raise ValueError(f"layer {layer}: expected 1 to {entry.architecture.layers}, as many as model {entry.name!r} has")
+        layers = entry.architecture.layers
+        raise ValueError(f"layer {layer}: expected 1 to {layers}, as many as model {entry.name!r} has")
 
 
 def _rows(config: NearestTokens, shares: Sequence[float]) -> Iterator[dict[str, object]]:
@@ -200,29 +200,23 @@ def _rows(config: NearestTokens, shares: Sequence[float]) -> Iterator[dict[str, 
 
 
 class _Pool:
-    """The tokens of all sources of a visit's jobs, read once. A source that cannot be read fails its own jobs alone."""
+    """The tokens of all sources of a visit's jobs, read once. A source that cannot be read fails its jobs."""
 
     def __init__(self, base: Base, jobs: Sequence[_Job], context: Context) -> None:
         self.base = base
         self.failed: dict[str, str] = {}
         self.columns: dict[str, int] = {}
-        first = {source.name: (job, source) for job in reversed(jobs) for source in job.config.sources}
-        texts = []
-        for name, (job, source) in sorted(first.items()):
+        groups = []
+        asked = {source.name: (job, source) for job in jobs for source in job.config.sources}
+        for name, (job, source) in asked.items():
             try:
-                own = _read(job, source, "train", base, context)
+                groups.append(_read(job, source, "train", base, context))
+                self.columns[name] = len(self.columns)
             except (ValueError, JobError) as error:
                 self.failed[name] = f"source {name}: {error}"
-                continue
-            self.columns[name] = len(self.columns)
-            texts.append(own)
-        states = _states(base, texts, jobs[0].config)
+        states = _states(base, groups, jobs[0].config)
         self.counts = states.counts
         self.vectors = _comparable(states.vectors, jobs[0].config, base)
-
-    @property
-    def size(self) -> int:
-        return len(self.vectors)
 
     def shares(self, job: _Job, context: Context) -> list[float]:
         """Return each source's share of the votes. Raises ValueError or JobError if a text cannot be read."""
@@ -231,12 +225,11 @@ class _Pool:
             if source.name in self.failed:
                 raise JobError(self.failed[source.name])
         own = _states(self.base, [_read(job, config.target, "test", self.base, context)], config)
-        if not len(own.vectors):
-            raise ValueError(f"target {config.target.name}: its texts have no tokens after the first")
         counts = self.counts[:, [self.columns[source.name] for source in config.sources]]
         is_candidate = counts.sum(1) > 0
-        if not is_candidate.any():
-            raise ValueError("the texts of its sources have no tokens after the first")
+        for what, found in (("its target", len(own.vectors)), ("its sources", int(is_candidate.sum()))):
+            if not found:
+                raise ValueError(f"the texts of {what} have no tokens after the first")
         return vote_shares(
             _comparable(own.vectors, config, self.base),
             own.counts[:, 0],
@@ -264,7 +257,7 @@ def _comparable(vectors: Tensor, config: NearestTokens, base: Base) -> Tensor:
     from compute.embeddings.neighbours import unit_rows_of
 
     moved = vectors.to(base.model.device).float()
-    return unit_rows_of(moved) if config.similarity == "cosine" and len(moved) else moved
+    return unit_rows_of(moved) if config.similarity == "cosine" else moved
 
 
 def vote_shares(queries: Tensor, n_queries: Tensor, keys: Tensor, n_keys: Tensor, k: int) -> list[float]:

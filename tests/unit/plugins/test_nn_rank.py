@@ -134,18 +134,31 @@ PLANTED = {
 NOTHING = dict.fromkeys(LANGUAGES, "plus moins petit grand vrai odd even") | {TARGET: "sieben acht neun zehn elf"}
 
 
-@pytest.mark.parametrize("similarity", ["inner product", "cosine"])
-def test_a_planted_source_is_first_and_nothing_is_found_where_nothing_is(
-    checkpoint: Path, tmp_path: Path, similarity: str
-) -> None:
+def test_a_planted_source_is_first_and_nothing_is_found_where_nothing_is(checkpoint: Path, tmp_path: Path) -> None:
     world(tmp_path / "planted", PLANTED)
     world(tmp_path / "nothing", NOTHING)
-    settings = {"similarity": similarity}
-    planted = visit(study_of(checkpoint, tmp_path / "planted", settings), tmp_path)[TARGET]
-    nothing = visit(study_of(checkpoint, tmp_path / "nothing", settings), tmp_path)[TARGET]
-    assert isinstance(planted, dict) and isinstance(nothing, dict)
-    assert planted["de"] > 0.8 and sum(planted.values()) == pytest.approx(1)
+    planted = visit(study_of(checkpoint, tmp_path / "planted"), tmp_path)[TARGET]
+    by_product = visit(study_of(checkpoint, tmp_path / "planted", {"similarity": "inner product"}), tmp_path)[TARGET]
+    nothing = visit(study_of(checkpoint, tmp_path / "nothing"), tmp_path)[TARGET]
+    assert isinstance(planted, dict) and isinstance(nothing, dict) and isinstance(by_product, dict)
+    assert planted["de"] > 0.8 and by_product["de"] > 0.8 and sum(planted.values()) == pytest.approx(1)
     assert max(nothing.values()) < 0.4 and len(nothing) == len(LANGUAGES)
+
+
+def test_lengths_of_states_count_by_inner_product_alone() -> None:
+    """A state of great length, as causal models have some, is by inner product the nearest of all."""
+    draw = np.random.default_rng(0)
+    target = draw.normal(size=(40, 16)) + 3
+    alike, long = target + 0.1 * draw.normal(size=(40, 16)), 50 * (draw.normal(size=(5, 16)) + 3)
+    keys, counts = np.concatenate([alike, long]), np.repeat([[1, 0], [0, 1]], [40, 5], axis=0)
+
+    def shares(keys: np.ndarray, queries: np.ndarray) -> list[float]:
+        given = (torch.tensor(queries).float(), torch.ones(40, dtype=torch.int64), torch.tensor(keys).float())
+        return vote_shares(*given, torch.tensor(counts), 5)
+
+    assert shares(keys, target)[1] == 1
+    unit_keys, unit_target = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (keys, target))
+    assert shares(unit_keys, unit_target)[0] > 0.8
 
 
 @pytest.mark.parametrize(("similarity", "neighbours", "items"), [("inner product", 5, 12), ("cosine", 3, 7)])
@@ -199,7 +212,7 @@ def test_keys_hold_what_decides_and_nothing_else(checkpoint: Path, tmp_path: Pat
 
     turned = {"tasks": ["mine"], "languages": list(reversed(LANGUAGES))}
     assert keys() == keys(sources=turned) == keys({"items": 50}) == keys({"items": 30}, seeds=[1, 2])
-    others = [{"items": 3}, {"layer": 1}, {"neighbours": 1}, {"similarity": "cosine"}]
+    others = [{"items": 3}, {"layer": 1}, {"neighbours": 1}, {"similarity": "inner product"}]
     assert len({*keys(), *(key for settings in others for key in keys(settings))}) == 5
     fewer = {"tasks": ["mine"], "languages": ["de", "en"]}
     assert keys(sources=fewer) != keys()
