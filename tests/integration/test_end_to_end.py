@@ -54,9 +54,17 @@ def run(folder: Path, *command: str, **environment: str) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the tiny study, its sources ranked by NN-Rank too, computed and its marts built."""
+    """A directory with the tiny study computed and its marts built: with NN-Rank, and with as many targets, and scores
+    that change as much, as predicting takes."""
     folder = tmp_path_factory.mktemp("built")
-    (folder / STUDY).write_text(TINY.read_text() + "plugins: {nn_rank: {items: 20}}\n")
+    text = TINY.read_text()
+    for old, new in (
+        ("tasks: [parity, compare], languages: [en, de]", "tasks: [parity, compare], languages: [en, de, es]"),
+        ("lora: {epochs: 1}", "lora: {epochs: 2, learning_rate: 0.02}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / STUDY).write_text(f"{text}plugins: {{nn_rank: {{items: 20}}}}\n")
     done = run(folder, sys.executable, "-m", "compute.cli", "compute")
     assert done.returncode == 0, done.stderr
     dbt = str(Path(sys.executable).with_name("dbt"))
@@ -72,13 +80,14 @@ def test_the_marts_answer(built: Path) -> None:
         cells = connection.execute(
             "select count(*), count(delta_pp), count(*) filter (where control = 'placebo') from marts.fct_transfer"
         ).fetchone()
-        assert cells == (16, 16, 8)
+        assert cells == (24, 24, 12)
         regimes = connection.execute(
             "select regime, n_cells from marts.rpt_regimes where scope = 'all' order by 1"
         ).fetchall()
-        assert regimes == [("CT-CL", 2), ("CT-ML", 2), ("MT-CL", 2), ("MT-ML", 2), ("transfer", 6)]
+        assert regimes == [("CT-CL", 4), ("CT-ML", 2), ("MT-CL", 4), ("MT-ML", 2), ("transfer", 10)]
         pairs = connection.execute(
-            "select source_language, bli_map is null, transfer_pp is null from marts.rpt_language_pairs order by 1"
+            "select source_language, bli_map is null, transfer_pp is null from marts.rpt_language_pairs"
+            " where target_language != 'es' order by 1"
         ).fetchall()
         assert pairs == [("de", False, False), ("en", False, False)]
 
@@ -137,12 +146,12 @@ def test_cards_of_exported_adapters_say_what_the_warehouse_knows(
             "select target_task || '/' || target_language, baseline_score, score, delta_pp, verdict"
             " from marts.fct_transfer where study = 'tiny' and source_language = 'de' and control is null"
         ).fetchall()
-    assert len(cells) == 4
+    assert len(cells) == 6
     for target, base, score, delta, verdict in cells:
         own = " (own cell)" if target == "parity/de" else ""
         assert f"| {target}{own} | acc | {base:.3f} | {score:.3f} | {delta:+.2f} pp |" in card
         assert re.search(rf"^\| {target}.*\| {verdict} \|$", card, flags=re.MULTILINE)
-    assert "Of 3 targets besides its own cell" in card and "Tuned on permuted labels" in card
+    assert "Of 5 targets besides its own cell" in card and "Tuned on permuted labels" in card
     assert re.search(r"\d+ checks of the study on .*: \d+ failed", card) and "Not known" not in card
 
 
@@ -269,9 +278,10 @@ def test_nearest_tokens_are_judged_beside_other_predictors(built: Path) -> None:
             "select target_task, target_language, count(*), sum(value) from raw.source_similarities group by all"
         ).fetchall()
     assert sorted(row[:3] for row in rows) == [
-        ("compare", "de", 2), ("compare", "en", 2), ("parity", "de", 1), ("parity", "en", 1),
+        ("compare", "de", 2), ("compare", "en", 2), ("compare", "es", 2), ("parity", "de", 1), ("parity", "en", 1),
+        ("parity", "es", 2),
     ]  # fmt: skip
-    assert [row[3] for row in rows] == pytest.approx([1] * 4)
+    assert [row[3] for row in rows] == pytest.approx([1] * 6)
     predicted = run(built, sys.executable, "-m", "compute.cli", "predict")
     assert predicted.returncode == 0, predicted.stderr
     with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
@@ -281,4 +291,4 @@ def test_nearest_tokens_are_judged_beside_other_predictors(built: Path) -> None:
         said = connection.execute(
             "select count(value) from raw.predictor_values where predictor = 'nn_rank'"
         ).fetchone()
-    assert ("regret_1", 2) in judged and said == (6,)
+    assert ("regret_1", 4) in judged and said == (10,)
