@@ -71,7 +71,9 @@ def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:
 
 
 def _too_few(study: str, found: Sequence[StudyGrid]) -> str:
-    most = max((int(one.grid.is_measured.sum()) for one in found), default=0)
+    # Trained cells are fitted apart: neither kind makes up for what the other lacks.
+    kinds = ((one.grid.is_measured, one.grid.is_own) for one in found)
+    most = max((int((measured & (own == kind)).sum()) for measured, own in kinds for kind in (True, False)), default=0)
     return (
         f"study {study!r}: {count(most, 'measured cell')} of known regime; expected at least {fitting.LEAST_CELLS} "
         "whose differences are not all equal, to predict others from"

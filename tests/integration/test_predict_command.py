@@ -79,7 +79,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = np.ones((len(GRID.models), len(GRID.sources), len(GRID.targets)), dtype=bool)
     chosen[1:, GRID.sources.index(UNTUNED)] = False
     _add(raw, "part", chosen)
-    _add(raw, "few", chosen & (np.arange(chosen.size).reshape(chosen.shape) == 3))
+    number = np.arange(chosen.size).reshape(chosen.shape)
+    _add(raw, "few", chosen & (number == 3))
+    _add(raw, "short", chosen & (number < 8))
     distances = raw.job("part", "uriel")
     for (source, target), value in GRID.distances["syntactic"].items():
         raw.add(
@@ -211,6 +213,8 @@ def test_cells_beyond_the_grid_are_asked_for_by_name(folder: Path) -> None:
     [
         (["--study", "prat"], "unknown study with transfer cells 'prat'; did you mean 'part'?"),
         (["--study", "few"], "study 'few': 1 measured cell of known regime; expected at least 8"),
+        # Eight cells, of which one is a trained one.
+        (["--study", "short"], "study 'short': 7 measured cells of known regime; expected at least 8"),
         (["--source", "task0"], "--source: expected TASK/LANGUAGE (ISO 639-1, else 639-3), found 'task0'"),
     ],
 )

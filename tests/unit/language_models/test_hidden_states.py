@@ -17,8 +17,10 @@ from compute.tasks.task import Item
 from tests.helpers.tiny_model import tiny_items, tiny_model
 
 MODEL, TOKENIZER = tiny_model()
-EVERY = unlabelled_texts(MODEL, TOKENIZER, tiny_items()[::7])
+WHOLE = unlabelled_texts(MODEL, TOKENIZER, tiny_items()[::7])
 SPECIAL = set(TOKENIZER.all_special_ids)
+EVERY = [*WHOLE, *(ids[1:] for ids in WHOLE), *([*ids[:4], *SPECIAL, *ids[4:]] for ids in WHOLE[:3])]
+"""With the token that begins a text, as of a tokenizer without one, and with special tokens within."""
 
 
 def alone(ids: list[int], layer: int) -> torch.Tensor:
