@@ -2,7 +2,7 @@
 
 A first step, and batches that read it. What a step does besides is told by files in the project's folder, so that job
 keys stay: `seconds` says how long it takes; while there is `held`, none ends but the first; `<step>.<what>` has it
-fail, end its process, or kill the run that computes it.
+fail, end its process, take all the memory there is, or kill the run that computes it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 from pydantic import BaseModel
 
 from compute.errors import JobError
@@ -63,6 +64,11 @@ class PlansSteps(Plugin):
             if Path(f"{name}.kills").exists():
                 os.kill(os.getppid(), signal.SIGKILL)
                 time.sleep(60)
+            if Path(f"{name}.hogs").exists():
+                held = []
+                while psutil.virtual_memory().available > 4 * 2**30:
+                    held.append(b"x" * 2**26)
+                raise MemoryError(f"nobody minded {len(held)} blocks")
             if Path(f"{name}.ends").exists():
                 os._exit(1)
             if Path(f"{name}.fails").exists():
@@ -116,7 +122,11 @@ class StepsProject:
     def run(self, verb: str, *arguments: str) -> tuple[int, str]:
         """Run a verb; return its exit code and what it said."""
         process = self.start(verb, *arguments)
-        said, _ = process.communicate(timeout=120)
+        try:
+            said, _ = process.communicate(timeout=240)
+        except subprocess.TimeoutExpired:
+            kill(process)
+            raise
         return process.returncode, said
 
     def landed(self) -> int:
