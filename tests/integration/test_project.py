@@ -152,9 +152,17 @@ def test_dbt_checks_and_shell_take_that_name_too(tmp_path: Path, name: str) -> N
 
 
 def test_a_build_before_anything_is_computed_leaves_no_warehouse(tmp_path: Path) -> None:
-    done = transfer(tmp_path, "build")
-    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
-    assert done.stderr == "transfer: warehouse.duckdb: no such warehouse; run `transfer compute` first\n"
+    missing = "warehouse.duckdb: no such warehouse; run `transfer compute` first\n"
+    for verb in ("build", "docs"):
+        done = transfer(tmp_path, verb)
+        assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+        assert done.stderr == f"transfer: {missing}"
+    dbt = [sys.executable, "-c", "from dbt.cli.main import cli; cli(prog_name='dbt')", "run", "--select", "stg_tasks"]
+    places = [f"--{name}-path={tmp_path / name}" for name in ("target", "log")]
+    at = os.environ | {"WAREHOUSE": str(tmp_path / "warehouse.duckdb"), "NO_COLOR": "1"}
+    by_itself = subprocess.run([*dbt, *places], cwd=ROOT, env=at, capture_output=True, text=True, check=False)
+    assert by_itself.returncode == 2 and missing in by_itself.stdout
+    assert not list(tmp_path.glob("*.duckdb*"))
     for verb in ("build", "sql", "docs"):
         done = transfer(tmp_path, verb, "--warehouse", str(tmp_path))
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
