@@ -11,8 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-_LENGTH_BY_LENGTH = frozenset({"big_bird", "reformer"})
-"""Families whose attention is laid out by the padded length of the batch: only rows of one length share one."""
+from compute.language_models.stored_reading import LENGTH_BY_LENGTH
 
 Regime = Callable[[int], int]
 """Of a row of so many tokens: rows of equal regime may share a batch."""
@@ -26,7 +25,7 @@ def reads_alone(model: PreTrainedModel) -> bool:
 
 def regime_of(model: PreTrainedModel) -> Regime:
     """Return the regimes of a model: one for all lengths, for nearly every family."""
-    if model.config.model_type in _LENGTH_BY_LENGTH:
+    if model.config.model_type in LENGTH_BY_LENGTH:
         return lambda length: length
     config = model.config.get_text_config(decoder=True)
     bounds = sorted({bound for bound in _bounds(getattr(config, "rope_parameters", None)) if bound is not None})

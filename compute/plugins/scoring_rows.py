@@ -38,8 +38,10 @@ class SourceKeys(OnBase):
     """The part of the training that was done; None: all of it."""
     leaves_out_end: bool = False
     """Tokens that the tokenizer puts after every text are left out."""
+    parts_by_length: bool = False
+    """No batch spans a length at which the model changes how it reads."""
 
-    added = frozenset({"source_name", "fraction", "leaves_out_end"})
+    added = frozenset({"source_name", "fraction", "leaves_out_end", "parts_by_length"})
 
 
 class Prompted(SourceKeys):
@@ -97,7 +99,8 @@ class Target:
         """Return the fields of a `Scoring` that say what is asked, and how a model reads it."""
         is_choice = self.asked["generation"] is None
         alone = reading.alone if is_choice else reading.generates_alone
-        return {**self.asked, "leaves_out_end": reading.leaves_out_end, "alone": alone}
+        told = {"leaves_out_end": reading.leaves_out_end, "parts_by_length": reading.parts_by_length}
+        return {**self.asked, **told, "alone": alone}
 
 
 def targets(study: Study, planned: Planned) -> list[Target]:

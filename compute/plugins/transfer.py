@@ -124,6 +124,7 @@ class _Arm:
             "lora": self.study.lora_settings[self.variant],
             "left_out": self.left_out,
             "leaves_out_end": self.base.product.reading.leaves_out_end,
+            "parts_by_length": self.base.product.reading.parts_by_length,
         }
 
     def _job(self, tuning: Tuning | MixedTuning, items: Mapping[str, str], source: str, n_items: int) -> _Training:

@@ -58,6 +58,10 @@ def saved(folder: Path, **changes: dict[str, Any]) -> Path:
             Reading(alone=True, generates_alone=True),
         ),
         ({"config": {"quantization_config": {"load_in_4bit": True}}}, AS_MOST),
+        ({"config": {"rope_scaling": {"type": "su", "short_factor": [1.0]}}}, Reading(parts_by_length=True)),
+        ({"config": {"rope_parameters": {"full_attention": {"rope_type": "longrope"}}}}, Reading(parts_by_length=True)),
+        ({"config": {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}}, AS_MOST),
+        ({"config": {"model_type": "reformer"}}, Reading(generates_alone=True, parts_by_length=True)),
     ],
 )  # fmt: skip
 def test_files_tell_how_texts_are_read(changes: dict[str, dict[str, Any]], expected: Reading, tmp_path: Path) -> None:
