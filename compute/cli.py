@@ -10,11 +10,11 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Sequence
-from contextlib import chdir
+from contextlib import chdir, suppress
 from pathlib import Path
 
 from compute import __version__
-from compute.errors import UserError
+from compute.errors import UserError, refused_by_disk
 from compute.names import UnknownName
 from compute.project import SCHEMA, expand, find_root, locate, refresh
 from compute.store.database import read_place
@@ -48,7 +48,9 @@ def _run(arguments: Sequence[str]) -> int:
 
             write_schema(root / SCHEMA)
         with chdir(root):
-            return int(options.run(options))
+            code = int(options.run(options))
+        sys.stdout.flush()  # a full disk behind it is told here, not by the interpreter at its end
+        return code
     except UserError as error:
         print(f"transfer: {error}", file=sys.stderr)
         return 2
@@ -61,8 +63,29 @@ def _run(arguments: Sequence[str]) -> int:
         print("transfer: interrupted; what has landed is kept, run again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except Exception as error:
+        told = refused_by_disk(error)
+        if told is None:
+            raise
+        with suppress(OSError):
+            print(f"transfer: {_output_refused() or told}", file=sys.stderr)
+        return 2
+
+
+def _output_refused() -> str | None:
+    """Return why standard output takes no more, and drop what was left to print; None where it does."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _drop_output()
+        return f"standard output: cannot be written: {error.strerror}"
+    return None
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _NO_OPTIONS = ("run", "verb", "kind", "importer", "files", "folder", "operand", "query", "arm_a", "arm_b")

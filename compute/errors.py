@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_REFUSED = (*_NO_ROOM, errno.EACCES)
+
 
 class UserError(Exception):
     """The input is wrong: one clear line (place, what was expected, nearest valid name), exit code 2."""
@@ -17,3 +23,17 @@ class DeviceLost(Exception):
 
 class TimeIsUp(KeyboardInterrupt):
     """The scheduler is about to end this run: it ends as by Ctrl-C, and may be begun anew."""
+
+
+def refused_by_disk(error: BaseException) -> str | None:
+    """Return in one line what the disk refuses, where an error is of a full, read-only or forbidden place; else None.
+
+    Libraries that are not written in Python (DuckDB, Polars, safetensors) raise errors of their own, whose text is the
+    system's.
+    """
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
+        return f"{error.filename or 'the disk'}: cannot be {refused}: {error.strerror}"
+    words = [os.strerror(number) for number in _NO_ROOM]
+    lines = [line.strip() for line in str(error).splitlines() if any(word in line for word in words)]
+    return lines[-1] if lines else None

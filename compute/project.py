@@ -66,7 +66,11 @@ def refresh(root: Path) -> bool:
         link.parent.mkdir(exist_ok=True)
         fresh = link.with_name(f"{link.name}.{os.getpid()}")
         fresh.symlink_to(package, target_is_directory=True)
-        fresh.replace(link)
+        try:
+            fresh.replace(link)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise UserError(f"{link}: cannot be written: {error.strerror}") from None
     return True

@@ -40,7 +40,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"{error.filename or arguments.docs}: cannot be written: {error.strerror}", file=sys.stderr)
         return 2
     if arguments.findings == "-":
         print(f"\n{json.dumps(findings, allow_nan=False)}")

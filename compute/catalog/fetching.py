@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pooch
 
 from compute.catalog.entries import Entry, HubFile
-from compute.errors import UserError
+from compute.errors import UserError, refused_by_disk
 from compute.project import expand
 
 MIRROR_VARIABLE = "TRANSFER_MIRROR"
@@ -136,6 +136,8 @@ def _from_hub(entry: HubFile, tried: list[str]) -> Path | None:
     except EntryNotFoundError as error:
         raise UserError(f"{entry.url}: the data set has no such file; was it reorganised?") from error
     except Exception as error:  # whatever the HTTP library of this version of the hub's client raises
+        if (refused := refused_by_disk(error)) is not None:
+            raise UserError(f"{entry.key}: {refused}") from error
         tried.append(f"{entry.url} cannot be had ({type(error).__name__})")
         return None
     return _checked(entry, Path(path))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import pooch  # type: ignore[import-untyped]
+
+from compute.store.files import write_whole
 
 REMEMBERED_BYTES = 64 << 20
 """Digests of files from this size on are remembered: vectors of several GB are met in every plan."""
@@ -33,11 +34,7 @@ def content_digest(path: Path) -> str:
             return remembered
     found = _digest(path)
     with suppress(OSError):
-        note.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=note.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(found, file)
-        Path(temporary).replace(note)
+        write_whole(note, json.dumps(found).encode())
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.engine.devices import device_works
-from compute.errors import DeviceLost, JobError, UserError
+from compute.errors import DeviceLost, JobError, UserError, refused_by_disk
 from compute.names import UnknownName
 from compute.plugin import Context, Job, Outcome, canonical_json, load_plugin, prepare_plugin
 from compute.store.artifacts import ArtifactStore
@@ -31,7 +30,6 @@ from compute.store.segments import OpenSegment
 ERRORS = "errors.log"
 """In the landing directory: tracebacks."""
 
-_DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 _SECONDS_AT_RISK = 10.0
 """How long work that is finished may wait for others before it is committed: a killed run loses no more of it."""
 
@@ -249,16 +247,16 @@ def _as_job_error(error: Exception, root: Path) -> JobError:
     """A defect as one line, unless the disk is to blame; its traceback goes to `<landing>/errors.log`."""
     if isinstance(error, JobError | UserError | UnknownName):
         return JobError(str(error))
-    if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
-        refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
-        return JobError(f"{error.filename or 'the disk'}: cannot be {refused}: {error.strerror}")
+    if (refused := refused_by_disk(error)) is not None:
+        return JobError(refused)
+    kept = f"traceback in {root.name}/{ERRORS}"
     try:
         with open(root / ERRORS, "a", encoding="utf-8") as log:
             log.write(f"{datetime.now(UTC).isoformat()}\n{traceback.format_exc()}\n")
-    except OSError:
-        traceback.print_exc(file=sys.stderr)
+    except OSError as refused:
+        kept = f"no {kept}: {refused.strerror}"
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    return JobError(f"{type(error).__name__}: {first_line} (traceback in {root.name}/{ERRORS})")
+    return JobError(f"{type(error).__name__}: {first_line} ({kept})")
 
 
 def _peak_memory(device: str) -> int:

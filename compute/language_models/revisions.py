@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from compute.errors import UserError
 from compute.project import expand
+from compute.store.files import write_whole
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _READ_FILES = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.jinja", "*.txt", "*.py")
@@ -180,10 +182,5 @@ class _DigestCache:
     def save(self) -> None:
         if not self.changed:
             return
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.file.with_suffix(".part")
-            partial.write_text(json.dumps(self.known), encoding="utf-8")
-            partial.replace(self.file)
-        except OSError:
-            pass  # a cache: without it the files are read again
+        with suppress(OSError):  # a cache: without it the files are read again
+            write_whole(self.file, json.dumps(self.known).encode())

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from compute.errors import JobError
-from compute.store.files import DamagedRecord, read_record, sha256_of, sync_directory, write_record
+from compute.store.files import DamagedRecord, naming, read_record, sha256_of, sync_directory, write_record
 
 _STAGED, _COMMITTED, _WITHDRAWN = ".staged-", ".committed-", ".withdrawn-"
 _DIGESTS = ".sha256"
@@ -103,7 +103,8 @@ class ArtifactStore:
             directories = {key: staged / key for key in keys}
             for directory in directories.values():
                 directory.mkdir()
-            yield directories
+            with naming(self.root):
+                yield directories
             for directory in directories.values():
                 _write_digests(directory)
             _sync_tree(staged)

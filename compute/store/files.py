@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from compute.plugin import canonical_json
 
@@ -24,16 +27,41 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within the block an error of the system that tells no file, as writing to an open one does not, gets this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_whole(path: Path, content: Any) -> str:
     """Write bytes to a new file, flush them to the disk, and let the file take its name; return their SHA-256.
 
     Raises OSError when the disk refuses; there is no file then, or the one there was.
     """
+    with _appearing(path) as file:
+        file.write(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Copy a file's content as `write_whole` writes, in pieces. Raises OSError."""
+    with open(source, "rb") as original, _appearing(path) as file:
+        shutil.copyfileobj(original, file)
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write into, which takes its name on a clean exit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
+        with naming(path), open(temporary, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -41,7 +69,6 @@ def write_whole(path: Path, content: Any) -> str:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
-    return hashlib.sha256(content).hexdigest()
 
 
 class DamagedRecord(Exception):

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from compute.errors import UserError
@@ -29,9 +29,9 @@ def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[N
         raise UserError(f"{root}: cannot be written: {error.strerror}") from None
     with file:
         _take(file.fileno(), root, "at work", lambda: path.read_text(encoding="utf-8").strip(), wait, say)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with suppress(OSError):  # it is for people: a full disk has a lock, and may have something to prune
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
 
 

@@ -27,7 +27,7 @@ from typing import Any, Self
 import psutil
 
 from compute.errors import UserError
-from compute.store.files import TEMPORARY
+from compute.store.files import TEMPORARY, naming
 
 RUNS, CLAIMS = "runs", "claims"
 SECONDS_BETWEEN_BEATS = 10.0
@@ -279,7 +279,12 @@ def _bury(path: Path, dead: Claim) -> None:
 def _write_temporary(path: Path, content: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{TEMPORARY}")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
+    try:
+        with naming(path):
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return temporary
 
 

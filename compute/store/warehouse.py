@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from compute.errors import UserError
+from compute.errors import UserError, refused_by_disk
 from compute.store.database import (
     GATE,
     NO_LAKE,
@@ -43,7 +43,7 @@ create table if not exists checks.results (
 )
 """
 
-_BROKEN = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
+_BROKEN = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException, duckdb.OutOfMemoryException)
 
 _MADE_MEANWHILE = "Failed to initialize DuckLake"
 """What DuckLake says where two processes make one lake at once."""
@@ -70,6 +70,7 @@ class Warehouse:
         lies where there are no locks."""
         deadline = time.monotonic() + self.wait
         told = False
+        is_new = self._file is not None and not self._file.exists()
         while True:
             try:
                 connection = open_database(self.path, read_only)
@@ -86,6 +87,8 @@ class Warehouse:
                         "mount the share with locks"
                     ) from None
                 if holder is None:
+                    if self._file is not None and is_new and refused_by_disk(error):
+                        self._remove_beginning(self._file)
                     raise UserError(self._unusable(error)) from None
                 if time.monotonic() >= deadline:
                     raise UserError(f"{self.path}: locked by {holder}; close it and run again") from None
@@ -104,6 +107,12 @@ class Warehouse:
         finally:
             close(connection)
 
+    def _remove_beginning(self, file: Path) -> None:
+        """Remove a file that was to be a new warehouse, and is none: it would be in the way of the next try."""
+        for part in (file, file.with_name(f"{file.name}.wal")):
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
     def _refuse_catalog(self, connection: duckdb.DuckDBPyConnection) -> None:
         is_catalog = "select 1 from duckdb_tables() where schema_name = 'main' and table_name = 'ducklake_metadata'"
         if isinstance(self.path, Path) and connection.execute(is_catalog).fetchone():
@@ -119,6 +128,8 @@ class Warehouse:
             return f"{self.path}: {first_line(error, self.path)}"
         if not self._file.parent.is_dir():
             return f"{self.path}: its directory does not exist"
+        if refused_by_disk(error):
+            return f"{self.path}: {first_line(error, self.path)}; nothing that has landed is lost"
         kind = "lake" if isinstance(self.path, Lake) else "database"
         return (
             f"{self.path}: cannot be opened as a DuckDB {duckdb.__version__} {kind} ({first_line(error, self.path)}); "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from compute.language_models.revisions import ADAPTER, is_folder, pin
 from compute.names import UnknownName
 from compute.project import expand
 from compute.store.artifacts import ArtifactStore
+from compute.store.files import copy_whole, write_whole
 from compute.store.warehouse import Warehouse
 from compute.verbs.model_card import Card, card, read_card, source_of
 
@@ -168,8 +168,7 @@ def _base(one: TunedAdapter, checkpoints: Mapping[str, str], artifacts: Artifact
         place = (folder / str(one.config["model"])).absolute()
         for path in artifacts.path(one.base_key).iterdir():
             if path.is_file() and path.name not in _ARTIFACTS_OWN:
-                place.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place / path.name)
+                copy_whole(path, place / path.name)
         return _Base(str(place), None)
     checkpoint = checkpoints.get(one.model)
     if checkpoint is None:
@@ -184,10 +183,9 @@ def _base(one: TunedAdapter, checkpoints: Mapping[str, str], artifacts: Artifact
 def _write(artifact: Path, place: Path, base: _Base, described: Card) -> None:
     config = json.loads((artifact / ADAPTER).read_text(encoding="utf-8"))
     config |= {"base_model_name_or_path": base.name, "revision": base.commit}
-    place.mkdir(parents=True, exist_ok=True)
-    (place / ADAPTER).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    shutil.copyfile(artifact / _WEIGHTS, place / _WEIGHTS)
-    (place / "README.md").write_text(card(described, base.name, base.commit), encoding="utf-8")
+    write_whole(place / ADAPTER, f"{json.dumps(config, indent=2, sort_keys=True)}\n".encode())
+    copy_whole(artifact / _WEIGHTS, place / _WEIGHTS)
+    write_whole(place / "README.md", card(described, base.name, base.commit).encode())
 
 
 def _require(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

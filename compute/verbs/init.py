@@ -13,6 +13,7 @@ from compute.dbt import install_packages
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.project import CHECKS, SCHEMA, STUDIES, is_project, package_folder, refresh
+from compute.store.files import write_whole
 from compute.verbs.options import Options, Parser, TypedPath, say
 from compute.verbs.schema import write_schema
 
@@ -113,10 +114,9 @@ def _write(path: Path, content: bytes) -> None:
         if path.read_bytes() != content:
             say(f"{path}: there already, left as it is")
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.parent.name == STUDIES.name and path.suffix == ".yml":
         content = f"# yaml-language-server: $schema=../{SCHEMA}\n".encode() + content
-    path.write_bytes(content)
+    write_whole(path, content)
 
 
 def _project_name(folder: Path) -> str:

@@ -52,10 +52,10 @@ def run(options: Options) -> int:
             f"are asked for by no study in {STUDIES}/ or {options.warehouse}"
         )
         if options.yes:
+            for key in found.artifacts:  # first: on a full disk the rest takes some of the room that this makes
+                shutil.rmtree(artifacts.root / key)
             landing.withdraw(found.landed)
             merge_small(landing)
-            for key in found.artifacts:
-                shutil.rmtree(artifacts.root / key)
             say("removed")
         elif found.artifacts or found.landed:
             say("nothing is removed without --yes")

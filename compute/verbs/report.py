@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from compute.errors import UserError
 from compute.project import REPORT, REPORTS
 from compute.store.database import exists
+from compute.store.files import write_whole
 from compute.verbs.chosen import study_name
 from compute.verbs.options import Options, Parser, TypedPath, add_study, add_warehouse, say
 
@@ -34,8 +33,6 @@ def run(options: Options) -> int:
         REPORTS.mkdir(exist_ok=True)
     write_report(options.warehouse, study, page, options.wait)
     if options.output is None:
-        copy = REPORT.with_name(f".{REPORT.name}.{os.getpid()}")
-        copy.write_bytes(page.read_bytes())
-        copy.replace(REPORT)
+        write_whole(REPORT, page.read_bytes())
     say(f"report written to {page}{f' and {REPORT}' if options.output is None else ''}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from compute.store.files import write_whole
 from compute.study.json_schema import study_schema
 from compute.verbs.options import Options, Parser
 
@@ -21,7 +22,7 @@ def run(options: Options) -> int:
 
 def write_schema(path: Path) -> None:
     """Write it where studies of a project name it. Raises OSError."""
-    path.write_text(_text() + "\n", encoding="utf-8")
+    write_whole(path, f"{_text()}\n".encode())
 
 
 def _text() -> str:

@@ -227,7 +227,10 @@ class Session:
         for damage in loaded.damaged:
             self.say(_withdrawn(damage, plan))
         if not living_runs(LANDING).keys() - {run.facts.name if run else ""}:
-            merge_small(self.landing)
+            try:
+                merge_small(self.landing)
+            except OSError as error:  # all is loaded, and stays as it has landed
+                self.say(f"small segments are not merged: {error.filename or LANDING}: {error.strerror}")
         for task, other in loaded.redeclared:
             self.say(f"task {task!r}: study {other!r} declares it otherwise; both go by what {study.name!r} says now")
         self._look_for_compared()
