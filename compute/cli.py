@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Sequence
-from contextlib import chdir, suppress
+from contextlib import chdir
 from pathlib import Path
 
 from compute import __version__
@@ -19,7 +19,7 @@ from compute.names import UnknownName
 from compute.project import SCHEMA, expand, find_root, locate, refresh
 from compute.store.database import read_place
 from compute.verbs import VERBS, load_verb
-from compute.verbs.options import YAML, Options, Parser, TypedPath, TypedStudy, TypedWarehouse, add_project
+from compute.verbs.options import YAML, Options, Parser, TypedPath, TypedStudy, TypedWarehouse, add_project, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,26 +52,26 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()  # a full disk behind it is told here, not by the interpreter at its end
         return code
     except UserError as error:
-        print(f"transfer: {error}", file=sys.stderr)
+        say(str(error))
         return 2
-    except (KeyboardInterrupt, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and str(error) != "Query interrupted":  # DuckDB's word for Ctrl-C
-            raise
-        if threading.current_thread() is threading.main_thread():
-            for told in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(told, signal.SIG_IGN)  # it is ending
-        print("transfer: interrupted; what has landed is kept, run again to go on", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         _drop_output()
         return 0
-    except Exception as error:
-        told = refused_by_disk(error)
-        if told is None:
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, KeyboardInterrupt) or str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
+            return _interrupted()
+        if (refused := refused_by_disk(error)) is None:
             raise
-        with suppress(OSError):
-            print(f"transfer: {_output_refused() or told}", file=sys.stderr)
+        say(_output_refused() or refused)
         return 2
+
+
+def _interrupted() -> int:
+    if threading.current_thread() is threading.main_thread():
+        for told in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(told, signal.SIG_IGN)  # it is ending
+    say("interrupted; what has landed is kept, run again to go on")
+    return 130
 
 
 def _output_refused() -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compute.engine.devices import available_cores
-from compute.errors import UserError
+from compute.errors import UserError, tells_of_full_disk
 from compute.project import PACKAGES, is_project, package_folder
 from compute.store.database import Place, address, opened_file
 from compute.store.lake import Lake
@@ -16,7 +18,10 @@ from compute.store.lake import Lake
 _MOST_THREADS = 8
 """Models built at a time; DuckDB shares the cores out among them."""
 
-_DBT = (sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli(prog_name='dbt')")
+_START = "import logging; logging.raiseExceptions = False; from dbt.cli.main import cli; cli(prog_name='dbt')"
+"""Its own log may be on a full disk: that is told in a line, not in a traceback for every line of the log."""
+
+_DBT = (sys.executable, "-P", "-c", _START)
 """dbt of this Python, whatever is on PATH. -P: a folder called dbt where one stands is another."""
 
 
@@ -25,7 +30,7 @@ def run_dbt(command: str, *options: str, warehouse: Place) -> int:
 
     Raises:
         UserError: the warehouse is a folder, a lake's extensions are not installed, or the project's packages cannot
-            be.
+            be; a folder that dbt writes is full or read-only.
     """
     file = opened_file(warehouse)
     if file is not None and file.is_dir():
@@ -41,9 +46,47 @@ def run_dbt(command: str, *options: str, warehouse: Place) -> int:
     if isinstance(warehouse, Lake):
         list(warehouse.extensions)  # one that is not installed is told in one line
         target = ["--target", "lake"]
+    for folder in (here / "target", here / "logs"):
+        _require_room(folder if folder.is_dir() else here)
     environment = _environment() | {"WAREHOUSE": address(warehouse)}
-    done = subprocess.run([*_DBT, command, *options, *places, *target], env=environment, check=False)
-    return done.returncode
+    code, refused = _relay([*_DBT, command, *options, *places, *target], environment)
+    if refused is not None:
+        raise UserError(f"{here}: dbt cannot go on: {refused}")
+    return code
+
+
+def _require_room(folder: Path) -> None:
+    """Raise UserError for a folder in which no file can be written: dbt would say so in a traceback, or not at all."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"room")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _relay(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str | None]:
+    """Run dbt and print what it says; return its exit code, and the line in which it fails for a full disk, if it does.
+
+    Of what follows that line, tracebacks and the other models, nothing is printed.
+    """
+    refused, held = None, list[str]()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as dbt:
+        assert dbt.stdout is not None
+        try:
+            for line in dbt.stdout:
+                if refused is None and tells_of_full_disk(line):
+                    refused = line.strip()
+                if refused is None:
+                    print(line, end="", flush=True)
+                else:
+                    held.append(line)
+        except BaseException:
+            dbt.kill()
+            raise
+    if dbt.returncode == 0:
+        print("".join(held), end="", flush=True)
+        return 0, None
+    return dbt.returncode, refused
 
 
 def install_packages() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _REFUSED = (*_NO_ROOM, errno.EACCES)
@@ -34,6 +36,21 @@ def refused_by_disk(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _REFUSED:
         refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
         return f"{error.filename or 'the disk'}: cannot be {refused}: {error.strerror}"
-    words = [os.strerror(number) for number in _NO_ROOM]
-    lines = [line.strip() for line in str(error).splitlines() if any(word in line for word in words)]
+    lines = [line.strip() for line in str(error).splitlines() if tells_of_full_disk(line)]
     return lines[-1] if lines else None
+
+
+def tells_of_full_disk(line: str) -> bool:
+    """Return whether a line has the system's words for a full or read-only disk."""
+    return any(os.strerror(number) in line for number in _NO_ROOM)
+
+
+@contextmanager
+def where_stderr_is_full() -> Iterator[None]:
+    """Within the block words for people may be lost: a log on a full disk ends no run."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass

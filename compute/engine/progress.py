@@ -17,6 +17,7 @@ from rich.text import Text
 from compute.engine.plan import Plan
 from compute.engine.runner import Event
 from compute.engine.work import make_batches
+from compute.errors import where_stderr_is_full
 
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR_WIDTH = 40
@@ -56,7 +57,7 @@ class Progress(AbstractContextManager["Progress"]):
             self.running[event.batch] = (event.text, event.fraction)
         elif event.kind == "noted":
             if event.text not in self.noted:  # several batches may find the same of one model
-                self.console.print(event.text, markup=False, soft_wrap=True)
+                self._print(event.text)
             self.noted.add(event.text)
         elif event.kind == "finished":
             self.running.pop(event.batch, None)
@@ -68,7 +69,7 @@ class Progress(AbstractContextManager["Progress"]):
             self.running.setdefault(event.batch, (event.text, 0.0))
             if event.kind == "failed":
                 self.failed += 1
-                self.console.print(f"failed: {event.text}", style="red", markup=False, soft_wrap=True)
+                self._print(f"failed: {event.text}", "red")
         if not self.console.is_terminal:
             self._print_line()
 
@@ -104,7 +105,11 @@ class Progress(AbstractContextManager["Progress"]):
             return
         self.last_line = now
         running = "; ".join(f"{batch}: {text}" for batch, (text, _) in self.running.items())
-        self.console.print(f"[{self.summary()}] {running}", markup=False, soft_wrap=True)
+        self._print(f"[{self.summary()}] {running}")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        with where_stderr_is_full():
+            self.console.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -247,8 +247,8 @@ def _as_job_error(error: Exception, root: Path) -> JobError:
     """A defect as one line, unless the disk is to blame; its traceback goes to `<landing>/errors.log`."""
     if isinstance(error, JobError | UserError | UnknownName):
         return JobError(str(error))
-    if (refused := refused_by_disk(error)) is not None:
-        return JobError(refused)
+    if (line := refused_by_disk(error)) is not None:
+        return JobError(line)
     kept = f"traceback in {root.name}/{ERRORS}"
     try:
         with open(root / ERRORS, "a", encoding="utf-8") as log:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from compute.errors import where_stderr_is_full
 from compute.names import UnknownName
 from compute.store.database import read_place
 
@@ -116,7 +117,8 @@ def points(text: str) -> float:
 
 def say(text: str) -> None:
     """Tell what is going on, on stderr: stdout is for what was asked."""
-    print(f"transfer: {text}", file=sys.stderr, flush=True)
+    with where_stderr_is_full():
+        print(f"transfer: {text}", file=sys.stderr, flush=True)
 
 
 def _at_least(least: int, text: str) -> int:
