@@ -60,9 +60,13 @@ def _run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, Exception) as error:
         if isinstance(error, KeyboardInterrupt) or str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
             return _interrupted()
-        if (refused := refused_by_disk(error)) is None:
+        if (refused := refused_by_disk(error, "standard output, or another file")) is None:
             raise
-        say(_output_refused() or refused)
+        say(refused)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return 2
 
 
@@ -72,16 +76,6 @@ def _interrupted() -> int:
             signal.signal(told, signal.SIG_IGN)  # it is ending
     say("interrupted; what has landed is kept, run again to go on")
     return 130
-
-
-def _output_refused() -> str | None:
-    """Return why standard output takes no more, and drop what was left to print; None where it does."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        _drop_output()
-        return f"standard output: cannot be written: {error.strerror}"
-    return None
 
 
 def _drop_output() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _REFUSED = (*_NO_ROOM, errno.EACCES)
+_NUMPYS = re.compile(r"\d+ requested and \d+ written")
+"""All that NumPy says of a disk that takes no more."""
 
 
 class UserError(Exception):
@@ -27,15 +30,17 @@ class TimeIsUp(KeyboardInterrupt):
     """The scheduler is about to end this run: it ends as by Ctrl-C, and may be begun anew."""
 
 
-def refused_by_disk(error: BaseException) -> str | None:
+def refused_by_disk(error: BaseException, place: str = "the disk") -> str | None:
     """Return in one line what the disk refuses, where an error is of a full, read-only or forbidden place; else None.
 
     Libraries that are not written in Python (DuckDB, Polars, safetensors) raise errors of their own, whose text is the
-    system's.
+    system's. `place` stands for a file that the error does not name.
     """
     if isinstance(error, OSError) and error.errno in _REFUSED:
         refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
-        return f"{error.filename or 'the disk'}: cannot be {refused}: {error.strerror}"
+        return f"{error.filename or place}: cannot be {refused}: {error.strerror}"
+    if isinstance(error, OSError) and _NUMPYS.fullmatch(str(error)):
+        return f"{error.filename or place}: cannot be written: {error} (bytes; is the disk full?)"
     lines = [line.strip() for line in str(error).splitlines() if tells_of_full_disk(line)]
     return lines[-1] if lines else None
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from compute.errors import JobError
+from compute.errors import JobError, refused_by_disk
 from compute.store.files import DamagedRecord, naming, read_record, sha256_of, sync_directory, write_record
 
 _STAGED, _COMMITTED, _WITHDRAWN = ".staged-", ".committed-", ".withdrawn-"
@@ -108,8 +108,10 @@ class ArtifactStore:
             for directory in directories.values():
                 _write_digests(directory)
             _sync_tree(staged)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(staged, ignore_errors=True)
+            if not isinstance(error, OSError) and (refused := refused_by_disk(error)) is not None:
+                raise JobError(f"{self.root}: {refused}") from error
             raise
         committed = staged.with_name(staged.name.replace(_STAGED, _COMMITTED))
         staged.rename(committed)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from compute.errors import refused_by_disk
 from compute.plugin import canonical_json
 
 TEMPORARY = ".tmp"
@@ -29,11 +30,11 @@ def sync_directory(directory: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Within the block an error of the system that tells no file, as writing to an open one does not, gets this one."""
+    """Within the block an error of the disk that tells no file, as writing to an open one does not, gets this one."""
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        if error.filename is None and refused_by_disk(error) is not None:
             error.filename = str(path)
         raise
 

@@ -200,7 +200,7 @@ class RayExecutor:
             self.artifacts.root.mkdir(parents=True, exist_ok=True)
             file = self.artifacts.root / _SIGHT
             try:
-                with open(file, "x", encoding="utf-8") as new:
+                with naming(file), open(file, "x", encoding="utf-8") as new:
                     new.write(f"{socket.gethostname()} {self.artifacts.root} {time.time_ns()}\n")
             except FileExistsError:
                 pass
@@ -277,7 +277,7 @@ class RayExecutor:
         task.refused.update(dict.fromkeys(parcel.job_keys, text))
 
     def _log(self, text: str) -> None:
-        with open(self.landing.root / ERRORS, "a", encoding="utf-8") as log:
+        with suppress(OSError), open(self.landing.root / ERRORS, "a", encoding="utf-8") as log:
             log.write(text)
 
     def _restart(self, stream: Any, cause: str) -> Iterator[Event]:
