@@ -89,7 +89,8 @@ def _run_samples(study: Path, project: Path, folder: Path, device: str, started:
     for name in {batch.jobs[0].plugin for batch in samples[_SIZES[0]]}:
         with suppress(ImportError):  # its jobs say so
             prepare_plugin(name)
-    write_record(folder / _START, {"seconds": time.time() - started})
+    with suppress(OSError):  # a full disk, which the jobs meet
+        write_record(folder / _START, {"seconds": time.time() - started})
     warming = [batch for batch in samples[_SIZES[0]] if batch.cost <= _WARMING]
     for name, batches in {"warm": warming, **{str(size): samples[size] for size in _SIZES}}.items():
         workplace = Workplace(folder / name / _LANDING, folder / name / _ARTIFACTS, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 from datetime import UTC, datetime
 
 from compute.engine.calibration import calibrate
@@ -36,6 +37,8 @@ def run(options: Options) -> int:
     found = calibrate(file, device, options.seconds)
     for failure in found.failed:
         say(f"failed: {failure}")
+    if found.ended and not (found.measured or found.failed):
+        raise UserError(f"{tempfile.gettempdir()}: no job of the sample could land there; is the disk full?")
     if not found.measured:
         raise UserError(
             f"nothing was measured in {options.seconds:g} s on {device}: "

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, nullcontext
+from contextlib import chdir, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +27,7 @@ from compute.engine.executors.cluster import CLUSTER, Cluster, read_cluster
 from compute.engine.runner import ERRORS, Batch, Event, Workplace, fail_batch, run_batch, threads_of
 from compute.errors import DeviceLost, JobError, UserError
 from compute.store.artifacts import ArtifactStore
+from compute.store.files import naming
 from compute.store.landing import Landing
 from compute.store.segments import DamagedParcel, Parcel, pack, remove, unpack
 
