@@ -39,8 +39,8 @@ def refused_by_disk(error: BaseException, place: str = "the disk") -> str | None
     if isinstance(error, OSError) and error.errno in _REFUSED:
         refused = "opened" if error.errno == errno.EACCES else "written"  # permission to read may lack as well
         return f"{error.filename or place}: cannot be {refused}: {error.strerror}"
-    if isinstance(error, OSError) and _NUMPYS.fullmatch(str(error)):
-        return f"{error.filename or place}: cannot be written: {error} (bytes; is the disk full?)"
+    if isinstance(error, OSError) and error.args and _NUMPYS.fullmatch(str(error.args[0])):
+        return f"{error.filename or place}: cannot be written: {error.args[0]}; is the disk full?"
     lines = [line.strip() for line in str(error).splitlines() if tells_of_full_disk(line)]
     return lines[-1] if lines else None
 
