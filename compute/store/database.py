@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from compute.errors import UserError
+from compute.errors import UserError, refused_by_disk
 from compute.project import expand, locate
 from compute.store.lake import Lake, is_lake, no_server_alone, read_lake
 from compute.store.raw_schema import Table
@@ -188,7 +188,7 @@ def commit(connection: duckdb.DuckDBPyConnection, work: Callable[[], Done], has_
                     connection.execute(f"update {GATE} set passed = passed + 1")
                 return work()
         except duckdb.TransactionException as error:
-            if not in_lake:
+            if not in_lake or refused_by_disk(error) is not None:
                 raise
             if tries_left == 0:
                 cause = str(error).strip().splitlines()[-1]

@@ -29,6 +29,7 @@ from compute.errors import JobError, UserError, refused_by_disk
 from compute.plugin import Job
 from compute.project import package_folder
 from compute.store.artifacts import ArtifactStore
+from compute.store.lake import Lake
 from compute.store.landing import Landing
 from compute.store.publish import publish
 from compute.store.registration import RegisteredJob, RegisteredStudy
@@ -119,6 +120,22 @@ def test_a_warehouse_that_cannot_be_begun_is_not_in_the_way(disk: SmallDisk, roo
     disk.make_room()
     warehouse.prepare()
     assert warehouse.studies() == []
+
+
+@pytest.mark.parametrize("room", [0, 40])
+def test_a_lake_without_room_is_told_at_once(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    pytest.importorskip("duckdb_extension_ducklake", reason="lakes need the extra `lake`")
+
+    def wait(seconds: float) -> None:
+        raise AssertionError("it was tried again")
+
+    monkeypatch.setattr("compute.store.database.time.sleep", wait)
+    lake = Warehouse(Lake(disk.folder / "w.ducklake"), wait=0.0)
+    disk.leave(room * KIB)
+    with pytest.raises(UserError, match=f"ducklake:.*{FULL}") as caught:
+        lake.prepare()
+    assert len(str(caught.value).splitlines()) == 1
+    assert Path("w.ducklake").exists() == (room > 0)
 
 
 def test_what_memory_does_not_hold_may_find_no_room(disk: SmallDisk) -> None:
