@@ -103,8 +103,8 @@ class Warehouse:
             lost = isinstance(self.path, Lake) and type(error) is duckdb.Error  # the connection to a server
             if not lost and not isinstance(error, _BROKEN):
                 raise
-            told = refused_by_disk(error) or first_line(error, self.path)
-            raise UserError(f"{self.path}: {told}; nothing that has landed is lost") from None
+            line = refused_by_disk(error) or first_line(error, self.path)
+            raise UserError(f"{self.path}: {line}; nothing that has landed is lost") from None
         finally:
             close(connection)
 

@@ -314,6 +314,17 @@ def test_dbt_on_a_full_disk_is_two_lines(disk: SmallDisk) -> None:
     assert len(done.stdout.splitlines()) <= 1
 
 
+def test_dbt_whose_log_is_on_a_full_disk_goes_on(disk: SmallDisk, capfd: Told) -> None:
+    Warehouse(Path("warehouse.duckdb"), wait=0.0).prepare()
+    logs = mounted(disk.folder / "logs", 1)
+    try:
+        logs.leave(4 * KIB)
+        assert run_dbt("debug", "--quiet", warehouse=Path("warehouse.duckdb")) == 0
+    finally:
+        logs.unmount()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_dbt_is_not_begun_without_room(disk: SmallDisk) -> None:
     disk.leave(0)
     with pytest.raises(UserError, match=f"{disk.folder}: cannot be written: {FULL}"):
@@ -349,11 +360,13 @@ def test_a_read_only_disk_is_one_line(disk: SmallDisk, reported: Path, arguments
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_output_into_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("verb", ["schema", "ls methods"])  # more than a buffer of Python's takes, and less
+def test_output_into_a_full_disk_is_one_line(tmp_path: Path, verb: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "compute.cli", "schema"], stdout=full, stderr=subprocess.PIPE, text=True,
-            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(package_folder())}, check=False,
+            [sys.executable, "-P", "-m", "compute.cli", *verb.split()], stdout=full, stderr=subprocess.PIPE, text=True,
+            cwd=tmp_path, env=environment | {"PYTHONPATH": str(package_folder())}, check=False,
         )  # fmt: skip
         assert done.returncode == 2
         assert done.stderr == f"transfer: standard output, or another file: cannot be written: {FULL}\n"
