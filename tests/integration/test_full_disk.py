@@ -68,6 +68,15 @@ def record(key: str) -> dict[str, object]:
     return {"job_key": key, "plugin": "uriel", "state": "landed", "label": key}
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG])
+def test_every_word_of_the_system_for_a_disk_that_takes_no_more(number: int) -> None:
+    word = os.strerror(number)
+    assert refused_by_disk(OSError(number, word, "a.csv")) == f"a.csv: cannot be written: {word}"
+    assert refused_by_disk(OSError(number, word), "its page") == f"its page: cannot be written: {word}"
+    assert refused_by_disk(duckdb.IOException(f"IO Error: file b: {word}\n(in line 2)")) == f"IO Error: file b: {word}"
+    assert refused_by_disk(OSError(errno.EIO, "Input/output error", "a.csv")) is None
+
+
 # ---- computing and loading ----
 
 
