@@ -51,16 +51,26 @@ def run(options: Options) -> int:
         "mirror": _mirror,
     }
     for matter, look in matters.items():
-        for is_right, text in look():
+        for is_right, text in _as_far_as_it_can(look):
             healthy = healthy and is_right
             print(f"{'ok  ' if is_right else 'TODO'}  {matter:9}  {text}")
     return 0 if healthy else 1
 
 
+def _as_far_as_it_can(look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    """Yield what is found; a package that is missing or broken hides no other matter."""
+    try:
+        yield from look()
+    except ImportError as error:
+        yield False, f"cannot be looked at: {str(error).partition(chr(10))[0]}"
+
+
 def _versions() -> Iterator[Line]:
     from packaging.requirements import Requirement
 
-    named = ("duckdb", "dbt-core", "dbt-duckdb", "great-expectations", "torch", "transformers", "peft")
+    named = dict.fromkeys(
+        ("duckdb", "dbt-core", "dbt-duckdb", "great-expectations", "torch", "transformers", "peft"), ""
+    )
     yield True, f"transfer {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     try:
         wanted = [Requirement(text) for text in requires("transfer-warehouse") or ()]
@@ -78,9 +88,11 @@ def _versions() -> Iterator[Line]:
         except PackageNotFoundError:
             yield False, f"{requirement.name} is missing: pip install '{requirement}'"
             continue
+        if requirement.name in named:
+            named[requirement.name] = found
         if not requirement.specifier.contains(found, prereleases=True):
             yield False, f"{requirement.name} is {found}: pip install '{requirement}'"
-    yield True, ", ".join(f"{name} {version(name)}" for name in named)
+    yield True, ", ".join(f"{name} {found}" for name, found in named.items() if found)
 
 
 def _project() -> Iterator[Line]:
