@@ -70,8 +70,8 @@ class Warehouse:
         lies where there are no locks."""
         deadline = time.monotonic() + self.wait
         told = False
-        is_new = self._file is not None and not self._file.exists()
         while True:
+            is_new = self._file is not None and not self._file.exists()  # others may make it while one waits
             try:
                 connection = open_database(self.path, read_only)
                 break
