@@ -25,10 +25,13 @@ from compute.study.embeddings import Embeddings
 from compute.study.file import read_study
 from compute.study.schema import Grid, GridBlock, Study
 
-_SIZES = (1, 4)
-"""Of the samples, one after the other: two tell what a job takes from what its cost takes."""
-_TRAINING_ITEMS, _TEST_ITEMS, _STEPS, _EPOCHS = 32, 24, 8, 1
+_SIZES = (1, 2, 8)
+"""Of the samples, one after the other, as far as there is time: the first has a little of everything, and more of them
+tell what a job takes from what its cost takes."""
+_TRAINING_ITEMS, _TEST_ITEMS, _STEPS, _EPOCHS = 8, 6, 4, 1
 """Of the smallest sample."""
+_SOURCES = 4
+"""Of the larger samples, of every task first: adapters of one model are trained together, and tasks' items differ."""
 _SENTENCES, _TASKS = 5_000, 8
 _WARMING = 2 * SECOND
 """Cost of a visit up to which it is run once before anything is measured: what is imported then is not measured."""
@@ -100,9 +103,6 @@ def _run_samples(study: Path, project: Path, folder: Path, device: str, started:
 
 def sample(study: Study, size: int) -> Study:
     """Return a study of the same models, tasks, vectors and methods with little of each to do; more with more size."""
-    first: dict[str, str] = {}
-    for task, language in study.targets.cells if study.targets else ():
-        first.setdefault(task, language)
     items = study.items.model_copy(
         update={
             "train": min(study.items.train or _TRAINING_ITEMS * size, _TRAINING_ITEMS * size),
@@ -122,8 +122,8 @@ def sample(study: Study, size: int) -> Study:
         update={
             "models": models,
             "items": items,
-            "sources": study.sources and _grid(study.sources.cells[:1]),
-            "targets": study.targets and _grid(list(first.items())[:_TASKS]),
+            "sources": study.sources and _grid(_sampled_sources(study.sources, 1 if size == _SIZES[0] else _SOURCES)),
+            "targets": study.targets and _grid(_of_every_task(study.targets)[:_TASKS]),
             "seeds": study.seeds[:1],
             "placebo": study.placebo.model_copy(update={"seeds": ()}),
             "lora": study.lora.model_copy(update={"epochs": _EPOCHS}),
@@ -131,6 +131,17 @@ def sample(study: Study, size: int) -> Study:
             "embeddings": study.embeddings and _sampled_embeddings(study.embeddings, size),
         }
     )
+
+
+def _sampled_sources(sources: Grid, count: int) -> list[tuple[str, str]]:
+    """Return at most `count` cells: of every task one, then others."""
+    first = _of_every_task(sources)
+    return [*first, *(cell for cell in sources.cells if cell not in first)][:count]
+
+
+def _of_every_task(grid: Grid) -> list[tuple[str, str]]:
+    """Return the first cell of each task."""
+    return list({task: (task, language) for task, language in reversed(grid.cells)}.values())[::-1]
 
 
 def _grid(cells: list[tuple[str, str]]) -> Grid:
