@@ -24,6 +24,7 @@ from compute.language_models.encoding import (
     tokenize,
 )
 from compute.language_models.fidelity import check_vectors
+from compute.language_models.kernels import quick_kernels
 from compute.language_models.memory import Limits, Load, run_in_batches
 from compute.language_models.one_by_one import generate_one, in_batches
 from compute.language_models.regimes import regime_of
@@ -152,10 +153,11 @@ def _generate(
     places = positions(mask)
     left = list(range(len(contexts)))
     while left:
-        logits = model(
-            input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]  # fmt: skip
+        with quick_kernels(model, ids.shape[1]):
+            logits = model(
+                input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]  # fmt: skip
         chosen = penalty(logits.float()).argmax(-1)
         for row, token in zip(left, chosen.tolist(), strict=True):
             generated[row].append(token)

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from compute.language_models.branching import BranchedRow, forward_arguments
 from compute.language_models.encoding import PLAIN, Encoding, context_limit, render_contexts, tokenize
 from compute.language_models.fidelity import check_letters, check_vectors
+from compute.language_models.kernels import quick_kernels
 from compute.language_models.memory import Limits, Load, default_limits, run_in_batches, to_device
 from compute.language_models.regimes import reads_alone, regime_of
 from compute.tasks.task import Item
@@ -167,7 +168,8 @@ def _states_at(model: PreTrainedModel, batch: Sequence[_Row], layer: int | None)
     branches = [BranchedRow(row.tokens, [*range(len(row.tokens))], [0] * len(row.tokens)) for row in batch]
     arguments = forward_arguments(model, branches)
     longest = arguments["input_ids"].shape[1]
-    states = _at_layer(model, layer, arguments)
+    with quick_kernels(model, longest):
+        states = _at_layer(model, layer, arguments)
     places = torch.tensor([number * longest + place for number, row in enumerate(batch) for place in row.places])
     return states.flatten(0, 1).index_select(0, to_device(places, states.device)).cpu()
 

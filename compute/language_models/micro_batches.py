@@ -23,7 +23,7 @@ from compute.language_models.memory import to_device
 _LAUNCH_FLOP = {"cpu": 3e7, "cuda": 1e11}
 """What a device computes in the time that one linear layer's share of a forward and backward pass takes to start."""
 
-_LINE = {"cpu": 256, "cuda": 1024}
+_LINE = {"cpu": 128, "cuda": 1024}
 """Tokens of a line that rows are packed into: attention is computed, and masked, for each token against each."""
 
 

@@ -25,6 +25,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from compute.language_models import Progress
+from compute.language_models.kernels import quick_kernels
 from compute.language_models.memory import release_memory
 from compute.language_models.settings import Architecture, Family, Pretraining
 from compute.language_models.tokenizer import train_tokenizer
@@ -218,8 +219,9 @@ def _gradients(model: Any, batch: Tensor, rows_at_once: int) -> tuple[float, int
 
 
 def _pass(model: Any, rows: Tensor, share: float) -> float:
-    loss = model(input_ids=rows, labels=rows, use_cache=False).loss * share
-    loss.backward()
+    with quick_kernels(model, rows.shape[1]):
+        loss = model(input_ids=rows, labels=rows, use_cache=False).loss * share
+        loss.backward()
     return float(loss.item())
 
 
@@ -229,6 +231,7 @@ def _mean_loss(model: Any, blocks: Tensor, rows: int) -> float:
     total = 0.0
     for first in range(0, len(blocks), rows):
         part = blocks[first : first + rows]
-        total += model(input_ids=part, labels=part, use_cache=False).loss.item() * len(part)
+        with quick_kernels(model, part.shape[1]):
+            total += model(input_ids=part, labels=part, use_cache=False).loss.item() * len(part)
     model.train()
     return total / len(blocks)

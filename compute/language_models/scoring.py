@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compute.language_models.branching import BranchedRow, can_branch, forward_arguments, rows
 from compute.language_models.encoding import PLAIN, EncodedItem, Encoding, encode_items
+from compute.language_models.kernels import quick_kernels
 from compute.language_models.logits import logits_at
 from compute.language_models.memory import Limits, Load, default_limits, run_in_batches, to_device
 from compute.language_models.regimes import Regime, reads_alone, regime_of
@@ -144,7 +145,8 @@ def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> Te
     n = arguments["input_ids"].shape[1]
     predicting = [row.predicting() for row in batch]
     places = torch.tensor([i * n + after for i, afters in enumerate(predicting) for after in afters])
-    logits = logits_at(model, to_device(places, model.device), **arguments)
+    with quick_kernels(model, n):
+        logits = logits_at(model, to_device(places, model.device), **arguments)
 
     at, start = [], 0
     for row, afters in zip(batch, predicting, strict=True):

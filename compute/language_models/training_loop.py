@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from compute.language_models import Progress
 from compute.language_models.adapters import Adapter, initial_adapter
 from compute.language_models.dropout import row_keys, token_keys
+from compute.language_models.kernels import quick_kernels
 from compute.language_models.lora import LoraStack
 from compute.language_models.memory import release_memory, to_device
 from compute.language_models.micro_batches import (
@@ -291,10 +292,11 @@ class StackTraining:
             filled = [[*group, *[""] * (batch.rows - len(group))] for group in names]
             keys = to_device(row_keys([name for group in filled for name in group]), self.device)
             dropout = self.stack.dropout(self.settings.dropout, batch.laid_out(token_keys(keys, batch.tokens.shape[1])))
-        with dropout:
-            losses = answer_losses(self.model, batch).to(self.device)
-        if answer_tokens is not None:
-            self.stack.add_gradients((losses.sum(1) / answer_tokens).sum())
+        with quick_kernels(self.model, batch.tokens.shape[1]):
+            with dropout:
+                losses = answer_losses(self.model, batch).to(self.device)
+            if answer_tokens is not None:
+                self.stack.add_gradients((losses.sum(1) / answer_tokens).sum())
         return losses.detach()
 
     def _look(self) -> None:
