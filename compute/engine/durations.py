@@ -16,8 +16,9 @@ from compute.store.experience import Measured
 
 _ENOUGH_JOBS, _ENOUGH_SECONDS = 2, 10.0
 """Of a kind of work: so many jobs, or so long ones that what a process imports for the first does not tell."""
-_ALIKE = 2.0
-"""A job whose cost is this many times beyond those that were measured is like others of a more general kind too."""
+_FAR, _NEARER = 8.0, 2.0
+"""A job whose cost is so many times beyond those of its kind that were measured is like others of a more general kind
+too, where their cost is so many times nearer to its own. Costs of unlike models or tasks compare only roughly."""
 _SPREAD_FREE = 2
 """Degrees of freedom, visits less what was fitted to them, from which on it can be told how much they differ."""
 
@@ -95,7 +96,7 @@ class Durations:
             return None
         enough = [kind for kind in known if kind.is_enough] or known[-1:]
         best = min(kind.beyond(cost) for kind in enough)
-        chosen = next(kind for kind in enough if kind.beyond(cost) <= max(best, _ALIKE))
+        chosen = next(kind for kind in enough if kind.beyond(cost) <= max(_FAR, _NEARER * best))
         return chosen.expected(cost)
 
 

@@ -72,6 +72,12 @@ def test_a_job_far_beyond_its_like_goes_by_more_general_work_that_reaches_furthe
     assert near_large.beyond == 1.0
 
 
+def test_a_job_some_times_beyond_its_like_does_not_go_by_unlike_work_a_little_nearer() -> None:
+    found = Durations([visit("train/a", 4, 1.0, 4.0), visit("train/b", 4, 2.0, 4.4)])
+    assert found.expected_seconds(job("transfer", "train/a", 12.0)) == pytest.approx(12.0)
+    assert found.expected_seconds(job("transfer", "train/a", 48.0)) == pytest.approx(48.0)
+
+
 def test_what_a_process_imports_is_told_from_what_its_first_jobs_compute() -> None:
     cold = visit("w", 2, 1.0, 2 * 0.5 + 6.0, is_first=True)
     found = Durations([cold, visit("w", 2, 1.0, 1.0), visit("w", 2, 1.0, 1.0)])
