@@ -18,7 +18,9 @@ NO_EMBEDDINGS = "This study has no embedding half: its file has no section `embe
 NOT_IMPORTED = {half: f"The import brought no {half}." for half in ("transfer cell", "mapping")}
 NO_MIXTURES = "This study tunes on no mixture of sources."
 NO_CURVES = "This study scores no adapter before the end of its training."
-NOT_ASKED = (NO_MIXTURES, NO_CURVES)
+NO_PREDICTIONS = "Nothing of this study was predicted: `transfer predict` does."
+NO_PREDICTORS = "No predictor of transfer was judged on this study: `transfer predict` does."
+NOT_ASKED = (NO_MIXTURES, NO_CURVES, NO_PREDICTIONS, NO_PREDICTORS)
 """What a study says of a chapter that it does not ask for: the page leaves it out."""
 ABSENT_HALVES = (NO_LANGUAGE_MODELS, NO_EMBEDDINGS, *NOT_IMPORTED.values())
 """What a study says of a half that it never had."""

@@ -136,6 +136,12 @@ def number(column: str, words: str | None = None, missing: str = ABSENT) -> Prin
     return PrintedColumn(named, (column,), lambda row: as_printed(column, row[column]), missing=Missing(missing))
 
 
+def percentage(column: str, words: str, missing: str = ABSENT) -> PrintedColumn:
+    """Return a share of 1, printed in percent; `words` are its whole heading."""
+    show = lambda row: None if row[column] is None else as_printed("_pct", 100 * row[column])  # noqa: E731
+    return PrintedColumn(words, (column,), show, missing=Missing(missing))
+
+
 def text(column: str, words: str | None = None, missing: str = ABSENT) -> PrintedColumn:
     """Return a column of text or of yes and no."""
     named = heading(column) if words is None else words

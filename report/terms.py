@@ -19,6 +19,28 @@ RECOMMENDERS = {
     "english": "English",
     "random": "at random",
 }
+PREDICTORS = {
+    "together": "all together",
+    "same_task": "habit: the target's task",
+    "same_language": "habit: the target's language",
+    "english": "habit: English",
+    "nearest_language": "habit: the nearest language",
+    "random": "at random",
+    "shared_script": "shared script",
+    "uriel": "URIEL distances",
+    "lexical_overlap": "lexical overlap",
+    "base_score": "base score of the source",
+    "headroom": "headroom on the target",
+    "isometry": "isometry of word vectors",
+    "bli": "word translation (BLI)",
+    "nn_rank": "NN-Rank",
+}
+"""One of another package stands under its own name."""
+MEASURES = {
+    "regret_1": "Regret@1, percentage points behind the best source: less is better",
+    "ndcg_3": "NDCG@3, 1 is the best order: more is better",
+    "rank_correlation": "Rank correlation (Spearman): more is better",
+}
 COMPONENTS = {
     "model": "model",
     "source": "source",

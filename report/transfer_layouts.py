@@ -11,11 +11,11 @@ from report.tables import (
     Missing,
     PrintedColumn,
     Row,
-    as_printed,
     correlation,
     interval,
     number,
     pair,
+    percentage,
     text,
     worded,
 )
@@ -36,11 +36,6 @@ from report.terms import (
 
 def _listed(names: Sequence[str]) -> str:
     return "[" + ", ".join(f"'{name}'" for name in names) + "]"
-
-
-def _share(column: str, words: str, missing: str = ABSENT) -> PrintedColumn:
-    show = lambda row: None if row[column] is None else as_printed("_pct", 100 * row[column])  # noqa: E731
-    return PrintedColumn(words, (column,), show, missing=Missing(missing))
 
 
 def regime(row: Row) -> str:
@@ -205,9 +200,9 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             interval("ci_low", "ci_high", GRID, NO_ERRORS),
             interval("new_model_low", "new_model_high", NEW_MODEL, "one model"),
             _loss("worst_harm_pp", "worst_harm", "largest loss elsewhere (pp)"),
-            _share("p_harm", "harms elsewhere (%)"),
-            _share("p_null_harm", "so by noise alone (%)", "no items"),
-            _share("p_shown_harm", "shown: verdict harm (%)", NO_ERRORS),
+            percentage("p_harm", "harms elsewhere (%)"),
+            percentage("p_null_harm", "so by noise alone (%)", "no items"),
+            percentage("p_shown_harm", "shown: verdict harm (%)", NO_ERRORS),
         ),
         order=f"{BY_POOL}, target_task, target_language, rank, source_task, source_language",
         also=("n_models", "rank"),
