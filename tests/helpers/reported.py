@@ -88,6 +88,27 @@ def _everything(raw: RawRows) -> None:
                     )  # fmt: skip
 
 
+def _predictions(raw: RawRows) -> None:
+    """Of `everything`: one source on two targets, one of them measured since, and a new model without intervals; two
+    predictors of one target, of which `same_task` names the better source."""
+    keys = {"study": EVERYTHING, "variant": "default", "prompt": "plain@1", "fitted_to": "before"}
+    raw.add("prediction_fits", **keys, is_trained_cell=False, version="1", n_measured=90, n_predicted=3, variances="{}",
+            n_validated=90, r2=0.25, coverage_50=0.5, coverage_95=0.96, asked="{}")  # fmt: skip
+    cell = {"model": "a@1", "source_task": "parity", "source_language": "nl", "target_task": "read"}
+    bounds = {"low_50": -1.5, "high_50": 4.0, "low_95": -4.25, "high_95": 6.75}
+    raw.add("predictions", **keys, **cell, target_language="de", expected_pp=1.25, expected_se=1.0, measured_se=2.0,
+            degrees_of_freedom=9.0, **bounds)  # fmt: skip
+    raw.add("predictions", **keys, **cell | {"source_language": "de"}, target_language="en", expected_pp=-70.0,
+            expected_se=1.0, measured_se=2.0, degrees_of_freedom=9.0, low_50=-71.0, high_50=-69.0, low_95=-74.0,
+            high_95=-66.0)  # fmt: skip
+    raw.add("predictions", **keys, **cell | {"model": "new@1"}, target_language="de", expected_pp=3.5)
+    for predictor in ("same_task", "random", "<i>ours"):
+        for task, value in (("parity", 0.0), ("read", 1.0)):
+            raw.add("predictor_values", **keys, predictor=predictor, model="a@1", source_task=task,
+                    source_language="en", target_task="read", target_language="de",
+                    value={"same_task": value, "random": 0.0}.get(predictor, -value))  # fmt: skip
+
+
 def reported_rows() -> RawRows:
     raw = RawRows()
     raw.study(EVIL, description=EVIL, embeddings={"languages": []}, **MODELS_IN_FILE)
@@ -107,6 +128,7 @@ def reported_rows() -> RawRows:
         _transfer(raw, SEVERAL_WAYS, "plain@1", ("parity", "read"), variant=variant, prompt=prompt)
     _transfer(raw, IMPORTED, "plain@1", ("parity", "read"), placebo=False)
     _everything(raw)
+    _predictions(raw)
     _embeddings(raw, EVIL, ("de", "en"))
     _embeddings(raw, EMBEDDINGS_ONLY, ("de", "en", "fi", "nl"))
     _embeddings(raw, EMBEDDINGS_ONLY, ("de", "en"), "ICP")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
-from report import charts, printed
+from report import charts, prediction_sections, printed
 from report import page as page_module
 from report.page import write_report
 from report.printed import signed
@@ -193,3 +193,66 @@ def test_each_regime_has_its_own_bars(pages: dict[str, Page], reported: Path) ->
             "select count(*) from marts.rpt_variance where study = ? and share is not null", [EVERYTHING]
         ).fetchone()
     assert known is not None and sum(len(group) for group in groups) == known[0]
+
+
+def test_what_is_expected_stands_apart_from_what_was_measured(pages: dict[str, Page], reported: Path) -> None:
+    page = pages[EVERYTHING]
+    head = ["target", "tuned on", "regime", "expected (pp)", "50 % interval", "95 % interval"]
+    since = ["measured since (pp)", "within the 95 % interval"]
+    tables: dict[int, list[list[str]]] = {}
+    for line in page.table_rows["predictions"]:
+        tables.setdefault(len(line), []).append(line)
+    assert tables[len(head)][0] == head and tables[len(head) + 2][0] == [*head, *since]
+    every = tables[len(head)]
+    cell = ["read/de", "parity/nl", "CT-CL", "+1.2", "[−1.5, +4.0]", "[−4.2, +6.8]"]
+    assert cell in every and ["read/de", "parity/nl", "CT-CL", "+3.5", *["only one was measured"] * 2] in every
+    (measured,) = _one(
+        reported,
+        "select delta_pp from marts.fct_transfer where study = ? and model = 'a@1' and source_task = 'parity'"
+        " and source_language = 'de' and target_task = 'read' and target_language = 'en'",
+        EVERYTHING,
+    )
+    (_, line) = tables[len(head) + 2]
+    assert line[:2] == ["read/en", "parity/de"] and line[3] == "−70.0"
+    assert line[6:] == [signed(measured), "no"]  # type: ignore[arg-type]
+    fits = next(line for line in page.table_rows["predictions"] if line[0] == "transfer")
+    assert fits == ["transfer", "90", "3", "90", "0.250", "50.0", "96.0", "1", "0.0"]
+    assert "have changed since" in page.text["predictions"]
+    drawn = re.findall(r'<svg role="img" aria-label="Expected change.*?</svg>', page.html, re.DOTALL)
+    # Of model a, one cell is beyond 0 by its interval; of the new one, nothing tells.
+    assert [one.count('font-weight="bold"') for one in drawn] == [1, 0]
+    assert [one.count('fill-opacity="0.3"') for one in drawn] == [1, 1]
+
+
+def test_predictors_stand_beside_habits_with_the_mart_s_numbers(pages: dict[str, Page], reported: Path) -> None:
+    lines = pages[EVERYTHING].table_rows["predictors"]
+    names = {"same_task": "habit: the target's task", "random": "at random", "<i>ours": "<i>ours"}
+    with duckdb.connect(str(reported), read_only=True) as connection:
+        rows = connection.execute(
+            "select predictor, measure, value, beyond_random from marts.rpt_predictors where study = ?"
+            " order by measure != 'regret_1', measure != 'ndcg_3', if(measure = 'regret_1', value, -value), predictor",
+            [EVERYTHING],
+        ).fetchall()
+    assert len({measure for _, measure, _, _ in rows}) == 3
+    shown = [(line[0], line[1], line[3]) for line in lines if line[0] != "sources ranked by"]
+    assert shown == [
+        (
+            names[predictor],
+            f"{value:.3f}" if measure == "ndcg_3" else signed(value, 2 if measure == "regret_1" else 3),
+            "–" if beyond is None else signed(beyond, 2 if measure == "regret_1" else 3),
+        )
+        for predictor, measure, value, beyond in rows
+    ]
+    assert "Regret of predictors" in pages[EVERYTHING].html
+
+
+def test_many_predicted_cells_are_listed_in_part_and_not_drawn(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_sections, "_MOST_DRAWN", 2)
+    monkeypatch.setattr(prediction_sections, "_MOST_LISTED", 2)
+    write_report(reported, EVERYTHING, tmp_path / "many.html")
+    page = Page((tmp_path / "many.html").read_text(encoding="utf-8"))
+    assert "Expected change by source and target" not in page.html
+    assert "Too many cells to be drawn." in page.text["predictions"]
+    assert "The first 1 of 2, a" in page.text["predictions"] and "Every predicted cell, new" in page.text["predictions"]
