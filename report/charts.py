@@ -160,16 +160,23 @@ def heatmap(
 
     The trained cell (MT-ML) has a frame; what is undecided is pale, what is decided bold. Where values do not fit, a
     verdict of harm is a minus sign and one of gain a plus. Sources and targets stand in the given order; by name and
-    with a space between tasks if there is none. `notes` stand beside the names of targets.
+    with a space between tasks if there is none. `notes` stand beside the names of targets; a source with a
+    name of its own is called by it.
     """
     sources, targets = order or grid_keys(cells)
     lines, columns = ([name(key) for key in keys] if order else _spaced(keys) for keys in (sources, targets))
+    called = {
+        name(key(cell, "source")): f"{cell['source']} ({name(key(cell, 'source'))})"
+        for cell in cells
+        if cell.get("source", name(key(cell, "source"))) != name(key(cell, "source"))
+    }
+    lines = [called.get(line, line) for line in lines]
     noted = {name(target): f"{name(target)} · {note}" for target, note in (notes or {}).items()}
     roomy = len(columns) <= CLOSE_COLUMNS
     rows = [
         {
             "x": noted.get(name(key(cell, "target")), name(key(cell, "target"))),
-            "y": name(key(cell, "source")),
+            "y": called.get(name(key(cell, "source")), name(key(cell, "source"))),
             "value": cell["delta_pp"],
             "shown": printed.signed(cell["delta_pp"]) if roomy else _SIGNS.get(cell["verdict"], ""),
             "dark": cell["delta_pp"] < -DARK * limit,

@@ -117,7 +117,7 @@ def _(connection, mo):
                 partition by model, variant, source, target_task, target_language
             ) as n_prompts
             from marts.fct_transfer
-            where study = getvariable('study') and control is null and source = source_task || '/' || source_language
+            where study = getvariable('study') and control is null and not is_mixture
         )
 
         -- Prompts share a grid unless a target was asked with several.

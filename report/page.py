@@ -46,8 +46,8 @@ QUESTIONS = (
     "versions",
 )
 """Asked by a file under `sql/`."""
-_OF_GRID = "source = source_task || '/' || source_language"
-"""Sources of the grid: mixtures have a chapter of their own."""
+_OF_GRID = "not is_mixture"
+"""Mixtures have a chapter of their own."""
 MARTS = {
     "regimes": ("rpt_regimes", ""),
     "cells": ("fct_transfer", f"control is null and {_OF_GRID}"),

@@ -11,6 +11,7 @@ from report.tables import (
     Missing,
     PrintedColumn,
     Row,
+    as_printed,
     correlation,
     interval,
     number,
@@ -78,6 +79,14 @@ def _of_a_role(column: str, raw: str, words: str, missing: str) -> PrintedColumn
     return PrintedColumn(f"{words} (pp)", (column, raw), show)
 
 
+_SEEDS_FOR_NONE = PrintedColumn(
+    "seeds that none would take",
+    ("seeds_for_none",),
+    # Where runs differ no more than their items do, 0 would be read as a number of seeds to tune with.
+    lambda row: "any: no luck seen" if row["seeds_for_none"] == 0 else as_printed("", row["seeds_for_none"]),
+    missing=Missing("not known"),
+)
+
 _CELL = "source_task, source_language, target_task, target_language"
 
 TRANSFER_GRIDS: Mapping[str, Grid] = {
@@ -142,7 +151,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             number("median_pp", "median"),
             number("positive_pct", "above 0"),
             number("median_se_pp", "median standard error", NO_ERRORS),
-            number("seeds_for_none", "seeds that none would take", "not known"),
+            _SEEDS_FOR_NONE,
             number("items_for_none", "and items", "not known"),
         ),
         order=f"{BY_POOL}, scope != 'all', scope, list_position({_listed(REGIMES)}, regime)",

@@ -110,6 +110,11 @@ def none_in_words(regimes: Sequence[Row], study: Study) -> tuple[str, ...]:
         return (told,)
     if row["seeds_for_none"] is None:
         return (f"{told} How many seeds it would take is not known: no source was tuned with two.",)
+    if row["seeds_for_none"] == 0:
+        return (
+            f"{told} For the median cell it would take some {printed.count(row['items_for_none'])} items, whatever the "
+            "seeds: beyond the noise of items, no difference between runs is seen.",
+        )
     return (
         f"{told} For the median cell it would take some {printed.count(row['seeds_for_none'])} seeds and "
         f"{printed.count(row['items_for_none'])} items together: the luck of runs alone makes it rare at few seeds.",

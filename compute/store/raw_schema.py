@@ -451,7 +451,8 @@ CONFIG_KEYS = (
 
 
 def planned_jobs() -> str:
-    """Return a query of `study_jobs` with the keys that SQL may read as columns, and `source`, what marts call it."""
+    """Return a query of `study_jobs` with the keys that SQL may read as columns, and `source`: a mixture's name, else
+    the cell."""
     keys = ", ".join(f"cast(config ->> '$.{key.name}' as {key.type}) as {key.name}" for key in CONFIG_KEYS)
     return (
         "select * replace (coalesce(variant, 'default') as variant), "

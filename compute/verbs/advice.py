@@ -8,7 +8,7 @@ mean of their rows, whose interval is the mean of theirs, as wide as if all of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import duckdb
@@ -90,6 +90,13 @@ where
 order by recommender != 'advice', regret, recommender
 """
 
+_GIVEN = """
+select variant, source_task || '/' || source_language, string_agg(distinct name, ', ' order by name)
+from staging.stg_given_sources
+where study = ?
+group by all
+"""
+
 _RECOMMENDERS = {
     "advice": "this advice",
     "same_task": "a source of the same task",
@@ -121,6 +128,7 @@ class Advice:
         n_shown_within: of all `n_asked` targets, those whose interval rules out a loss beyond the limit; None without
             errors, or without a limit.
         measured_gain_pp: the gain as measured on the model that was left out; None if none was.
+        called: what the study's file calls an adapter or checkpoint that it gives; None for the study's own.
     """
 
     variant: str
@@ -143,6 +151,12 @@ class Advice:
     n_shown_within: int | None
     n_asked: int
     measured_gain_pp: float | None
+    called: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The source, with the name that was given to it."""
+        return f"{self.source} ({self.called})" if self.called else self.source
 
     @property
     def worst_harm_pp(self) -> float | None:
@@ -217,10 +231,12 @@ def advice(
             rows = connection.execute(_question(_EFFECTS), asked).fetchall()
         else:
             rows = connection.execute(_question(_BESIDES), asked | {"model": left_out}).fetchall()
+        called = {(variant, source): name for variant, source, name in connection.execute(_GIVEN, [study]).fetchall()}
     if not rows:
         besides = f" besides {left_out}" if left_out else ""
         raise UserError(f"study {study!r}: no model{besides} was measured from any source on {', '.join(wanted)}")
-    return [Advice(*row) for row in rows]
+    found = [Advice(*row) for row in rows]
+    return [replace(one, called=called.get((one.variant, one.source))) for one in found]
 
 
 def _nothing_to_advise(connection: duckdb.DuckDBPyConnection, study: str) -> str:
@@ -309,7 +325,7 @@ def _section(
             f"left out: {count(len(rows) - len(kept), 'source')} expected to cost some target more than "
             f"{max_harm:g} pp; the best of them:"
         )
-        yield f"  {best.source} {best.expected_gain_pp:+.2f} pp; largest loss elsewhere: {best.loss}{wanted}"
+        yield f"  {best.shown} {best.expected_gain_pp:+.2f} pp; largest loss elsewhere: {best.loss}{wanted}"
     if kept:
         yield from _explained(len(targets), first.n_models, max_harm)
     yield from told_of_stops(stops, [row.source for row in kept[:_SHOWN]])
@@ -323,7 +339,7 @@ def _section(
 def _table(rows: Sequence[Advice], n_targets: int, max_harm: float | None, by_variant: bool) -> Iterator[str]:
     """Return lines: what is missing throughout has no column; `by_variant`: a source is told with its variant."""
     columns = {
-        "source": [f"{row.source} ({row.variant})" if by_variant else row.source for row in rows],
+        "source": [f"{row.source} ({row.variant})" if by_variant and row.called is None else row.shown for row in rows],
         "gain pp": [_signed(row.expected_gain_pp) for row in rows],
         "measured": [_signed(row.measured_gain_pp) for row in rows],
         "this grid": [_interval(row.ci_low, row.ci_high) for row in rows],

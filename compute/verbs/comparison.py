@@ -23,7 +23,7 @@ select
     list_distinct(list(variant)) as variant,
     list_distinct(list(coalesce(control, 'tuned'))) as control,
     list_distinct(list(model) || list(regexp_replace(model, '@[^@]*$', ''))) as model,
-    list_distinct(list(source)) as source,
+    list_distinct(list(source) || list(source_task || '/' || source_language)) as source,
     list_distinct(list(prompt) || list(split_part(prompt, '@', 1))) as prompt,
     list_distinct(list(target_task || '/' || target_language)) as target
 from marts.fct_transfer where study = ?

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import duckdb
@@ -110,12 +111,13 @@ def foresee(study: Study, warehouse: Warehouse, share: float) -> str:
         raise UserError(f"--share {share:g}: expected a part, above 0 and at most 1")
     design = planned_design(study)
     components, source = measured(warehouse, sorted({task for task, _ in design.targets}))
-    return "\n".join(_told(study.study, design, components, source, share)) + "\n"
+    lines = list(_told(study.study, design, components, source, share, study.sources is not None))
+    return "\n".join([*lines, *_of_given(study)]) + "\n"
 
 
 def planned_design(study: Study) -> Design:
     """Return the grid and the numbers of a study file. Raises UserError as `foresee`."""
-    if study.sources is None or study.targets is None:
+    if study.targets is None or (study.sources is None and not any(model.sources for model in study.models)):
         raise UserError(f"study {study.study!r} tunes on nothing: without `sources` there is no change to show")
     items: dict[Cell, int] = {}
     for task, language in study.targets.cells:
@@ -128,9 +130,27 @@ def planned_design(study: Study) -> Design:
                 "give `items.test`"
             )
         items[task, language] = n
+    targets = tuple(study.targets.cells)
+    if study.sources is None:
+        n_tunings, sources, seeds = _given(study)
+        return Design(n_tunings, sources, targets, items, seeds)
     n_models = len(study.models) * len(study.lora_settings)
-    cells = tuple(study.sources.cells), tuple(study.targets.cells)
-    return Design(n_models, *cells, items, len(study.seeds), len(study.placebo.seeds))
+    return Design(n_models, tuple(study.sources.cells), targets, items, len(study.seeds), len(study.placebo.seeds))
+
+
+def _given(study: Study) -> tuple[int, tuple[Cell, ...], int]:
+    """Return of a study that only has sources that exist: tunings of each cell, over models and names; the cells; and
+    the fewest seeds that one has. Raises UserError where models have unlike sources, for which there is no formula."""
+    seeds = Counter((model.name, source.name, source.cell) for model in study.models for source in model.sources)
+    tunings = Counter(cell for _, _, cell in seeds)
+    by_model = [Counter(cell for name, _, cell in seeds if name == one) for one in {name for name, _, _ in seeds}]
+    if any(one != by_model[0] for one in by_model) or len(set(tunings.values())) > 1:
+        raise UserError(
+            f"study {study.study!r}: what its given sources can show cannot be told beforehand: it takes as many "
+            "tunings of each task and language under every model; marts.fct_transfer has each cell's interval once "
+            "they are scored"
+        )
+    return next(iter(tunings.values())), tuple(sorted(tunings)), min(seeds.values())
 
 
 def measured(warehouse: Warehouse, tasks: list[str]) -> tuple[Components, str]:
@@ -180,7 +200,17 @@ def _stated(reason: str) -> str:
     )
 
 
-def _told(name: str, design: Design, components: Components, source: str, share: float) -> Iterator[str]:
+def _of_given(study: Study) -> Iterator[str]:
+    """Yield what to know of sources that exist already."""
+    seeds = Counter((model.name, one.name) for model in study.models for one in model.sources)
+    if seeds and study.sources is not None:
+        yield "adapters and checkpoints that are given are not in these numbers"
+    elif len(set(seeds.values())) > 1:
+        fewest, most = min(seeds.values()), max(seeds.values())
+        yield f"given sources have {fewest} to {most} seeds: all are taken to have the fewest"
+
+
+def _told(name: str, design: Design, components: Components, source: str, share: float, tunes: bool) -> Iterator[str]:
     yield f"study {name}: the smallest change found with power {POWER:.0%}, percentage points"
     yield f"variances: {source}"
     yield (
@@ -192,6 +222,8 @@ def _told(name: str, design: Design, components: Components, source: str, share:
     heads = ["a cell" if len(sizes) == 1 else f"cell, {n} items" for n in sizes] + regimes
     yield "  ".join([f"{'seeds x items':<15}", *(f"{head:>{_width(head)}}" for head in heads)])
     for more_seeds, more_items in _ways(design.seeds):
+        if more_seeds > design.seeds and not tunes:
+            continue  # what is given has the seeds that it has
         tried = design.scaled(more_seeds, more_items)
         cells = [smallest_of_cell(components, tried, round(n * more_items), share) for n in sizes]
         changes = [*cells, *(smallest_of_regime(components, tried, regime) for regime in regimes)]

@@ -19,7 +19,8 @@ select coalesce(cast(config ->> '$.harm_threshold_pp' as double), 1.0) from raw.
 """
 
 _SOURCES = """
-select distinct source from marts.fct_transfer where study = ? and control is null
+select distinct unnest([source, source_task || '/' || source_language]) from marts.fct_transfer
+where study = ? and control is null
 """
 
 _CELLS = """
@@ -41,7 +42,7 @@ select
 from marts.fct_transfer
 where
     study = $study and control is null
-    and (len($sources) = 0 or list_contains($sources, source))
+    and (len($sources) = 0 or list_has_any($sources, [source, source_task || '/' || source_language]))
     and (len($models) = 0 or list_contains($models, model))
 order by variant != 'default', variant, model, source, delta_pp nulls last, target, fct_transfer.prompt
 """
@@ -60,7 +61,7 @@ def add_arguments(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="TASK/LANGUAGE",
-        help="only adapters tuned on it; may be repeated",
+        help="only adapters tuned on it, or of that name; may be repeated",
     )
     parser.add_argument("--model", action="append", default=[], help="only adapters of this model; may be repeated")
     add_study(parser)
@@ -109,8 +110,10 @@ class Adapter:
 
     @property
     def name(self) -> str:
-        """Model, source and, if it is not the default, variant."""
-        return f"{self.model} {self.source}" + (f" ({self.variant})" if self.variant != "default" else "")
+        """Model, source and, if it is not the default or the source's own name, variant."""
+        return f"{self.model} {self.source}" + (
+            f" ({self.variant})" if self.variant not in ("default", self.source) else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def adapters(
     """The adapters asked for, all of them if none is named, and the study's harm threshold in percentage points.
 
     Args:
-        sources: each `task/language`, or a mixture's name.
+        sources: each `task/language`, or the name of a mixture or of a given tuning.
         models: each by its name with or without revision.
 
     Raises:

@@ -124,6 +124,8 @@ def _ends(predictions: Predictions, level: int) -> Iterator[tuple[str, np.ndarra
 
 def _fit_row(fit: Fit, n_predicted: int, asked: Asked) -> dict[str, Any]:
     variances = {**fit.variances.effects, "residual": fit.variances.residual, "of_error": fit.variances.of_error}
+    named = {f"spread {source} -> {target}": factor for (source, target), factor in fit.spread.factors.items()}
+    variances |= dict(sorted(named.items()))
     checked = fit.validation
     return {
         "is_trained_cell": fit.is_own,

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+from compute.study.sources import SEVERAL, UNKNOWN
+
 POWER, Q = 0.8, 0.05
 _QUANTILES = (np.arange(200) + 0.5) / 200
 _DRAWS, _MOST_CELLS = 400, 240
@@ -72,13 +74,21 @@ class Design:
         scaled = {target: round(n * items) for target, n in self.items.items()}
         return Design(self.n_models, self.sources, self.targets, scaled, seeds, self.placebo_seeds)
 
+    @property
+    def cells(self) -> list[tuple[Cell, Cell]]:
+        """(source, target) of all but trained cells."""
+        return [(source, target) for source in self.sources for target in self.targets if source != target]
+
     def pairs(self, regime: str) -> list[tuple[Cell, Cell]]:
-        """(source, target) of the cells that count in a regime: `transfer` is all but trained cells."""
-        every = [(source, target) for source in self.sources for target in self.targets if source != target]
-        return [pair for pair in every if regime in ("transfer", _regime(*pair))]
+        """(source, target) of the cells that count in a regime: `transfer` is all of them."""
+        of = {pair: _regime(*pair) for pair in self.cells}
+        return [pair for pair in self.cells if of[pair] and regime in ("transfer", of[pair])]
 
 
-def _regime(source: Cell, target: Cell) -> str:
+def _regime(source: Cell, target: Cell) -> str | None:
+    """None for a source of several or unknown tasks or languages."""
+    if {SEVERAL, UNKNOWN} & set(source):
+        return None
     return f"{'M' if source[0] == target[0] else 'C'}T-{'M' if source[1] == target[1] else 'C'}L"
 
 
@@ -162,8 +172,7 @@ class _Cells:
         """Draw studies; of a large one, a part of its models and targets, as power depends on the rest by its kind."""
         rng = np.random.default_rng(20_191)
         s = design.seeds
-        pairs = design.pairs("transfer")
-        every = [(model, *pair) for model in range(design.n_models) for pair in pairs]
+        every = [(model, *pair) for model in range(design.n_models) for pair in design.cells]
         cells = [every[i] for i in sorted(rng.permutation(len(every))[:_MOST_CELLS])]
         like = rng.integers(len(components.shared), size=len(cells))
         # As int_cell_errors has it: half an item won in every seed, half an item lost and one unchanged.

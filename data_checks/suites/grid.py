@@ -92,7 +92,10 @@ CHECKS = (
                 where
                     scores.model = planned.model
                     and scores.variant = planned.variant
-                    and scores.source is not distinct from planned.source
+                    and (
+                        scores.source is not distinct from planned.source
+                        or scores.source_task || '/' || scores.source_language = planned.source
+                    )
                     and scores.control is not distinct from planned.control
                     and (planned.source_task is null or scores.seed is not distinct from planned.seed)
                     and scores.target_task = planned.target_task
@@ -126,7 +129,7 @@ CHECKS = (
             left join fct_transfer as cells
                 on planned.model = cells.model
                 and planned.variant = cells.variant
-                and planned.source = cells.source
+                and planned.source in (cells.source, cells.source_task || '/' || cells.source_language)
                 and planned.control is not distinct from cells.control
                 and planned.target_task = cells.target_task
                 and planned.target_language = cells.target_language

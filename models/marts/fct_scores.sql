@@ -22,6 +22,10 @@ studies as (
     select * from {{ ref('stg_studies') }}
 ),
 
+given_sources as (
+    select * from {{ ref('stg_given_sources') }}
+),
+
 metrics as (
     select
         job_number,
@@ -72,7 +76,7 @@ final as (
         scores.model,
         scores.source_task,
         scores.source_language,
-        scores.source,
+        coalesce(given_sources.name, scores.source) as source, -- noqa: RF04
         scores.control,
         scores.seed,
         scores.target_task,
@@ -87,6 +91,7 @@ final as (
     from scores
     inner join study_jobs on scores.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study
+    left join given_sources on {{ is_given_source('scores', 'study_jobs') }}
 )
 
 select * from final

@@ -25,7 +25,8 @@ final as (
         models.parameters,
         transfer_cells.source_task,
         transfer_cells.source_language,
-        transfer_cells.source,
+        transfer_cells.source_name as source, -- noqa: RF04
+        transfer_cells.is_mixture,
         transfer_cells.target_task,
         transfer_cells.target_language,
         transfer_cells.control,

@@ -18,7 +18,7 @@ cells as (
         transfer_cells.model,
         transfer_cells.source_task,
         transfer_cells.source_language,
-        transfer_cells.source,
+        transfer_cells.source_name as source, -- noqa: RF04
         transfer_cells.target_task,
         transfer_cells.target_language,
         transfer_cells.control,

@@ -14,6 +14,10 @@ studies as (
     select * from {{ ref('stg_studies') }}
 ),
 
+given_sources as (
+    select * from {{ ref('stg_given_sources') }}
+),
+
 answered as (
     select
         job_key,
@@ -43,7 +47,7 @@ final as (
         scoring_jobs.model,
         scoring_jobs.source_task,
         scoring_jobs.source_language,
-        scoring_jobs.source,
+        coalesce(given_sources.name, scoring_jobs.source) as source, -- noqa: RF04
         scoring_jobs.control,
         scoring_jobs.seed,
         scoring_jobs.target_task,
@@ -57,6 +61,7 @@ final as (
     inner join scoring_jobs on shared.job_key = scoring_jobs.job_key
     inner join study_jobs on shared.job_key = study_jobs.job_key
     inner join studies on study_jobs.study = studies.study
+    left join given_sources on {{ is_given_source('scoring_jobs', 'study_jobs') }}
     where scoring_jobs.fraction is null
 )
 

@@ -12,7 +12,8 @@ final as (
         model,
         source_task,
         source_language,
-        source,
+        source_name as source, -- noqa: RF04
+        is_mixture,
         target_task,
         count(*) as n_languages,
         {{ in_order('avg', 'delta_pp') }} as mean_pp,
@@ -24,7 +25,7 @@ final as (
         case when count(null_harm_probability) = count(*) then 100 * {{ in_order('avg', 'null_harm_probability') }} end
             as null_harm_pct
     from transfer_cells
-    group by study, variant, prompt_pool, model, source_task, source_language, source, target_task
+    group by study, variant, prompt_pool, model, source_task, source_language, source_name, is_mixture, target_task
 )
 
 select * from final

@@ -48,6 +48,18 @@ VIEWS = {
             and p.target_language is not distinct from c.target_language
         """,
     ),
+    "mixtures": (
+        "rpt_mixtures",
+        """
+        select p.*, m.* exclude (study, target_task, target_language), s.world
+        from planted.mixtures as p
+        inner join planted.studies as s using (study)
+        left join marts.rpt_mixtures as m
+            on p.study = m.study and m.scope = 'all' and not m.is_trained_cell
+            and p.target_task is not distinct from m.target_task
+            and p.target_language is not distinct from m.target_language
+        """,
+    ),
     "items": (
         "rpt_items",
         """

@@ -19,8 +19,10 @@ import numpy as np
 from tests.truth import rates
 from tests.truth.judges import Judge
 from tests.truth.judging import VIEWS, Rows, judged
+from tests.truth.prediction_worlds import GRID_WORLDS, ask
 from tests.truth.warehouse import ROOT, PlantedWarehouse, dbt_run
-from tests.truth.worlds import WORLDS, World
+from tests.truth.world import Told
+from tests.truth.worlds import WORLDS
 
 ROWS_OF_A_WAREHOUSE = 16_000_000
 """Item rows built at a time: DuckDB stays within its 4 GB, and dbt's start is paid rarely."""
@@ -44,7 +46,7 @@ class Part:
 class Measured:
     """A judge's number."""
 
-    world: World
+    world: Told
     judge: Judge
     estimate: rates.Estimate | None
     """None: it could not be asked, for lack of a column that it needs."""
@@ -146,6 +148,20 @@ def measure(worlds: Sequence[str], draws: int, seed: int, folder: Path, say: Cal
         names = ", ".join(f"{part.world} {part.first}–{part.end - 1}" for part in batch)
         say(f"{time.monotonic() - began:5.0f} s  {names}")
     return kept(worlds, draws, seed, folder)
+
+
+def measure_grids(
+    worlds: Sequence[str], draws: int, seed: int, folder: Path, say: Callable[[str], None]
+) -> list[Measured]:
+    """Return the numbers of worlds of predictions, which ask no mart. Draws that `folder` holds are not done again."""
+    answers = ask(worlds, draws, seed, folder, say)
+    return [
+        Measured(
+            GRID_WORLDS[world], judge, _estimate(judge, [["", *said[judge.name]] for said in answers[world]])
+        )
+        for world in worlds
+        for judge in GRID_WORLDS[world].judges
+    ]  # fmt: skip
 
 
 def kept(worlds: Sequence[str], draws: int, seed: int, folder: Path) -> list[Measured]:

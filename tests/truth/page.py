@@ -91,7 +91,8 @@ study has many (its cells share a baseline and runs); Student's for means. A few
 An item has an ability, shared in part by its translations and by the models; a run shifts it by what is planted, by
 its luck (one half of whose variance all targets of the run share) and by noise at every item. "Luck 3.6 pp" is the
 standard deviation of a run's score at an accuracy of one half. Baselines lie between .35 and .75 unless said otherwise.
-`tests/truth/population.py` has the equations, `tests/truth/worlds.py` the sizes.
+`tests/truth/population.py` has the equations, `tests/truth/worlds.py` the sizes. Grids of predictions are drawn at the
+level of cells (`tests/truth/planted_grid.py`) and ask no mart: `transfer predict` fits in Python.
 
 ## Measured
 

@@ -87,6 +87,8 @@ class Plant:
     """What the study's file says of contrasts."""
     distance: np.ndarray | None = None
     """Distances of the targets' languages, [target, target], the same in both directions; None: nobody asks."""
+    doses: tuple[float, ...] | None = None
+    """Of a study whose last source is a mixture of all others: the part of its items that each gives to it."""
     facts: dict[str, float | str] = field(default_factory=dict)
     """What else a judge asks: `planted`, the one donor or target; `planted_pp2`, the variance of what was planted."""
 

@@ -36,7 +36,11 @@ ITEMS = {**dict.fromkeys(("study", "target_task", "parallel_id"), pl.String), "i
 CONTRASTS = {
     **dict.fromkeys(("study", "contrast", "target_task", "target_language"), pl.String), "true_pp": pl.Float64
 }  # fmt: skip
-"""Columns of planted.items and planted.contrasts."""
+MIXTURES = {
+    **dict.fromkeys(("study", "target_task", "target_language"), pl.String),
+    **dict.fromkeys(("true_over_best_pp", "true_over_added_pp"), pl.Float64),
+}
+"""Columns of planted.items, planted.contrasts and planted.mixtures."""
 
 
 def _right(answers: np.ndarray) -> np.ndarray:
@@ -101,7 +105,7 @@ class ManyStudies:
         digest = hashlib.sha256()
         for name, frame in self.frames().items():
             digest.update(name.encode() + frame.write_csv().encode())
-        digest.update(json.dumps(self.raw.rows["language_distances"]).encode())
+        digest.update(json.dumps([self.raw.rows[name] for name in ("language_distances", "source_parts")]).encode())
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
@@ -145,6 +149,7 @@ class PlantedWarehouse(ManyStudies):
         self._effects: list[dict[str, object]] = []
         self._items_planted: list[dict[str, object]] = []
         self._contrasts: list[dict[str, object]] = []
+        self._mixtures: list[dict[str, object]] = []
 
     def frames(self) -> dict[str, pl.DataFrame]:
         return super().frames() | {
@@ -153,12 +158,16 @@ class PlantedWarehouse(ManyStudies):
             "effects": pl.DataFrame(self._effects, schema=EFFECTS),
             "items": pl.DataFrame(self._items_planted, schema=ITEMS),
             "contrasts": pl.DataFrame(self._contrasts, schema=CONTRASTS),
+            "mixtures": pl.DataFrame(self._mixtures, schema=MIXTURES),
         }
 
     def add(self, study: str, world: str, plant: Plant, rng: np.random.Generator) -> None:
         """Draw a study's answers and keep them."""
         design = plant.design
         self.study(study, **({"contrasts": plant.contrasts} if plant.contrasts else {}))
+        *parts, last = design.sources
+        if plant.doses is not None:
+            self.raw.mixture(study, "mix", dict(zip(parts, plant.doses, strict=True)))
         base, runs = baseline_and_runs(plant, rng)
         scored = set(landed(plant))
         for m in range(design.n_models):
@@ -172,7 +181,8 @@ class PlantedWarehouse(ManyStudies):
                     for s, source in enumerate(design.sources):
                         if run.control is None and run.seed > plant.seeds[s]:
                             continue
-                        keys = {"source": source, "seed": run.seed, "control": run.control}
+                        keys: dict[str, Any] = {"source": source, "seed": run.seed, "control": run.control}
+                        keys |= {"source_name": "mix"} if plant.doses is not None and source == last else {}
                         if (m, s, t) in scored:
                             self.score(study, run.right[m, s, t], model=model, target=target, **keys)
                         else:
@@ -182,6 +192,7 @@ class PlantedWarehouse(ManyStudies):
         self._effects.extend(_effects(study, plant))
         self._items_planted.extend(_items(study, plant))
         self._contrasts.extend(_contrasts(study, plant))
+        self._mixtures.extend(_mixtures(study, plant))
 
     def _add_distances(self, study: str, plant: Plant) -> None:
         if plant.distance is None:
@@ -300,6 +311,23 @@ def _contrasts(study: str, plant: Plant) -> Iterator[dict[str, object]]:
                 }  # fmt: skip
         yield {"study": study, "contrast": name, "target_task": None, "target_language": None,
                "true_pp": float(np.nanmean(differences))}  # fmt: skip
+
+
+def _mixtures(study: str, plant: Plant) -> Iterator[dict[str, object]]:
+    """What is true of a mixture beside its parts, by target and (NULL) over all that no part was tuned on."""
+    if plant.doses is None:
+        return
+    *parts, mixture = plant.tuned.mean(axis=0)
+    others = [t for t, target in enumerate(plant.design.targets) if target not in plant.design.sources]
+    for asked in ([], *([t] for t in others)):
+        alone = np.array([part[asked or others].mean() for part in parts])
+        mixed = mixture[asked or others].mean()
+        task, language = plant.design.targets[asked[0]] if asked else (None, None)
+        yield {
+            "study": study, "target_task": task, "target_language": language,
+            "true_over_best_pp": float(mixed - alone.max()),
+            "true_over_added_pp": float(mixed - alone @ plant.doses),
+        }  # fmt: skip
 
 
 def dbt_run(path: Path, marts: Sequence[str], folder: Path) -> None:

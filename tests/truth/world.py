@@ -16,11 +16,17 @@ Draw = Callable[[np.random.Generator], Plant]
 
 
 @dataclass(frozen=True)
-class World:
-    """A population of studies: `draw` makes one, judged with others of its kind."""
+class Told:
+    """What a table says of a world."""
 
     name: str
     sentence: str
+
+
+@dataclass(frozen=True)
+class World(Told):
+    """A population of studies: `draw` makes one, judged with others of its kind."""
+
     draw: Draw
     judges: tuple[Judge, ...]
 

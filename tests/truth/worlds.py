@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.truth import judges as ask
 from tests.truth.compared_worlds import compared_worlds
+from tests.truth.mixture_worlds import mixture_worlds
 from tests.truth.population import Design, Plant
 from tests.truth.rates import Reach
 from tests.truth.summary_worlds import summary_worlds
@@ -356,7 +357,7 @@ def _worlds() -> tuple[World, ...]:
         ),
     )  # fmt: skip
     return (
-        *cells, *compared_worlds(), *roles, *agreement, *variance, *advice, *grids, *summary_worlds()
+        *cells, *compared_worlds(), *roles, *agreement, *variance, *advice, *grids, *summary_worlds(), *mixture_worlds()
     )  # fmt: skip
 
 

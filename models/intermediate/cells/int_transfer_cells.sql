@@ -24,6 +24,10 @@ mixture_regimes as (
     select * from {{ ref('int_mixture_regimes') }}
 ),
 
+given_sources as (
+    select * from {{ ref('stg_given_sources') }}
+),
+
 computed as (
     select
         computed_cells.*,
@@ -81,6 +85,7 @@ judged as (
         studies.origin,
         prompt_pools.prompt_pool,
         mixture_regimes.study is not null as is_mixture,
+        coalesce(given_sources.name, cells.source) as source_name,
         coalesce(mixture_regimes.regime, cells.regime) as regime,
         studies.harm_threshold_pp,
         coalesce(
@@ -102,6 +107,7 @@ judged as (
         and cells.source = mixture_regimes.source
         and cells.target_task = mixture_regimes.target_task
         and cells.target_language = mixture_regimes.target_language
+    left join given_sources on {{ is_given_source('cells') }}
 ),
 
 with_null as (
@@ -131,6 +137,7 @@ final as (
         adjusted.source_task,
         adjusted.source_language,
         adjusted.source,
+        adjusted.source_name,
         adjusted.is_mixture,
         adjusted.target_task,
         adjusted.target_language,

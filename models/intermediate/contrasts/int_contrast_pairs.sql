@@ -28,6 +28,7 @@ cells as (
         regexp_replace(model, '@[^@]*$', '') as model_name,
         variant,
         source,
+        source_name,
         coalesce(control, 'tuned') as arm_control,
         target_task,
         target_language,
@@ -62,7 +63,11 @@ arm_{{ arm }} as (
             or set_apart.{{ arm }}_model = cells.model
             or set_apart.{{ arm }}_model = cells.model_name
         )
-        and coalesce(set_apart.{{ arm }}_source, cells.source) = cells.source
+        and (
+            set_apart.{{ arm }}_source is null
+            or set_apart.{{ arm }}_source = cells.source
+            or set_apart.{{ arm }}_source = cells.source_name
+        )
         and (
             set_apart.{{ arm }}_prompt is null
             or set_apart.{{ arm }}_prompt = cells.prompt

@@ -99,7 +99,20 @@ def add_given(raw: RawRows) -> None:
         "default": [("add", "de"), ("add", "en"), ("read", "de")], "mine": [("add", "de")], "theirs": [("add", "de")],
         "chat": [("mul", "mul")], "scaled": [("add", "und"), ("und", "und")],
     }  # fmt: skip
-    raw.study("given", contrasts={"whose": {"a": {"variant": "mine"}, "b": {"variant": "theirs"}}})
+    named = [
+        {"name": name, "adapter": "a", "seed": seed, "task": task, "language": language, "variant": variant}
+        for name, seed, task, language, variant in (
+            ("mine", 1, "add", "de", None), ("mine", 2, "add", "de", None), ("theirs", 0, "add", "de", None),
+            ("chat", 0, "mul", "mul", None), ("half", 0, "add", "und", "scaled"),
+            ("hidden", 0, "und", "und", "scaled"),
+        )
+    ]  # fmt: skip
+    other = {"name": "one-two", "sources": [named[2] | {"name": "another model's", "variant": "default"}]}
+    whose = {"a": {"variant": "mine"}, "b": {"variant": "theirs"}}
+    by_name = {arm: said | {"source": said["variant"]} for arm, said in whose.items()}
+    raw.study(
+        "given", models=[{"name": "one", "sources": named}, other], contrasts={"whose": whose, "by name": by_name}
+    )
     for target in [(task, language) for task in ("add", "read") for language in ("de", "en")]:
         common: dict[str, Any] = {
             "model": "one@1", "target": target, "prompt": "given@1", "parallel_ids": [f"p{i}" for i in range(20)]

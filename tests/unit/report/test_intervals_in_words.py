@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from report.ask import Answer
+from report.layouts import LISTINGS
+from report.parts import Study
 from report.summary import harms_in_words
-from report.transfer_sections import bases_in_words, intervals_in_words, runs_in_words
+from report.transfer_sections import bases_in_words, intervals_in_words, none_in_words, runs_in_words
 from report.verdict_sections import best_in_words
 
 
@@ -57,3 +59,22 @@ def test_a_count_of_harms_stands_beside_what_noise_would_make_or_that_it_is_not_
     assert harms_in_words(row, "a loss") == f"{begins}; noise alone would make it 25 %; harm is shown for 0 %."
     without = row | {"null_harm_pct": None, "verdict_harm_pct": None}
     assert harms_in_words(without, "a loss") == f"{begins}; what noise alone would make is not known without items."
+
+
+@pytest.mark.parametrize(
+    ("seeds", "in_table", "in_words"),
+    [
+        (12, "12", "some 12 seeds and 900 items together"),
+        (0, "any: no luck seen", "some 900 items, whatever the seeds"),
+        (None, "not known", "How many seeds it would take is not known"),
+    ],
+)
+def test_no_luck_of_runs_is_no_number_of_seeds(seeds: int | None, in_table: str, in_words: str) -> None:
+    row = {
+        "scope": "all", "regime": "transfer", "median_se_pp": 2.0, "seeds_for_none": seeds, "items_for_none": 900,
+    }  # fmt: skip
+    study = Study("s", "computed", None, 1.0, "s", {}, 1, 1, 0)
+    (told,) = none_in_words([row], study)
+    assert in_words in told and " 0 seeds" not in told
+    (column,) = (one for one in LISTINGS["rpt_regimes"].more if one.reads == ("seeds_for_none",))
+    assert column.cell(row) == in_table

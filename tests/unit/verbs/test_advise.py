@@ -70,7 +70,7 @@ def effects(cells: Iterable[Cell], left_out: str | None = None) -> Iterator[list
 def written(path: Path, cells: Sequence[Cell]) -> Warehouse:
     """A warehouse with the marts that are asked."""
     with duckdb.connect(str(path)) as connection:
-        connection.execute("create schema marts; create schema raw")
+        connection.execute("create schema marts; create schema raw; create schema staging")
         connection.execute(
             "create table cells"
             " (study varchar, variant varchar, model varchar, source varchar, target varchar, control varchar,"
@@ -114,6 +114,11 @@ def written(path: Path, cells: Sequence[Cell]) -> Warehouse:
         ):
             values = ["s", "default", "p@1", *row]
             connection.execute(f"insert into marts.rpt_stops values ({', '.join('?' * len(values))})", values)
+        connection.execute(
+            "create table staging.stg_given_sources"
+            " (study varchar, model_name varchar, variant varchar, source_task varchar, source_language varchar,"
+            " name varchar)"
+        )
         connection.execute("create table raw.studies as select 's' as study, '{\"harm_threshold_pp\": 2.0}' as config")
     return Warehouse(path)
 

@@ -14,6 +14,7 @@ from statsmodels.stats.power import TTestPower
 from compute.errors import UserError
 from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
+from compute.study.schema import Study
 from compute.verbs import sensitivity
 from compute.verbs.foresight import DEFAULTS, foresee, measured, planned_design
 from compute.verbs.sensitivity import Design, smallest_of_cell, smallest_of_regime
@@ -142,6 +143,62 @@ def test_what_was_measured_before_is_what_the_population_is(tmp_path: Path) -> N
         smallest_of_cell(population, DESIGN, 200, 0.3), rel=0.12
     )
     assert measured(Warehouse(path, 1, print), ["unheard of"])[0].own == found.own
+
+
+GIVEN = """
+study: theirs
+models:
+  - name: one
+    checkpoint: hub/one
+    sources: [{one}]
+  - name: two
+    checkpoint: hub/two
+    sources: [{two}]
+  - {{name: bare, checkpoint: hub/bare}}
+targets: {{tasks: [parity], languages: [en, de, fr]}}
+items: {{train: 10, dev: 0, test: 100}}
+"""
+
+
+def given(path: Path, one: str, two: str) -> Study:
+    """Read a study that tunes nothing itself, its two models with these sources."""
+    path.write_text(GIVEN.format(one=one, two=two))
+    return read_study(path)
+
+
+def test_sources_that_exist_are_reckoned_with_as_tuned_ones_of_their_seeds(tmp_path: Path) -> None:
+    """Two tunings of a cell under each of two models show what four models tuned once on it would."""
+    twice = ", ".join(f"{{name: {name}, adapter: a, task: parity, language: de}}" for name in ("mine", "theirs"))
+    study = given(tmp_path / "a.yml", twice, twice)
+    design = planned_design(study)
+    targets = tuple(("parity", language) for language in ("en", "de", "fr"))
+    assert design == Design(4, (("parity", "de"),), targets, dict.fromkeys(targets, 100), 1)
+    told = foresee(study, Warehouse(tmp_path / "none.duckdb"), 0.3)
+    rows = [line.split() for line in told.splitlines() if " x " in line and line[0].isdigit()]
+    # More items, but no more seeds: what exists has those that it has.
+    assert [row[:3] for row in rows] == [["1", "x", n] for n in ("100", "200", "400")]
+    change = smallest_of_cell(DEFAULTS, design, 100, 0.3)
+    assert change is not None and rows[0][3] == f"{100 * change:.1f}"
+
+
+def test_sources_of_several_or_unknown_languages_have_no_regime(tmp_path: Path) -> None:
+    mixed = (
+        "{name: chat, adapter: a, seed: 1}, {name: chat, adapter: b, seed: 2}, {name: deep, adapter: c, task: parity}"
+    )
+    study = given(tmp_path / "a.yml", mixed.replace("task: parity", "task: parity, language: mul"), mixed.replace(
+        "task: parity", "task: parity, language: mul"))  # fmt: skip
+    told = foresee(study, Warehouse(tmp_path / "none.duckdb"), 0.3)
+    assert "a cell" in told and "transfer" not in told.splitlines()[3]
+    assert "given sources have 1 to 2 seeds: all are taken to have the fewest" in told
+    assert planned_design(study).seeds == 1
+
+
+def test_what_cannot_be_told_of_unlike_sources_is_said(tmp_path: Path) -> None:
+    mine = "{name: mine, adapter: a, task: parity, language: de}"
+    with pytest.raises(UserError, match="'theirs': what its given sources can show cannot be told beforehand"):
+        planned_design(given(tmp_path / "a.yml", mine, mine.replace("de", "fr")))
+    with pytest.raises(UserError, match="tunes on nothing"):
+        planned_design(given(tmp_path / "a.yml", "", ""))
 
 
 def test_a_warehouse_that_tells_nothing_is_said(tmp_path: Path) -> None:
