@@ -53,7 +53,7 @@ LOUD_95, LOUD_50 = (
 )  # fmt: skip
 R2 = _judge("R² of unseen cells: mean", Reach(low=0.35), "mean")
 BEHIND = {
-    habit: _judge(f"regret of the first unseen source less that of {words}, pp: mean", Reach(high=-0.5), "mean")
+    habit: _judge(f"regret of the first unseen source less that of {words}, pp: mean", Reach(high=-0.3), "mean")
     for habit, words in HABITS.items()
 }
 
