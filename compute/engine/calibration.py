@@ -15,6 +15,7 @@ from compute.engine.devices import threads_a_worker
 from compute.engine.plan import study_jobs
 from compute.engine.runner import Batch, Workplace, limit_threads, run_batch
 from compute.engine.work import make_batches
+from compute.errors import UserError
 from compute.orphans import end_with
 from compute.plugin import prepare_plugin
 from compute.plugins.costs import SECOND
@@ -35,7 +36,7 @@ _SOURCES = 4
 _SENTENCES, _TASKS = 5_000, 8
 _WARMING = 2 * SECOND
 """Cost of a visit up to which it is run once before anything is measured: what is imported then is not measured."""
-_START, _LANDING, _ARTIFACTS = "start", "landing", "artifacts"
+_START, _REFUSED, _LANDING, _ARTIFACTS = "start", "refused", "landing", "artifacts"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ class Calibration:
 
 
 def calibrate(study: Path, device: str, seconds: float) -> Calibration:
-    """Run samples of the study in a file for at most so many seconds, in a process of their own, and measure them."""
+    """Run samples of the study in a file for at most so many seconds, in a process of their own, and measure them.
+
+    Raises:
+        UserError: a plugin cannot plan a sample.
+    """
     limit_threads(threads_a_worker(device, 1))  # inherited: libraries read it when they are imported
     with tempfile.TemporaryDirectory(prefix="transfer-calibrate-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -69,6 +74,8 @@ def calibrate(study: Path, device: str, seconds: float) -> Calibration:
         finally:
             process.kill()
             process.join()
+        with suppress(FileNotFoundError):
+            raise UserError(f"{study}: a sample of it cannot be planned: {read_record(folder / _REFUSED)['reason']}")
         measured, failed = [], []
         for size in _SIZES:
             landing = Landing(folder / str(size) / _LANDING)
@@ -88,7 +95,11 @@ def _run_samples(study: Path, project: Path, folder: Path, device: str, started:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.chdir(project)  # paths in a study are from there
     asked = read_study(study)
-    samples = {size: make_batches(study_jobs(sample(asked, size)).values(), {}) for size in _SIZES}
+    try:
+        samples = {size: make_batches(study_jobs(sample(asked, size)).values(), {}) for size in _SIZES}
+    except UserError as error:
+        write_record(folder / _REFUSED, {"reason": str(error)})
+        return
     for name in {batch.jobs[0].plugin for batch in samples[_SIZES[0]]}:
         with suppress(ImportError):  # its jobs say so
             prepare_plugin(name)
@@ -123,7 +134,7 @@ def sample(study: Study, size: int) -> Study:
             "models": models,
             "items": items,
             "sources": study.sources and _grid(_sampled_sources(study.sources, 1 if size == _SIZES[0] else _SOURCES)),
-            "targets": study.targets and _grid(_of_every_task(study.targets)[:_TASKS]),
+            "targets": study.targets and _grid(_sampled_targets(study.targets)),
             "seeds": study.seeds[:1],
             "placebo": study.placebo.model_copy(update={"seeds": ()}),
             "lora": study.lora.model_copy(update={"epochs": _EPOCHS}),
@@ -137,6 +148,13 @@ def _sampled_sources(sources: Grid, count: int) -> list[tuple[str, str]]:
     """Return at most `count` cells: of every task one, then others."""
     first = _of_every_task(sources)
     return [*first, *(cell for cell in sources.cells if cell not in first)][:count]
+
+
+def _sampled_targets(targets: Grid) -> list[tuple[str, str]]:
+    """Return a cell of every task, and one more where they are in one language: distances take two."""
+    first = _of_every_task(targets)[:_TASKS]
+    others = [cell for cell in targets.cells if cell[1] != first[0][1]]
+    return first if len({language for _, language in first}) > 1 else [*first, *others[:1]]
 
 
 def _of_every_task(grid: Grid) -> list[tuple[str, str]]:

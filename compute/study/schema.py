@@ -330,10 +330,10 @@ class Study(Section):
     def items_used(self, task: str, language: str, split: Split) -> int | None:
         """Return how many items of a split are used: those asked for, or as many as there are. None: all.
 
-        Where the data are not at hand at planning (`Task.size`), it is what is asked for.
+        Where not even reading tells at planning (`Task.counted`), it is what is asked for.
         """
         asked: int | None = getattr(self.items, split)
-        there = None if asked is None else self.task(task, language).size(language, split)
+        there = None if asked is None else self.task(task, language).counted(language, split)
         return asked if there is None else min(there, asked or 0)
 
     def prompt_name(self, task: str) -> str | None:

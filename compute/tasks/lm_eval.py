@@ -7,7 +7,8 @@ turns of their own. Tasks can be had that choose among continuations of one cont
 generate greedily and are scored by exact match (see `compute.tasks.lm_eval_answers`). Others are scored in ways that
 the warehouse's raw rows cannot repeat, and are refused by name.
 
-A task is looked up in its YAML alone; the harness is imported, and the data are loaded, when questions are asked for.
+A task is looked up in its YAML alone; the harness is imported, and the data are loaded, when questions are asked for,
+or so many of them: how many there are is part of what a job is.
 Data on the hub are named in a task's digest, with their revision where the task pins one; local files are digested
 (`compute.tasks.lm_eval_files`).
 """
@@ -76,6 +77,11 @@ class LmEvalTask(Task):
             return 0
         reads = self.kind == "choice" and _chance_as_written(self.config) is None
         return _counted(self.name, self.path)[0] if reads or any(local_data(self.config)) else None
+
+    def counted(self, language: str, split: Split) -> int:
+        """See `Task.counted`. Raises UserError where the harness cannot load the data."""
+        self._check_language(language)
+        return _counted(self.name, self.path)[0] if split == "test" else 0
 
     def digest(self, language: str) -> str:
         """See `Task.digest`. Over the harness's version, the YAML with what it includes, the Python files beside

@@ -217,6 +217,11 @@ class Task(ABC):
         tell."""
         return len(self.questions(language, split))
 
+    def counted(self, language: str, split: Split) -> int | None:
+        """Return how many questions a split has, for a study that asks for a number of them: where `size` does not
+        know, the data are read if whoever computes reads the same. None: not even so."""
+        return self.size(language, split)
+
     @property
     def facts(self) -> dict[str, str | float]:
         """Return what `raw.tasks` says of the task, the digest of its data apart."""

@@ -16,6 +16,11 @@ from compute.names import UnknownName
 
 lm_eval = pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
 
+from compute.engine.plan import study_jobs  # noqa: E402
+from compute.study.file import read_study  # noqa: E402
+from compute.study.remarks import remarks  # noqa: E402
+from compute.study.schema import Study  # noqa: E402
+from compute.tasks import lm_eval as harness  # noqa: E402
 from compute.tasks.lm_eval import LmEvalTask, load_lm_eval  # noqa: E402
 from compute.tasks.lm_eval_answers import HarnessJudge  # noqa: E402
 from compute.tasks.task import Generation  # noqa: E402
@@ -229,6 +234,36 @@ def test_a_file_that_moves_from_one_pattern_to_another_is_told(tmp_path: Path, m
     before = load_lm_eval(str(file), "ar").digest("ar")
     (tmp_path / "a_2.jsonl").rename(tmp_path / "b_2.jsonl")
     assert load_lm_eval(str(file), "ar").digest("ar") != before
+
+
+@pytest.mark.parametrize("settings", [{"doc_to_choice": ["A", "B"], "doc_to_target": 0}, GENERATION])
+def test_data_on_the_hub_are_read_where_a_number_of_items_is_asked(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compute.tasks.lm_eval.local_data", lambda config: [])  # as if they were there
+    task = write_task(tmp_path / "tasks", **settings)
+    path = tmp_path / "study.yml"
+    tiny = (Path(__file__).parents[2] / "studies" / "tiny.yml").read_text()
+    models = tiny[tiny.index("models:") : tiny.index("sources:")]
+
+    def asking(n: int | None) -> Study:
+        path.write_text(
+            f"study: s\n{models}targets: {{tasks: ['lm_eval:{task}'], languages: [ar]}}\nitems: "
+            + ("{}\n" if n is None else f"{{test: {n}}}\n")
+        )
+        return read_study(path)
+
+    assert list(remarks(asking(12))) == []
+    assert list(remarks(asking(1600))) == [
+        f"items.test: 1600 asked for, and there are fewer, which are all used: lm_eval:{task}/ar 12"
+    ]
+    assert study_jobs(asking(1600)).keys() == study_jobs(asking(12)).keys() != study_jobs(asking(11)).keys()
+    (tmp_path / "tasks" / "documents.jsonl").unlink()
+    assert study_jobs(asking(None))  # nothing is read
+    for read in (harness._counted, harness._questions, harness.harness_task):
+        read.cache_clear()
+    with pytest.raises(UserError, match="the harness cannot load it"):
+        study_jobs(asking(13))
 
 
 def test_looking_a_task_up_neither_imports_the_harness_nor_loads_data(
