@@ -64,10 +64,11 @@ def make_plan(
     jobs = study_jobs(study) if declared is None else declared
     landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
     reasons = _reasons([job for job in jobs.values() if job.key not in landed], landing)
+    kept = artifacts.among(key for key in landed if jobs[key].leaves_artifact) if reasons else set()
     # Backwards: a job's readers come after it, so each has been decided before the job itself.
     readers: dict[str, str] = {}
     for job in reversed(list(jobs.values())):
-        if job.key in readers and job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
+        if job.key in readers and job.key in landed and job.leaves_artifact and job.key not in kept:
             reasons[job.key] = f"its artifact is gone and is read by: {readers[job.key]}"
         if job.key in reasons:
             readers.update(dict.fromkeys(job.inputs.values(), job.label))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from compute.engine.devices import check_device, default_workers, resolve_device, threads_a_worker
 from compute.engine.execute import Sharing, Summary, execute
 from compute.engine.executors import Elsewhere, Executor, Scheduler, load_executor
+from compute.engine.executors.cluster import project_artifacts
 from compute.engine.executors.slurm_commands import this_task
 from compute.engine.plan import Plan, make_plan, study_jobs
 from compute.engine.progress import Progress
@@ -22,7 +23,6 @@ from compute.errors import TimeIsUp, UserError
 from compute.names import UnknownName
 from compute.plugin import Job
 from compute.project import ARTIFACTS, LANDING
-from compute.store.artifacts import ArtifactStore
 from compute.store.database import address
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
@@ -65,7 +65,7 @@ class Session:
         )
         self.file = study
         self.landing = Landing(LANDING)
-        self.artifacts = ArtifactStore(ARTIFACTS)
+        self.artifacts = project_artifacts()
         self.warehouse = Warehouse(warehouse, wait, say)
         self.wait, self.say = wait, say
         for line in remarks(self.study):
@@ -79,7 +79,13 @@ class Session:
     def workplace(self, device: str, threads: int = 1) -> Workplace:
         """Where the batches of this study run."""
         return Workplace(
-            LANDING.absolute(), ARTIFACTS.absolute(), device, threads, self.file, address(self.warehouse.path)
+            LANDING.absolute(),
+            ARTIFACTS.absolute(),
+            device,
+            threads,
+            self.file,
+            address(self.warehouse.path),
+            self.artifacts.remote.url if self.artifacts.remote is not None else "",
         )
 
     def compute(self, executor: str, device: str, workers: int | None) -> int:
@@ -177,6 +183,8 @@ class Session:
     @contextmanager
     def _computing(self, share: Share | None = None) -> Iterator[Run]:
         """Be among the runs that compute here; the first of them tidies up after those that were killed."""
+        if self.artifacts.remote is not None:
+            self.artifacts.remote.check()
         run = Run(LANDING, self.study.study, str(share.part) if share else "", this_task())
         with ExitStack() as stack:
             with exclusive(LANDING, self.wait, self.say):

@@ -116,7 +116,7 @@ def test_a_node_that_does_not_see_the_artifacts_is_one_line(place: Workplace, tm
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("partition: gpu", "cluster.yml: partition: is Slurm's; --executor ray reads gpus, cpus, memory"),
+        ("partition: gpu", "cluster.yml: partition: is Slurm's; --executor ray reads gpus, cpus, memory, artifacts"),
         ("memory: much", "cluster.yml: memory: expected an amount such as 32G, found 'much'"),
     ],
 )
