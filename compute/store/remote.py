@@ -25,6 +25,9 @@ from compute.store.files import DIGESTS, DamagedRecord, parse_record
 _WAITS = (1.0, 4.0, 16.0)
 """Seconds before what has failed is tried again."""
 
+_FOR_GOOD = (PermissionError, NotADirectoryError, NotImplementedError)
+"""Errors that no second try mends."""
+
 _SET = re.compile(r"[0-9a-f]{32}")
 _FILES, _KEYS, _SETS, _SEEN = "files", "keys", "sets", "seen"
 _WITH_PASSWORD = re.compile(r":[^@]*@")
@@ -74,7 +77,7 @@ class RemoteArtifacts:
             RemoteFailure: the place cannot be reached or written, or a package for its protocol is missing.
         """
         sight = hashlib.sha256(f"{socket.gethostname()}\n{Path.cwd()}".encode()).hexdigest()
-        self._write(f"{_SEEN}/{sight}", sight.encode(), waits=())
+        self._write(f"{_SEEN}/{sight}", sight.encode(), is_patient=False)
         if not self.sees(sight):
             raise RemoteFailure(f"artifacts at {self.url}: what is written there cannot be read again")
         return sight
@@ -170,12 +173,12 @@ class RemoteArtifacts:
                 fs.rm(f"{root}/{name}", recursive=True)
 
     def _put(self, file: Path, name: str) -> None:
-        self._written(name, lambda fs, path: fs.put_file(str(file), path), _WAITS)
+        self._written(name, lambda fs, path: fs.put_file(str(file), path))
 
-    def _write(self, name: str, content: bytes, waits: Iterable[float] = _WAITS) -> None:
-        self._written(name, lambda fs, path: fs.pipe_file(path, content), waits)
+    def _write(self, name: str, content: bytes, is_patient: bool = True) -> None:
+        self._written(name, lambda fs, path: fs.pipe_file(path, content), is_patient)
 
-    def _written(self, name: str, write: Callable[[Any, str], None], waits: Iterable[float]) -> None:
+    def _written(self, name: str, write: Callable[[Any, str], None], is_patient: bool = True) -> None:
         def call(fs: Any, root: str) -> None:
             path = f"{root}/{name}"
             if root.startswith("/"):  # else it begins with a bucket, which has no folders and is not ours to make
@@ -183,7 +186,7 @@ class RemoteArtifacts:
             write(fs, path)
 
         try:
-            self._try("written", call, waits)
+            self._try("written", call, is_patient)
         except FileNotFoundError as error:
             raise RemoteFailure(f"artifacts at {self.url}: cannot be written: {self._told(error)}") from None
 
@@ -193,14 +196,14 @@ class RemoteArtifacts:
     def _get(self, name: str, file: Path) -> None:
         self._try(f"read into {file}", lambda fs, root: fs.get_file(f"{root}/{name}", str(file)))
 
-    def _try(self, doing: str, call: Callable[[Any, str], Answer], waits: Iterable[float] = _WAITS) -> Answer:
+    def _try(self, doing: str, call: Callable[[Any, str], Answer], is_patient: bool = True) -> Answer:
         """Return what comes of a call with the file system and its root; what fails is tried again.
 
         Raises:
             FileNotFoundError: the call's.
             RemoteFailure: any other error.
         """
-        left = list(waits)
+        left = list(_WAITS) if is_patient else []
         while True:
             try:
                 fs, root = self._open()
@@ -209,7 +212,7 @@ class RemoteArtifacts:
             except (FileNotFoundError, RemoteFailure):
                 raise
             except Exception as error:  # each protocol's package has its own
-                for_good = isinstance(error, PermissionError | NotImplementedError) or refused_by_disk(error)
+                for_good = isinstance(error, _FOR_GOOD) or refused_by_disk(error)
                 if for_good or not left:
                     raise RemoteFailure(f"artifacts at {self.url}: cannot be {doing}: {self._told(error)}") from None
             time.sleep(left.pop(0))
