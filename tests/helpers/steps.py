@@ -1,9 +1,9 @@
 """A plugin of cheap jobs for tests of what runs them, installed in a folder as any other package, and its study.
 
-A first step, and batches that read it. With `keeps`, the first step leaves an artifact that the others read, each of them
-leaves one too, and a last job reads them all. What a step does besides is told by files in the project's folder, so that
-job keys stay: `seconds` says how long it takes; while there is `held`, none ends but the first; `<step>.<what>` has it
-fail, end its process, take all the memory there is, or kill the run that computes it.
+A first step, and batches that read it. With `keeps`, the first step leaves an artifact that the others read, each of
+them leaves one too, and a last job reads them all. What a step does besides is told by files in the project's folder,
+so that job keys stay: `seconds` says how long it takes; while there is `held`, none ends but the first;
+`<step>.<what>` has it fail, end its process, take all the memory there is, or kill the run that computes it.
 """
 
 from __future__ import annotations
