@@ -12,7 +12,7 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ _FOR_GOOD = (PermissionError, NotADirectoryError, NotImplementedError)
 _SET = re.compile(r"[0-9a-f]{32}")
 _FILES, _KEYS, _SETS, _SEEN = "files", "keys", "sets", "seen"
 _WITH_PASSWORD = re.compile(r":[^@]*@")
+_NAMED_SECRET = re.compile("secret|pass|token|key|sas|cred|connection_string", re.IGNORECASE)
 _SECRETS = re.compile(r"(?<=//)[^/@\s]+@|(?<=\?)[^\s'\"]+")
 """What errors may quote of a URL: who asks, and with which signature."""
 
@@ -234,9 +235,8 @@ class RemoteArtifacts:
         """Return an error's first line without what may be secret in it."""
         line = (str(error).strip() or type(error).__name__).partition("\n")[0]
         options = self._opened[0].storage_options if self._opened is not None else {}
-        for value in _leaves(options):
-            if isinstance(value, str) and len(value) > 3 and value not in self.url:
-                line = line.replace(value, "***")
+        for secret in _secrets(options):
+            line = line.replace(secret, "***")
         return _SECRETS.sub("***", line)
 
 
@@ -259,10 +259,10 @@ def _inside(files: Any) -> list[str]:
     return names
 
 
-def _leaves(options: Any) -> Iterable[Any]:
-    """Yield the values of options, those of options within them too."""
-    if isinstance(options, Mapping):
-        for value in options.values():
-            yield from _leaves(value)
-    else:
-        yield options
+def _secrets(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values of options that are named as secrets are, those of options within them too."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _secrets(value)
+        elif isinstance(value, str) and value and _NAMED_SECRET.search(name):
+            yield value

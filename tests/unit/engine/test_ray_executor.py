@@ -150,9 +150,7 @@ def test_what_a_node_cannot_do_with_a_url_is_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     errand = _Errand(replace(place, artifacts_url="s3://bucket/a"), Path.cwd(), "0" * 64)
-    with pytest.raises(
-        UserError, match=r"Ray: node .*: artifacts at s3://bucket/a: a package is missing: Ins"
-    ):
+    with pytest.raises(UserError, match=r"Ray: node .*: artifacts at s3://bucket/a: a package is missing: Ins"):
         next(_compute(BATCH, errand))
     (tmp_path / "cache2").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache2"))
