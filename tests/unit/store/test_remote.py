@@ -186,6 +186,7 @@ def test_damage_at_the_url_is_named_withdrawn_and_made_good(
     assert str(raised.value).endswith("artifact a is withdrawn, and made again when this job is run again")
     assert not list((tmp_path / "2").iterdir())
     assert not other.has("a") and not other.among(["a"]) and other.has("b")
+    assert not list((tmp_path / "remote").glob("files/*/a"))
     commit(other, "a")
     assert content(ArtifactStore(tmp_path / "3", url).path("a")) == FILES
 
