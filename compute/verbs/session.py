@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from compute.store.landing import Landing
 from compute.store.lock import exclusive
 from compute.store.merging import merge_small
 from compute.store.registration import RegisteredStudy
+from compute.store.remote import RemoteFailure
 from compute.store.runs import Run, forget_the_dead, living_runs
 from compute.store.segments import Damage
 from compute.store.warehouse import Warehouse
@@ -74,7 +75,15 @@ class Session:
     def plan(self) -> Plan:
         """The plan as things stand; of an adaptive study, of what it has chosen so far."""
         declared = self._rounds().declared() if self.study.adaptive is not None else None
-        return make_plan(self.study, self.landing, self.artifacts, self.warehouse.landed_keys(), declared)
+        return self._plan(self.warehouse.landed_keys(), declared)
+
+    def _plan(self, landed: Collection[str], declared: Mapping[str, Job] | None = None) -> Plan:
+        """The plan; where the URL of artifacts cannot be asked, as if none were gone."""
+        try:
+            return make_plan(self.study, self.landing, self.artifacts, landed, declared)
+        except RemoteFailure as error:
+            self.say(f"{error}; what is not in {ARTIFACTS}/ is taken to be there")
+            return make_plan(self.study, self.landing, None, landed, declared)
 
     def workplace(self, device: str, threads: int = 1) -> Workplace:
         """Where the batches of this study run."""
@@ -178,7 +187,7 @@ class Session:
                 raise
             # Another may be loading for minutes, and what was loaded has landed, unless its files were removed.
             self.say(f"{error}; going by what has landed")
-            return make_plan(self.study, self.landing, self.artifacts, ())
+            return self._plan(())
 
     @contextmanager
     def _computing(self, share: Share | None = None) -> Iterator[Run]:

@@ -9,6 +9,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -378,16 +379,29 @@ def test_a_url_that_is_no_good_ends_a_run_before_any_job(
     refused = told(f"{tmp_path}/file", *compute)
     assert refused.startswith(f"transfer: artifacts at file://{tmp_path}/file: cannot be written: ")
     assert refused.count("\n") == 1 and not (tmp_path / "landing" / "jobs").exists()
-    # What needs no artifact from there goes on without it.
-    CLUSTER.write_text("artifacts: s3://bucket/a\n")
-    assert main(["plan", "--study", str(TINY)]) == 0
-    assert main(["status", "--study", str(TINY)]) == 0
-    capsys.readouterr()
-    assert main(["prune"]) == 0
-    assert "s3://bucket/a: what is kept there is left, for other projects may use it" in capsys.readouterr().out
     CLUSTER.write_text(f"artifacts: {tmp_path}/remote\n")
     main(["doctor"])
     assert f"ok    artifacts  file://{tmp_path}/remote: can be written and read\n" in capsys.readouterr().out
+
+
+def test_what_computes_nothing_goes_on_without_the_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    CLUSTER.write_text("artifacts: s3://bucket/a\n")
+    leaves = next(job for job in study_jobs(read_study(TINY)).values() if job.leaves_artifact)
+    record = {"job_key": leaves.key, "plugin": leaves.plugin, "label": leaves.label, "config": "{}", "attempts": 1}
+    Landing(tmp_path / "landing").write(
+        leaves.key, {}, record | {"state": "landed", "finished_at": datetime(2026, 1, 1)}
+    )
+    for verb in ("plan", "status"):
+        assert main([verb, "--study", str(TINY)]) == 0
+        said = capsys.readouterr()
+        assert "Install s3fs to access S3; what is not in artifacts/ is taken to be there\n" in said.err
+        assert leaves.key[:8] not in said.out and "to run\n" in said.out
+    assert main(["prune"]) == 0
+    assert "s3://bucket/a: what is kept there is left, for other projects may use it" in capsys.readouterr().out
 
 
 class Leaky(fsspec.AbstractFileSystem):  # type: ignore[misc]
