@@ -107,9 +107,11 @@ def test_a_run_killed_between_files_has_uploaded_nothing(
 ) -> None:
     one, other = ArtifactStore(tmp_path / "1", url), ArtifactStore(tmp_path / "2", url)
     if (child := os.fork()) == 0:
-        writes_until(monkeypatch, number, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        commit(one, "a", "b")
-        os._exit(1)
+        try:
+            writes_until(monkeypatch, number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            commit(one, "a", "b")
+        finally:
+            os._exit(1)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     assert len([path for path in (tmp_path / "remote").rglob("*") if path.is_file()]) == number
     one.recover()
