@@ -65,8 +65,13 @@ def check_mirror() -> None:
         raise UserError(f"{MIRROR_VARIABLE}: no directory {mirror}; expected a directory or an http(s) base URL")
 
 
+def cache_folder() -> Path:
+    """Return the folder of this user and machine for what can be had again."""
+    return Path(pooch.os_cache(_CACHE_NAME))
+
+
 def _cache_path(entry: Entry) -> Path:
-    return Path(pooch.os_cache(_CACHE_NAME)) / entry.key
+    return cache_folder() / entry.key
 
 
 def _checked(entry: Entry, path: Path) -> Path:

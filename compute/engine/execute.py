@@ -13,7 +13,6 @@ from compute.engine.runner import Batch, Event, Workplace, fail_batch
 from compute.engine.work import WHOLE, Part, Work, make_batches
 from compute.errors import JobError
 from compute.plugin import Job
-from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.runs import Claim, Run, claims
 from compute.store.watch import Watch
@@ -142,7 +141,7 @@ class _SharedExecution(_Execution):
     ) -> None:
         super().__init__(work, executor, landing, listen)
         self.sharing, self.claimed = sharing, sharing.run
-        self.artifacts = ArtifactStore(sharing.workplace.artifacts)
+        self.artifacts = sharing.workplace.artifact_store
         self.watch = Watch(landing, sharing.since)
         self.begun: set[str] = set()
         self.elsewhere: set[str] = set()

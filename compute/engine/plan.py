@@ -50,7 +50,7 @@ def _add(plugin: Plugin, config: Any, study: Study, planned: Planned) -> None:
 def make_plan(
     study: Study,
     landing: Landing,
-    artifacts: ArtifactStore,
+    artifacts: ArtifactStore | None,
     in_warehouse: Collection[str],
     declared: Mapping[str, Job] | None = None,
 ) -> Plan:
@@ -59,15 +59,20 @@ def make_plan(
     `declared`: those of its jobs that an adaptive study asks for by now; None: all.
 
 
-    A landed job whose artifact is gone becomes pending again only if a pending job reads it.
+    A landed job whose artifact is gone becomes pending again only if a pending job reads it; without `artifacts`, none
+    is gone.
+
+    Raises:
+        RemoteFailure: artifacts are kept at a URL that cannot be asked.
     """
     jobs = study_jobs(study) if declared is None else declared
     landed = (landing.landed_keys() | set(in_warehouse)) & set(jobs)
     reasons = _reasons([job for job in jobs.values() if job.key not in landed], landing)
+    kept = artifacts.among(key for key in landed if jobs[key].leaves_artifact) if artifacts and reasons else landed
     # Backwards: a job's readers come after it, so each has been decided before the job itself.
     readers: dict[str, str] = {}
     for job in reversed(list(jobs.values())):
-        if job.key in readers and job.key in landed and job.leaves_artifact and not artifacts.has(job.key):
+        if job.key in readers and job.key in landed and job.leaves_artifact and job.key not in kept:
             reasons[job.key] = f"its artifact is gone and is read by: {readers[job.key]}"
         if job.key in reasons:
             readers.update(dict.fromkeys(job.inputs.values(), job.label))

@@ -50,6 +50,13 @@ class Workplace:
     study: Path = Path()
     warehouse: str = ""
     """As the study's file, for schedulers: what they start plans for itself."""
+    artifacts_url: str = ""
+    """Where artifacts are kept besides their folder; empty: nowhere."""
+
+    @property
+    def artifact_store(self) -> ArtifactStore:
+        """The artifacts that batches make and read."""
+        return ArtifactStore(self.artifacts, self.artifacts_url)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def run_batch(batch: Batch, workplace: Workplace, report: Callable[[Event], None
     """
     context = Context(
         device=workplace.device,
-        artifacts=ArtifactStore(workplace.artifacts),
+        artifacts=workplace.artifact_store,
         report_progress=lambda text, fraction: report(Event("progress", batch.name, text, fraction)),
         note=lambda text: report(Event("noted", batch.name, text)),
     )
@@ -143,7 +150,7 @@ class _Ledger:
     def __init__(self, batch: Batch, workplace: Workplace, report: Callable[[Event], None]) -> None:
         self.batch, self.workplace, self.report = batch, workplace, report
         self.landing = Landing(workplace.landing)
-        self.artifacts = ArtifactStore(workplace.artifacts)
+        self.artifacts = workplace.artifact_store
         self.open = {job.key: job for job in batch.jobs}
         self.since = datetime.now(UTC)
         self.cpu_since = time.process_time()
@@ -156,6 +163,11 @@ class _Ledger:
         if job.key not in self.open:
             self.report(Event("noted", self.batch.name, f"{job.label}: a result too many is left out"))
             return
+        if job.leaves_artifact and not isinstance(outcome, JobError):
+            try:  # before it lands: others find what landed jobs leave
+                self.artifacts.share(job.key)
+            except JobError as error:
+                outcome = error
         record = self._record(job)
         if not isinstance(outcome, JobError):
             try:

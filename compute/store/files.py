@@ -18,6 +18,9 @@ from compute.plugin import canonical_json
 TEMPORARY = ".tmp"
 """How the names of files end that are being written; they begin with a dot."""
 
+DIGESTS = ".sha256"
+"""The record in an artifact's folder of its files' digests."""
+
 
 def sync_directory(directory: Path) -> None:
     """Flush a directory's entries (created and renamed names) to the disk."""

@@ -15,6 +15,7 @@ import psutil
 from compute import __version__
 from compute.catalog.fetching import MIRROR_VARIABLE, check_mirror
 from compute.engine.devices import available_cores
+from compute.engine.executors.cluster import project_artifacts
 from compute.errors import UserError
 from compute.project import ARTIFACTS, LANDING, LINK, PACKAGES, is_project, package_folder
 from compute.store.database import Place
@@ -46,6 +47,7 @@ def run(options: Options) -> int:
         "memory": _memory,
         "disk": _disk,
         "locks": _locks,
+        "artifacts": _artifacts,
         "warehouse": lambda: _warehouse(options.warehouse),
         "hub": _hub,
         "mirror": _mirror,
@@ -146,6 +148,18 @@ def _locks() -> Iterator[Line]:
             yield False, f"{folder}: {no_locks(refused)}; use a folder on a local disk"
         else:
             yield True, f"{folder}: files can be locked"
+
+
+def _artifacts() -> Iterator[Line]:
+    try:
+        remote = project_artifacts().remote
+        if remote is None:
+            return
+        remote.check()
+    except UserError as error:
+        yield False, str(error)
+    else:
+        yield True, f"{remote.url}: can be written and read"
 
 
 def _warehouse(path: Place) -> Iterator[Line]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from compute.project import ARTIFACTS, PUBLISHED
-from compute.store.artifacts import ArtifactStore
+from compute.engine.executors.cluster import project_artifacts
+from compute.project import PUBLISHED
 from compute.store.warehouse import Warehouse
 from compute.verbs.chosen import study_name
 from compute.verbs.options import (
@@ -138,7 +138,7 @@ def _export_vectors(options: Options) -> int:
     from compute.verbs.vector_export import export_vectors
 
     warehouse = Warehouse(options.warehouse, options.wait, say)
-    store = ArtifactStore(ARTIFACTS)
+    store = project_artifacts()
     return export_vectors(
         warehouse, study_name(options), store, options.to, say, options.method, options.pair, options.size
     )
@@ -148,7 +148,7 @@ def _export_adapters(options: Options) -> int:
     from compute.verbs.adapter_export import export_adapters
 
     warehouse = Warehouse(options.warehouse, options.wait, say)
-    store = ArtifactStore(ARTIFACTS)
+    store = project_artifacts()
     return export_adapters(
         warehouse, study_name(options), store, options.to, say, options.source, options.model, options.variant
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from compute.engine.executors.cluster import read_cluster
 from compute.engine.plan import make_plan
 from compute.errors import UserError
 from compute.project import ARTIFACTS, LANDING, STUDIES
@@ -51,6 +52,8 @@ def run(options: Options) -> int:
             f"{len(found.artifacts)} artifacts ({total:.1f} MiB) and {len(found.landed)} landed jobs "
             f"are asked for by no study in {STUDIES}/ or {options.warehouse}"
         )
+        if url := read_cluster().artifacts:
+            print(f"{url}: what is kept there is left, for other projects may use it")
         if options.yes:
             for key in found.artifacts:  # first: on a full disk the rest takes some of the room that this makes
                 shutil.rmtree(artifacts.root / key)

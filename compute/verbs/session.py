@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from compute.engine.devices import check_device, default_workers, resolve_device, threads_a_worker
 from compute.engine.execute import Sharing, Summary, execute
 from compute.engine.executors import Elsewhere, Executor, Scheduler, load_executor
+from compute.engine.executors.cluster import project_artifacts
 from compute.engine.executors.slurm_commands import this_task
 from compute.engine.plan import Plan, make_plan, study_jobs
 from compute.engine.progress import Progress
@@ -22,12 +23,12 @@ from compute.errors import TimeIsUp, UserError
 from compute.names import UnknownName
 from compute.plugin import Job
 from compute.project import ARTIFACTS, LANDING
-from compute.store.artifacts import ArtifactStore
 from compute.store.database import address
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
 from compute.store.merging import merge_small
 from compute.store.registration import RegisteredStudy
+from compute.store.remote import RemoteFailure
 from compute.store.runs import Run, forget_the_dead, living_runs
 from compute.store.segments import Damage
 from compute.store.warehouse import Warehouse
@@ -65,7 +66,7 @@ class Session:
         )
         self.file = study
         self.landing = Landing(LANDING)
-        self.artifacts = ArtifactStore(ARTIFACTS)
+        self.artifacts = project_artifacts()
         self.warehouse = Warehouse(warehouse, wait, say)
         self.wait, self.say = wait, say
         for line in remarks(self.study):
@@ -74,12 +75,26 @@ class Session:
     def plan(self) -> Plan:
         """The plan as things stand; of an adaptive study, of what it has chosen so far."""
         declared = self._rounds().declared() if self.study.adaptive is not None else None
-        return make_plan(self.study, self.landing, self.artifacts, self.warehouse.landed_keys(), declared)
+        return self._plan(self.warehouse.landed_keys(), declared)
+
+    def _plan(self, landed: Collection[str], declared: Mapping[str, Job] | None = None) -> Plan:
+        """The plan; where the URL of artifacts cannot be asked, as if none were gone."""
+        try:
+            return make_plan(self.study, self.landing, self.artifacts, landed, declared)
+        except RemoteFailure as error:
+            self.say(f"{error}; what is not in {ARTIFACTS}/ is taken to be there")
+            return make_plan(self.study, self.landing, None, landed, declared)
 
     def workplace(self, device: str, threads: int = 1) -> Workplace:
         """Where the batches of this study run."""
         return Workplace(
-            LANDING.absolute(), ARTIFACTS.absolute(), device, threads, self.file, address(self.warehouse.path)
+            LANDING.absolute(),
+            ARTIFACTS.absolute(),
+            device,
+            threads,
+            self.file,
+            address(self.warehouse.path),
+            self.artifacts.remote.url if self.artifacts.remote is not None else "",
         )
 
     def compute(self, executor: str, device: str, workers: int | None) -> int:
@@ -172,11 +187,13 @@ class Session:
                 raise
             # Another may be loading for minutes, and what was loaded has landed, unless its files were removed.
             self.say(f"{error}; going by what has landed")
-            return make_plan(self.study, self.landing, self.artifacts, ())
+            return self._plan(())
 
     @contextmanager
     def _computing(self, share: Share | None = None) -> Iterator[Run]:
         """Be among the runs that compute here; the first of them tidies up after those that were killed."""
+        if self.artifacts.remote is not None:
+            self.artifacts.remote.check()
         run = Run(LANDING, self.study.study, str(share.part) if share else "", this_task())
         with ExitStack() as stack:
             with exclusive(LANDING, self.wait, self.say):

@@ -1,8 +1,9 @@
 """A plugin of cheap jobs for tests of what runs them, installed in a folder as any other package, and its study.
 
-A first step, and batches that read it. What a step does besides is told by files in the project's folder, so that job
-keys stay: `seconds` says how long it takes; while there is `held`, none ends but the first; `<step>.<what>` has it
-fail, end its process, take all the memory there is, or kill the run that computes it.
+A first step, and batches that read it. With `keeps`, the first step leaves an artifact that the others read, each of
+them leaves one too, and a last job reads them all. What a step does besides is told by files in the project's folder,
+so that job keys stay: `seconds` says how long it takes; while there is `held`, none ends but the first;
+`<step>.<what>` has it fail, end its process, take all the memory there is, or kill the run that computes it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import duckdb
 
 ROOT = Path(__file__).parents[2]
 STUDY = "study: steps\nplugins:\n  steps: {batches: 8, jobs: 3}\n"
+KEEPING = "study: steps\nplugins:\n  steps: {batches: 4, jobs: 2, keeps: true}\n"
 PLUGIN = """
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -35,6 +38,7 @@ from compute.plugin import Job, JobConfig, Plugin
 class Steps(BaseModel):
     batches: int
     jobs: int
+    keeps: bool = False
 
 
 class Step(JobConfig):
@@ -42,20 +46,44 @@ class Step(JobConfig):
     number: int
 
 
+class Kept(Step):
+    pass
+
+
+class Last(JobConfig):
+    last: bool = True
+
+
 class PlansSteps(Plugin):
     name, version = "steps", "1"
     Config = Steps
 
     def plan(self, study, planned, config):
-        first = Job("steps", "1", Step(batch=0, number=0), label="first", batch="first")
+        kind = Kept if config.keeps else Step
+        first = Job("steps", "1", kind(batch=0, number=0), label="first", batch="first", leaves_artifact=config.keeps)
         yield first
+        steps = {}
         for batch in range(1, config.batches + 1):
             for number in range(config.jobs):
-                step = Step(batch=batch, number=number)
-                yield Job("steps", "1", step, {"first": first.key}, f"step {batch}-{number}", f"batch {batch}", batch)
+                step, name = kind(batch=batch, number=number), f"step {batch}-{number}"
+                job = Job("steps", "1", step, {"first": first.key}, name, f"batch {batch}", batch)
+                job = replace(job, leaves_artifact=config.keeps)
+                steps[name] = job.key
+                yield job
+        if config.keeps:
+            yield Job("steps", "1", Last(), steps, "last", "last")
 
     def run(self, jobs, context):
+        kept = [job for job in jobs if isinstance(job.config, Kept) and not context.artifacts.has(job.key)]
+        if kept:
+            with context.artifacts.commit(job.key for job in kept) as folders:
+                for job in kept:
+                    (folders[job.key] / "step").write_text(self.told(job, context) + job.label)
         for job in jobs:
+            if isinstance(job.config, Last):
+                row = {"measure": self.told(job, context), "value": len(job.inputs)}
+                yield job, {"language_distances": [{"source_language": "en", "target_language": "de"} | row]}
+                continue
             name = f"{job.config.batch}-{job.config.number}"
             if Path("seconds").exists():
                 time.sleep(float(Path("seconds").read_text()))
@@ -76,13 +104,16 @@ class PlansSteps(Plugin):
                 continue
             row = {"measure": f"step {name}", "value": job.config.batch}
             yield job, {"language_distances": [{"source_language": "en", "target_language": "de"} | row]}
+
+    def told(self, job, context):
+        return "".join((context.artifacts.path(key) / "step").read_text() + ", " for key in job.inputs.values())
 """
 
 
 class StepsProject:
     """A project with the plugin, its study and nothing else."""
 
-    def __init__(self, folder: Path, seconds: float | None = None) -> None:
+    def __init__(self, folder: Path, seconds: float | None = None, study: str = STUDY) -> None:
         """Make it in a new folder; each job takes `seconds`."""
         self.folder = folder
         info = folder / "site" / "steps-1.dist-info"
@@ -90,7 +121,7 @@ class StepsProject:
         (folder / "site" / "steps_plugin.py").write_text(PLUGIN)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: steps\nVersion: 1\n")
         (info / "entry_points.txt").write_text("[transfer.plugins]\nsteps = steps_plugin:PlansSteps\n")
-        (folder / "the study.yml").write_text(STUDY)
+        (folder / "the study.yml").write_text(study)
         if seconds is not None:
             self.take(seconds)
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from compute.store.landing import Landing
-from tests.helpers.steps import ROOT, StepsProject, kill, wait_for
+from tests.helpers.steps import KEEPING, ROOT, StepsProject, kill, wait_for
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'transfer-warehouse[ray]'")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -43,15 +43,22 @@ def local(at_home: StepsProject) -> Tables:
 
 
 @pytest.fixture(scope="module")
-def cluster(at_home: StepsProject) -> Iterator[Cluster]:
+def caches(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Where each of two nodes keeps its copies of artifacts."""
+    return [tmp_path_factory.mktemp("cache") for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def cluster(at_home: StepsProject, caches: list[Path]) -> Iterator[Cluster]:
     """Two nodes on which the plugin is installed; runs join the first."""
     before = dict(os.environ)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(at_home.folder / "site"), str(ROOT)])
+    own = [{"env_vars": {"XDG_CACHE_HOME": str(cache)}} for cache in caches]
     try:
-        found = Cluster(initialize_head=True, head_node_args=NODE)
+        found = Cluster(initialize_head=True, head_node_args=NODE | own[0])
     except Exception as error:
         pytest.skip(f"Ray does not start here: {error}")
-    found.add_node(**NODE)
+    found.add_node(**NODE, **own[1])
     os.environ["RAY_ADDRESS"] = found.address
     yield found
     found.shutdown()
@@ -92,6 +99,29 @@ def test_tables_equal_a_local_runs_on_the_gpus_of_the_cluster(project: StepsProj
     assert not list(project.folder.glob("artifacts/*"))
     code, said = project.run("compute", *RAY)
     assert code == 0 and "0 to run" in said
+
+
+def test_artifacts_go_by_a_url_where_nodes_share_no_folder(
+    tmp_path: Path, cluster: Cluster, caches: list[Path]
+) -> None:
+    at_home = StepsProject(tmp_path / "at home", study=KEEPING)
+    code, said = at_home.run("compute")
+    assert code == 0, said
+    project = StepsProject(tmp_path / "a project", study=KEEPING)
+    (project.folder / "cluster.yml").write_text(f"artifacts: file://{tmp_path}/bucket\n")
+    project.hold()
+    driver = project.start("compute", *RAY)
+    wait_for(lambda: project.landed() == 1 and len(task_processes()) == 2)  # a node each, and the first artifact there
+    kill(driver)
+    project.release()
+    code, said = project.run("compute", *RAY)
+    assert code == 0 and "9 to run" in said, said
+    assert project.tables() == at_home.tables() and landed_once(project)
+    assert not list(project.folder.glob("artifacts/*"))
+    copies = [{path.name for path in cache.glob("transfer-warehouse/artifacts/*/*")} for cache in caches]
+    there = {path.name for path in (tmp_path / "bucket" / "keys").iterdir()}
+    assert len(there) == 9 and all(copies) and set.union(*copies) == there
+    assert len(set.intersection(*copies)) > 0  # what one made and another read
 
 
 def test_a_killed_node_loses_nothing(project: StepsProject, local: Tables, cluster: Cluster) -> None:

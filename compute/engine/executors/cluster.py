@@ -1,12 +1,16 @@
-"""`cluster.yml` in the project: how jobs are asked for on this cluster. It decides no result, so no study has it."""
+"""`cluster.yml` in the project: how jobs are asked for on this cluster, and where artifacts are kept. It decides no
+result, so no study has it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
+from compute.project import ARTIFACTS
+from compute.store.artifacts import ArtifactStore
+from compute.store.remote import checked_url
 from compute.values import Section
 from compute.yaml_file import read_yaml
 
@@ -16,7 +20,8 @@ Word = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Cluster(Section):
-    """What sbatch is told; what is left out is the cluster's default. Ray reads `gpus`, `cpus` and `memory`."""
+    """What sbatch is told; what is left out is the cluster's default. Ray reads `gpus`, `cpus` and `memory`.
+    `artifacts` is every executor's."""
 
     gpus: int | None = Field(None, ge=1, description="array tasks at once, a GPU each; `--gpus` goes before it")
     partition: Word | None = None
@@ -41,6 +46,9 @@ class Cluster(Section):
     options: tuple[Word, ...] = ()
     """Further options of sbatch, such as `--exclude=node7`."""
 
+    artifacts: Annotated[str, AfterValidator(checked_url)] = ""
+    """Where artifacts are kept besides `artifacts/`: a URL such as `s3://bucket/folder`."""
+
     @field_validator("time", mode="before")
     @classmethod
     def _time_is_text(cls, value: Any) -> Any:
@@ -52,3 +60,8 @@ class Cluster(Section):
 def read_cluster(path: Path = CLUSTER) -> Cluster:
     """Return what the project says of its cluster; nothing, where it has no such file. Raises UserError."""
     return read_yaml(path, "how to ask Slurm for jobs").validated(Cluster) if path.exists() else Cluster()
+
+
+def project_artifacts() -> ArtifactStore:
+    """Return the project's artifacts, which are kept at a URL as well if it says so. Raises UserError."""
+    return ArtifactStore(ARTIFACTS, read_cluster().artifacts)

@@ -2,11 +2,13 @@
 
 A task runs its batch as a worker here does, but lands it in a temporary folder of its node. What it commits there comes
 back as bytes with the events that tell of it, and this run lands it: only then has a job landed. Artifacts go to the
-project's own folder, which the nodes that make or read them must see.
+project's own folder, which the nodes that make or read them must see, or to the URL that `cluster.yml` names; then each
+node keeps copies in a folder of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
 import re
@@ -22,16 +24,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from compute.catalog.fetching import cache_folder
 from compute.engine.devices import check_device
 from compute.engine.executors.cluster import CLUSTER, Cluster, read_cluster
 from compute.engine.runner import ERRORS, Batch, Event, Workplace, fail_batch, run_batch, threads_of
 from compute.errors import DeviceLost, JobError, UserError
-from compute.store.artifacts import ArtifactStore
 from compute.store.files import naming
 from compute.store.landing import Landing
 from compute.store.segments import DamagedParcel, Parcel, pack, remove, unpack
 
-_READ = ("gpus", "cpus", "memory")
+_READ = ("gpus", "cpus", "memory", "artifacts")
 """The keys of cluster.yml that mean something here."""
 
 _SECONDS_BETWEEN_WORDS = 2.0
@@ -45,6 +47,9 @@ _SECONDS_TO_ANSWER = 10.0
 
 _MOST_LOST = 3
 """So many tasks may vanish over a batch, one after the other and without a job of it landing."""
+
+_SECONDS_TO_WRITE = 24 * 3600.0
+"""An artifact that a node has not finished for so long was left by a task that died."""
 
 _SIGHT = ".project"
 """A file in the artifacts' folder by which a node shows that it sees the folder, and not another at that path."""
@@ -92,7 +97,7 @@ class _Errand:
     Attributes:
         workplace: of the run; the task lands elsewhere.
         project: the run's folder, in which the task works if its node has it.
-        sight: what the artifacts' folder has to say; None: the batch needs no artifacts.
+        sight: what the artifacts' folder, or the URL, has to say; None: the batch needs no artifacts.
     """
 
     workplace: Workplace
@@ -131,7 +136,9 @@ class RayExecutor:
         self.cluster = _settings()
         self.workplace = replace(workplace, threads=1 if workplace.device == "cpu" else self.cluster.cpus)
         self.landing = Landing(workplace.landing)
-        self.artifacts = ArtifactStore(workplace.artifacts)
+        self.artifacts = workplace.artifact_store
+        self._shared: set[str] = set()
+        """Artifacts that were here and are at the URL."""
         self._tasks: dict[Any, _Task] = {}
         """By the stream of what they send."""
         self._sight: str | None = None
@@ -191,7 +198,12 @@ class RayExecutor:
         return asked
 
     def _sight_for(self, batch: Batch) -> str | None:
-        """Return what a node must find in the artifacts' folder to run a batch; None where it makes and reads none."""
+        """Return what a node must find in the artifacts' folder, or at their URL, to run a batch; None where it makes
+        and reads none."""
+        if self.artifacts.remote is not None:
+            self._share_inputs(batch)
+            self._sight = self._sight or self.artifacts.remote.check()
+            return self._sight
         needed = any(
             job.leaves_artifact or any(self.artifacts.has(key) for key in job.inputs.values()) for job in batch.jobs
         )
@@ -207,6 +219,13 @@ class RayExecutor:
                 pass
             self._sight = file.read_text(encoding="utf-8")
         return self._sight
+
+    def _share_inputs(self, batch: Batch) -> None:
+        """Upload what a batch reads and only this machine has."""
+        for key in {key for job in batch.jobs for key in job.inputs.values()} - self._shared:
+            with suppress(JobError):  # a job that does not find it says so, and is run again
+                self.artifacts.share(key)
+            self._shared.add(key)
 
     def events(self) -> Iterator[Event]:
         if self._tasks and not self._told:
@@ -338,18 +357,17 @@ def _compute(batch: Batch, errand: _Errand) -> Iterator[_Message]:
     Raises:
         UserError: the node does not see the project's artifacts.
     """
-    artifacts = errand.workplace.artifacts
-    if errand.sight is not None and not _sees(artifacts / _SIGHT, errand.sight):
-        raise UserError(
-            f"Ray: node {socket.gethostname()} does not see {artifacts}, where jobs leave artifacts for others; put "
-            "the project in a folder that all nodes share, at the same path"
-        )
+    workplace = errand.workplace
+    if workplace.artifacts_url:
+        workplace = _with_own_copies(workplace)
+    if errand.sight is not None:
+        _check_sight(workplace, errand.sight)
     messages: queue.Queue[_Message | None] = queue.Queue()
     with tempfile.TemporaryDirectory(prefix="transfer-") as folder:
         # Named as the run's own, for errors name files in it.
-        landing = Path(folder, errand.workplace.landing.name)
+        landing = Path(folder, workplace.landing.name)
         landing.mkdir()
-        place = replace(errand.workplace, landing=landing)
+        place = replace(workplace, landing=landing)
         project = chdir(errand.project) if errand.project.is_dir() else nullcontext()
         with project:
             # Beside it, as a plugin is no generator of ours: it calls back.
@@ -377,6 +395,39 @@ def _paced(messages: queue.Queue[_Message | None]) -> Iterator[_Message]:
                 continue
             held, told = None, time.monotonic()
         yield message
+
+
+def _with_own_copies(workplace: Workplace) -> Workplace:
+    """Return a workplace whose artifacts have this node's folder of copies, tidied. Raises UserError."""
+    url = hashlib.sha256(workplace.artifacts_url.encode()).hexdigest()
+    workplace = replace(workplace, artifacts=cache_folder() / "artifacts" / url[:16])
+    try:
+        workplace.artifacts.mkdir(parents=True, exist_ok=True)
+        workplace.artifact_store.recover(_SECONDS_TO_WRITE)
+    except OSError as error:
+        raise UserError(
+            f"Ray: node {socket.gethostname()}: {workplace.artifacts}, for copies of artifacts, cannot be written: "
+            f"{error.strerror}; XDG_CACHE_HOME names another place"
+        ) from None
+    return workplace
+
+
+def _check_sight(workplace: Workplace, sight: str) -> None:
+    """Raise UserError where this node does not see the artifacts that the run sees."""
+    artifacts, node = workplace.artifact_store, f"Ray: node {socket.gethostname()}"
+    if artifacts.remote is None:
+        if not _sees(workplace.artifacts / _SIGHT, sight):
+            raise UserError(
+                f"{node} does not see {workplace.artifacts}, where jobs leave artifacts for others; put the project in "
+                f"a folder that all nodes share, at the same path, or say `artifacts: URL` in {CLUSTER}"
+            )
+        return
+    try:
+        is_seen = artifacts.remote.sees(sight)
+    except UserError as error:
+        raise UserError(f"{node}: {error}") from None
+    if not is_seen:
+        raise UserError(f"{node} does not see what this run wrote at {artifacts.remote.url}: it is another place there")
 
 
 def _sees(file: Path, expected: str) -> bool:

@@ -21,7 +21,6 @@ from compute.engine.executors.slurm_commands import Slurm, SlurmError, Task
 from compute.engine.runner import Batch, Event, Workplace
 from compute.errors import UserError
 from compute.plugin import Job
-from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
 from compute.store.watch import Watch
@@ -102,7 +101,7 @@ class SlurmExecutor:
 
     def events(self) -> Iterator[Event]:
         """Yield what tasks land, until all batches are settled."""
-        landing, artifacts = Landing(self.workplace.landing), ArtifactStore(self.workplace.artifacts)
+        landing, artifacts = Landing(self.workplace.landing), self.workplace.artifact_store
         watch = Watch(landing, self.since)
         landed: set[str] = set()
         failed: set[str] = set()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from compute.engine.executors.ray import RayExecutor, _compute, _Errand, _Messag
 from compute.engine.runner import Batch, Event, Workplace
 from compute.errors import UserError
 from compute.plugin import Job
+from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from tests.helpers.any_config import AnyConfig
 
@@ -113,10 +116,52 @@ def test_a_node_that_does_not_see_the_artifacts_is_one_line(place: Workplace, tm
             next(_compute(leaves, _Errand(elsewhere, Path.cwd(), sight)))
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the node keeps copies."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "transfer-warehouse" / "artifacts"
+
+
+def test_with_a_url_a_node_keeps_copies_of_its_own(place: Workplace, tmp_path: Path, cache: Path) -> None:
+    here = replace(place, artifacts_url=f"file://{tmp_path}/bucket")
+    with ArtifactStore(place.artifacts).commit(["0" * 64]) as folders:  # before there was a URL
+        (folders["0" * 64] / "weights").write_text("1")
+    reads = replace(BATCH, jobs=(replace(JOB, inputs={"base": "0" * 64}),))
+    executor = RayExecutor(here, 1)
+    sight = executor._sight_for(reads)
+    assert here.artifact_store.remote is not None and here.artifact_store.remote.has("0" * 64)
+    assert sight is not None and list(_compute(reads, _Errand(here, Path.cwd(), sight)))
+    (folder,) = cache.iterdir()
+    left, new = folder / ".staged-left", folder / ".staged-new"
+    for path in (left, new):
+        path.mkdir()
+    os.utime(left, (0, 0))
+    assert list(_compute(reads, _Errand(here, Path.cwd(), sight)))
+    assert list(folder.iterdir()) == [new]
+    elsewhere = replace(here, artifacts_url=f"file://{tmp_path}/other")
+    with pytest.raises(UserError, match=f"does not see what this run wrote at file://{tmp_path}/other: it is another"):
+        next(_compute(reads, _Errand(elsewhere, Path.cwd(), sight)))
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_what_a_node_cannot_do_with_a_url_is_one_line(
+    place: Workplace, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    errand = _Errand(replace(place, artifacts_url="s3://bucket/a"), Path.cwd(), "0" * 64)
+    with pytest.raises(UserError, match=r"Ray: node .*: artifacts at s3://bucket/a: a package is missing: Ins"):
+        next(_compute(BATCH, errand))
+    (tmp_path / "cache2").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache2"))
+    with pytest.raises(UserError, match=r"Ray: node .*cache2.*, for copies of artifacts, cannot be written: Not a dir"):
+        next(_compute(BATCH, errand))
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("partition: gpu", "cluster.yml: partition: is Slurm's; --executor ray reads gpus, cpus, memory"),
+        ("partition: gpu", "cluster.yml: partition: is Slurm's; --executor ray reads gpus, cpus, memory, artifacts"),
         ("memory: much", "cluster.yml: memory: expected an amount such as 32G, found 'much'"),
     ],
 )

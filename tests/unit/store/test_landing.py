@@ -315,6 +315,13 @@ def test_an_artifact_that_is_there_is_kept(tmp_path: Path) -> None:
     assert (store.path("a") / "x").read_text() == "first"
 
 
+def test_an_artifact_whose_place_is_taken_by_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(NotADirectoryError):
+        committed(ArtifactStore(tmp_path))
+    assert (next(tmp_path.glob(".committed-*")) / "a" / "config.json").read_text() == "{}"
+
+
 def committed(store: ArtifactStore) -> Path:
     with store.commit(["a"]) as folders:
         (folders["a"] / "weights").mkdir()
