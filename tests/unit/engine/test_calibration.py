@@ -33,7 +33,7 @@ def test_a_sample_that_a_plugin_cannot_plan_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     path.write_text(
         f"study: s\nmodels: [{{name: m, checkpoint: {tmp_path}}}]\nsources: {{tasks: [parity], languages: [de]}}\n"
-        "targets: {tasks: [parity], languages: [de]}\nplugins: {uriel: {}}\n"
+        "targets: {tasks: [parity], languages: [de]}\nseeds: [0]\nplugins: {uriel: {}}\n"
     )
     with pytest.raises(UserError, match=r"a sample of it cannot be planned: .*a distance takes two languages"):
         calibrate(path, "cpu", 60.0)
