@@ -28,7 +28,7 @@ from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, Base, OnBase, load_base
 from compute.plugins.costs import matching_cost, model_weights, scoring_cost
-from compute.plugins.one_job import failing_one_job
+from compute.plugins.one_job import failing_one_job, one_by_one
 from compute.plugins.products import BaseModel as LanguageModel
 from compute.plugins.products import TaskItems, label_of
 from compute.plugins.scoring_rows import worded_items
@@ -154,15 +154,7 @@ class NnRank(Plugin):
         except (ValueError, JobError) as error:
             yield from ((job, JobError(str(error))) for job in jobs)
             return
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            try:
-                with failing_one_job():
-                    shares = pool.shares(job, context)
-            except (ValueError, JobError) as error:
-                yield job, JobError(str(error))
-                continue
-            yield job, {"source_similarities": list(_rows(job.config, shares))}
+        yield from one_by_one(jobs, context, pool.outcome)
 
 
 def _texts(study: Study, cell: tuple[str, str], split: Split, items: int) -> Texts:
@@ -217,6 +209,11 @@ class _Pool:
         states = _states(base, groups, jobs[0].config)
         self.counts = states.counts
         self.vectors = _comparable(states.vectors, jobs[0].config, base)
+
+    def outcome(self, job: _Job, context: Context) -> Outcome:
+        """Return a job's rows. Raises as `shares`."""
+        with failing_one_job():
+            return {"source_similarities": list(_rows(job.config, self.shares(job, context)))}
 
     def shares(self, job: _Job, context: Context) -> list[float]:
         """Return each source's share of the votes. Raises ValueError or JobError if a text cannot be read."""
