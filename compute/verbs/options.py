@@ -93,18 +93,12 @@ def number(text: str) -> float:
 
 def seconds(text: str) -> float:
     """Return a time, 0 or more and finite."""
-    found = number(text)
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, found {text!r}")
-    return found
+    return _amount(text, "seconds")
 
 
 def price(text: str) -> float:
     """Return a price, 0 or more and finite."""
-    found = number(text)
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a price, 0 or more, found {text!r}")
-    return found
+    return _amount(text, "a price")
 
 
 def points(text: str) -> float:
@@ -119,6 +113,13 @@ def say(text: str) -> None:
     """Tell what is going on, on stderr: stdout is for what was asked."""
     with where_stderr_is_full():
         print(f"transfer: {text}", file=sys.stderr, flush=True)
+
+
+def _amount(text: str, what: str) -> float:
+    found = number(text)
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected {what}, 0 or more, found {text!r}")
+    return found
 
 
 def _at_least(least: int, text: str) -> int:
