@@ -51,6 +51,15 @@ def tells_of_full_disk(line: str) -> bool:
 
 
 @contextmanager
+def writing(place: object) -> Iterator[None]:
+    """Within the block an OSError is a UserError, which says that `place` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{place}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
 def where_stderr_is_full() -> Iterator[None]:
     """Within the block words for people may be lost: a log on a full disk ends no run."""
     try:

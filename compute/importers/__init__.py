@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from compute.errors import JobError, UserError
+from compute.errors import JobError, UserError, writing
 from compute.file_kinds import refuse_other_kind
 from compute.importers.baselines import score_cell, without_baseline
 from compute.plugin import Job, JobConfig, Rows, canonical_json
@@ -122,7 +122,7 @@ def _land(found: Iterable[Imported], landing: Landing) -> None:
     """Land the jobs that have not landed yet. Raises UserError for rows that do not fit, and where the disk refuses."""
     there = landing.landed_keys()
     segment = landing.open_segment()
-    try:
+    with writing(landing.root):
         for imported in found:
             job = imported.job
             if job.key in there:
@@ -135,8 +135,6 @@ def _land(found: Iterable[Imported], landing: Landing) -> None:
                 segment.commit()
                 segment = landing.open_segment()
         segment.commit()
-    except OSError as error:
-        raise UserError(f"{landing.root}: cannot be written: {error.strerror}") from None
 
 
 def _kept(earlier: RegisteredStudy | None, jobs: Iterable[Job], say: Say) -> dict[str, Job | RegisteredJob]:

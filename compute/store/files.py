@@ -75,6 +75,11 @@ def _appearing(path: Path) -> Iterator[BinaryIO]:
     sync_directory(path.parent)
 
 
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 class DamagedRecord(Exception):
     """A record cannot be read, or is not what was written."""
 
