@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,13 +27,18 @@ class Check:
     sql: str
 
 
-def not_null(view: str, key: Sequence[str], required: Sequence[str], where: str = "true") -> str:
-    """SQL of the rows of `view` that lack a value in one of `required`; they are named by `key`."""
-    missing = ", ".join(f"case when {column} is null then '{column}' end" for column in required)
+def not_null(view: str, key: Sequence[str], required: Mapping[str, Sequence[str]]) -> str:
+    """SQL of the rows of `view` that lack a value in a column that is `required`, by the rows in which it is; they are
+    named by `key`."""
+    return "union all by name".join(_lacking(view, key, where, columns) for where, columns in required.items())
+
+
+def _lacking(view: str, key: Sequence[str], where: str, columns: Sequence[str]) -> str:
+    missing = ", ".join(f"case when {column} is null then '{column}' end" for column in columns)
     return f"""
         select {", ".join(key)}, list_filter([{missing}], lambda name: name is not null) as missing
         from {view}
-        where ({where}) and ({" or ".join(f"{column} is null" for column in required)})
+        where ({where}) and ({" or ".join(f"{column} is null" for column in columns)})
     """
 
 
