@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import duckdb
@@ -17,6 +18,14 @@ Found = TypeVar("Found")
 
 _ROUNDING_PP = 1e-9
 """What a difference of counts may err by in its last bits."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer in words, and the exit code: 1 where nothing keeps within a limit, or something failed."""
+
+    text: str
+    code: int
 
 
 @contextmanager

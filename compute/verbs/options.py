@@ -6,14 +6,16 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from compute.errors import where_stderr_is_full
 from compute.names import UnknownName
 from compute.store.database import read_place
 
 YAML = (".yml", ".yaml")
+CELL = "TASK/LANGUAGE"
 
 Options = argparse.Namespace
 """What was asked of a verb, its paths taken from the project's folder."""
@@ -33,6 +35,10 @@ class TypedStudy(TypedPath):
 
 class Parser(argparse.ArgumentParser):
     """Says a mistake in one line, with the nearest valid word."""
+
+    def add_several(self, option: str, text: str, metavar: str | None = None, kind: Callable[[str], Any] = str) -> None:
+        """Add an option that may be repeated, each time for one more entry of a list."""
+        self.add_argument(option, action="append", default=[], type=kind, metavar=metavar, help=text)
 
     def error(self, message: str) -> NoReturn:
         wrong = re.fullmatch(r"argument (.*): invalid choice: '(.*)' \(choose from (.*)\)", message)
