@@ -60,6 +60,17 @@ def writing(place: object) -> Iterator[None]:
 
 
 @contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Within the block a file that cannot be read, or is not UTF-8, is a UserError, which names it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
 def where_stderr_is_full() -> Iterator[None]:
     """Within the block words for people may be lost: a log on a full disk ends no run."""
     try:

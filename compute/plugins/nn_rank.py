@@ -31,7 +31,7 @@ from compute.plugins.costs import matching_cost, model_weights, scoring_cost
 from compute.plugins.one_job import failing_one_job, one_by_one
 from compute.plugins.products import BaseModel as LanguageModel
 from compute.plugins.products import TaskItems, label_of
-from compute.plugins.scoring_rows import worded_items
+from compute.plugins.scoring_rows import WordedCell, worded_items
 from compute.study.schema import ModelEntry, Study
 from compute.tasks import Prompt, Split
 
@@ -62,26 +62,12 @@ class Settings(BaseModel):
     )
 
 
-class Texts(BaseModel):
+class Texts(WordedCell):
     """The first items of a cell's split, as they are put to the model."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    task: str
-    language: str
     items: int
-    prompt: str
     prompt_format: Prompt = Field(exclude=True)
     """`prompt` has its digest."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.task}/{self.language}"
-
-    @property
-    def input(self) -> str:
-        """The input of a job that reads them: the job that has the cell's items."""
-        return f"items of {self.name}"
 
 
 class NearestTokens(OnBase):

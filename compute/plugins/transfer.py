@@ -105,7 +105,7 @@ class _Arm:
             items = mixture.items
         else:
             items = min(there) if mixture.items == "equal" else sum(there)
-        return self._job(tuning, {part.items: self._items_of(part.task, part.language) for part in parts}, name, items)
+        return self._job(tuning, {part.input: self._items_of(part.task, part.language) for part in parts}, name, items)
 
     def _prompt(self, task: str, language: str) -> Prompt:
         return self.study.task(task, language).prompt(self.study.train_prompt_name(task, self.variant))

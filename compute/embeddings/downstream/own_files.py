@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from compute.embeddings.content import content_digest
 from compute.embeddings.downstream.collections import (
     Classification,
     Inference,
@@ -25,6 +24,7 @@ from compute.embeddings.downstream.collections import (
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.plugin import digest
+from compute.store.digests import content_digest
 from compute.tasks.reading import Place, Record, identifier, known_keys_only, read_json_lines, text, texts
 
 
