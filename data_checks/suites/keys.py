@@ -6,6 +6,7 @@ from data_checks.check import Check, not_null, repeated
 
 _ITEM_SCORE = ("job_key", "model", "target_task", "target_language", "item_id")
 _CELL = ("model", "variant", "source", "control", "target_task", "target_language", "prompt")
+_NAMES_OF_CELL = ("model", "source_task", "source_language", "source", "target_task", "target_language", "metric")
 _MAPPED = ("method", "vectors", "source_language", "target_language", "dictionary_size")
 _MAPPING = (*_MAPPED, "variant", "seed")
 _DOWNSTREAM_ITEM = ("job_key", "task", "classifier", "item_id")
@@ -91,15 +92,7 @@ CHECKS = (
             "fct_transfer",
             _CELL,
             {
-                "true": (
-                    "model",
-                    "source_task",
-                    "source_language",
-                    "source",
-                    "target_task",
-                    "target_language",
-                    "metric",
-                ),
+                "true": _NAMES_OF_CELL,
                 "source_task not in ('mul', 'und') and source_language not in ('mul', 'und')": ("regime",),
                 "origin = 'computed'": ("prompt", "score", "n_seeds", "n_items"),
             },

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, load_classifier, load_collection, of_task
+from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, of_task
 from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
@@ -76,12 +76,12 @@ class Downstream(BaseModel):
             if entry.shown in shown[:position]:
                 raise ValueError(f"{entry.shown!r} is listed twice: give one of them a `label`")
         for position, entry in enumerate(classifiers if "task" in info.data else ()):
-            check_settings(load_classifier(info.data["task"], entry.name), entry.settings, (position, "settings"))
+            check_settings(CLASSIFIERS[info.data["task"]].load(entry.name), entry.settings, (position, "settings"))
         return classifiers
 
     @model_validator(mode="after")
     def _folder_fits(self) -> Downstream:
-        reads_folder = load_collection(self.task, self.collection).reads_folder
+        reads_folder = COLLECTIONS[self.task].load(self.collection).reads_folder
         if reads_folder and self.folder is None:
             raise ValueError(f"collection {self.collection!r} is read from a folder of yours: say which, as `folder`")
         if not reads_folder and self.folder is not None:
@@ -90,7 +90,7 @@ class Downstream(BaseModel):
 
     def build(self, entry: ClassifierEntry) -> Classifier:
         """Return one of its classifiers with its settings."""
-        return load_classifier(self.task, entry.name)(**entry.settings)
+        return CLASSIFIERS[self.task].load(entry.name)(**entry.settings)
 
     def open(self) -> Collection:
         """Its collection."""
@@ -119,4 +119,4 @@ class Downstream(BaseModel):
 
 def open_collection(task: str, name: str, folder: str | None) -> Collection:
     """Return a collection. Raises compute.names.UnknownName: no such task, or it has no such collection."""
-    return load_collection(task, name)(None if folder is None else expand(folder).absolute())
+    return of_task(COLLECTIONS, task).load(name)(None if folder is None else expand(folder).absolute())
