@@ -14,7 +14,7 @@ import duckdb
 from compute.errors import UserError, refused_by_disk
 from compute.project import expand, locate
 from compute.store.lake import Lake, is_lake, no_server_alone, read_lake
-from compute.store.raw_schema import Table
+from compute.store.raw_table import Table
 
 DATABASE = "warehouse"
 """The database's name in SQL, as in profiles.yml. DuckDB's own choice, the file's, may be that of a schema (`raw`)."""
