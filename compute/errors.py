@@ -45,6 +45,12 @@ def refused_by_disk(error: BaseException, place: str = "the disk") -> str | None
     return lines[-1] if lines else None
 
 
+def first_line(error: BaseException) -> str:
+    """Return one line of an error of others' making."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
 def tells_of_full_disk(line: str) -> bool:
     """Return whether a line has the system's words for a full or read-only disk."""
     return any(os.strerror(number) in line for number in _NO_ROOM)

@@ -8,6 +8,9 @@ from typing import Literal
 
 Severity = Literal["error", "warning"]
 
+CELL = ("model", "variant", "source", "control", "target_task", "target_language", "prompt")
+"""What names a row of fct_transfer."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -25,6 +28,11 @@ class Check:
     severity: Severity
     description: str
     sql: str
+
+
+def alike(one: str, other: str, *keys: str) -> str:
+    """SQL of rows of two views being equal in their `keys`, equal NULLs being equal."""
+    return " and ".join(f"{one}.{key} is not distinct from {other}.{key}" for key in keys)
 
 
 def not_null(view: str, key: Sequence[str], required: Mapping[str, Sequence[str]]) -> str:

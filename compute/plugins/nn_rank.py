@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
@@ -34,6 +34,7 @@ from compute.plugins.products import TaskItems, label_of
 from compute.plugins.scoring_rows import WordedCell, worded_items
 from compute.study.schema import ModelEntry, Study
 from compute.tasks import Prompt, Split
+from compute.values import Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,10 +44,8 @@ if TYPE_CHECKING:
 Similarity = Literal["cosine", "inner product"]
 
 
-class Settings(BaseModel):
+class Settings(Section):
     """The plugin's section of a study."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     items: int = Field(
         50,

@@ -15,7 +15,7 @@ from compute.study.mixtures import ItemsOfMixture, items_of_parts
 from compute.tasks import Item, Split
 
 if TYPE_CHECKING:
-    from compute.language_models.training import TrainingSource
+    from compute.language_models.training_records import TrainingSource
 
 
 class _Trained(SourceKeys):
@@ -105,7 +105,8 @@ def training_source(job: Job, fractions: Sequence[float], context: Context) -> T
     Raises:
         ValueError, JobError: its items are too few, or cannot be read.
     """
-    from compute.language_models.training import TrainingSource, shuffle_labels
+    from compute.language_models.training import shuffle_labels
+    from compute.language_models.training_records import TrainingSource
 
     config: Tuning | MixedTuning = job.config
     is_placebo = config.control == "placebo"

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute.catalog import fetch, find
 from compute.errors import JobError
@@ -28,7 +28,7 @@ from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
 from compute.plugins.one_job import one_by_one
 from compute.study.schema import Study
-from compute.values import Language, NoRepeats
+from compute.values import Language, NoRepeats, Section
 
 Distance = Literal["syntactic", "phonological", "inventory"]
 
@@ -39,10 +39,8 @@ _REPOSITORY = "antonisa/lang2vec"
 _PATH = "lang2vec/data/feature_predictions.npz"
 
 
-class Settings(BaseModel):
+class Settings(Section):
     """The plugin's section of a study."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     distances: Annotated[tuple[Distance, ...], Field(min_length=1), NoRepeats] = Field(
         get_args(Distance), description="by which features two languages are compared"

@@ -19,7 +19,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from compute.errors import UserError, reading
 from compute.names import UnknownName
@@ -29,16 +29,15 @@ from compute.tasks.checks import Located, check_distinct_choices, check_meanings
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place, identifier, integer, known_keys_only, read_json_lines, text, texts
 from compute.tasks.task import SPLITS, Prompt, Question, Split, Style, Task
+from compute.values import Section
 
 Fields = tuple[tuple[str, str], ...]
 
 KEYS = ("item_id", "context", "choices", "gold", "parallel_id")
 
 
-class FolderPrompt(BaseModel):
+class FolderPrompt(Section):
     """How the questions are written; a bare text is a template of the cloze style."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     template: str = Field(description="over {context}; in the lettered style {options} too")
     style: Style = Field("cloze", description="cloze: the answer is scored; lettered: its letter is")
@@ -71,10 +70,8 @@ CLOZE = FolderPrompt(template="{context}")
 LETTERED = FolderPrompt(template="{context}\n{options}\nAnswer:", style="lettered")
 
 
-class FolderTaskSettings(BaseModel):
+class FolderTaskSettings(Section):
     """What a study says of a folder; only `folder` is required."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: str = Field(min_length=1, description="path of the folder, from where the command is run")
     prompts: dict[str, Annotated[FolderPrompt, BeforeValidator(_bare_template)]] = Field(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from data_checks.check import Check, not_null, repeated
+from data_checks.check import CELL, Check, not_null, repeated
 
 _ITEM_SCORE = ("job_key", "model", "target_task", "target_language", "item_id")
-_CELL = ("model", "variant", "source", "control", "target_task", "target_language", "prompt")
 _NAMES_OF_CELL = ("model", "source_task", "source_language", "source", "target_task", "target_language", "metric")
 _MAPPED = ("method", "vectors", "source_language", "target_language", "dictionary_size")
 _MAPPING = (*_MAPPED, "variant", "seed")
@@ -52,7 +51,7 @@ CHECKS = (
         name="tuned_scores_are_unique",
         severity="error",
         description="A tuned model has one score for a seed, target, prompt and metric.",
-        sql=repeated("fct_scores", (*_CELL, "seed", "metric"), where="source_task is not null"),
+        sql=repeated("fct_scores", (*CELL, "seed", "metric"), where="source_task is not null"),
     ),
     Check(
         name="items_are_whole",
@@ -90,7 +89,7 @@ CHECKS = (
         "computed ones a score, seeds and prompt too.",
         sql=not_null(
             "fct_transfer",
-            _CELL,
+            CELL,
             {
                 "true": _NAMES_OF_CELL,
                 "source_task not in ('mul', 'und') and source_language not in ('mul', 'und')": ("regime",),

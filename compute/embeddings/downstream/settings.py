@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, of_task
 from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
 from compute.project import expand
-from compute.values import RandomSeeds, check_settings
+from compute.values import RandomSeeds, Section, check_settings
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
-class ClassifierEntry(BaseModel):
+class ClassifierEntry(Section):
     """A classifier with its settings; a bare name means its defaults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(description="as `transfer ls classifiers` lists it")
     label: Label | None = Field(None, description="what its rows are called, where it is listed more than once")
@@ -37,10 +35,8 @@ class ClassifierEntry(BaseModel):
         return self.label or self.name
 
 
-class Downstream(BaseModel):
+class Downstream(Section):
     """One task on one collection, for every mapping of the study whose languages the collection has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     task: str = Field(description="cldc, clir or xnli")
     collection: str = Field(description="where its items come from")
