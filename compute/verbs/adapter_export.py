@@ -99,9 +99,11 @@ def export_adapters(
             that cannot be written.
     """
     tuned, declared = _landed(warehouse, study)
+    what = f"{warehouse.path}: study {study!r} has no adapter"
     if not tuned:
-        raise UserError(f"{warehouse.path}: study {study!r} has no adapter that has landed")
+        raise UserError(f"{what} that has landed")
     wanted = narrowed(
+        what,
         tuned,
         {
             "source": (sources, lambda one: one.source),
@@ -109,8 +111,6 @@ def export_adapters(
             "variant": (variants, lambda one: str(one.config["variant"])),
         },
     )
-    if not wanted:
-        raise UserError(f"{warehouse.path}: study {study!r} has no adapter that is all of this at once")
     named = Counter(one.folder for one in wanted)
     bases: dict[str, _Base] = {}
     lost, missing = 0, set[str]()

@@ -64,12 +64,14 @@ def known_names(kind: str, study: str, asked: Iterable[str], known: Iterable[str
     return found
 
 
-def narrowed(found: Sequence[Found], asked: Mapping[str, tuple[Iterable[str], Callable[[Found], str]]]) -> list[Found]:
+def narrowed(
+    what: str, found: Sequence[Found], asked: Mapping[str, tuple[Iterable[str], Callable[[Found], str]]]
+) -> list[Found]:
     """Return those of what was found that are among what is asked for, by kind: names, none meaning all, and how one is
     named.
 
     Raises:
-        UnknownName: nothing is named so.
+        UserError: nothing is named so, or all of it at once; `what` is what was looked through.
     """
     chosen = {kind: (list(names), name_of) for kind, (names, name_of) in asked.items()}
     for kind, (names, name_of) in chosen.items():
@@ -77,7 +79,10 @@ def narrowed(found: Sequence[Found], asked: Mapping[str, tuple[Iterable[str], Ca
         for name in names:
             if name not in known:
                 raise UnknownName(kind, name, known)
-    return [one for one in found if all(not names or name_of(one) in names for names, name_of in chosen.values())]
+    left = [one for one in found if all(not names or name_of(one) in names for names, name_of in chosen.values())]
+    if not left:
+        raise UserError(f"{what} that is all of this at once")
+    return left
 
 
 def full_model_name(connection: duckdb.DuckDBPyConnection, study: str, model: str) -> str:

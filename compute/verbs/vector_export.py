@@ -47,9 +47,11 @@ def export_vectors(
             that cannot be written.
     """
     mapped = landed_mappings(warehouse, study)
+    what = f"{warehouse.path}: study {study!r} has no mapping"
     if not mapped:
-        raise UserError(f"{warehouse.path}: study {study!r} has no mapping that has landed")
+        raise UserError(f"{what} that has landed")
     wanted = narrowed(
+        what,
         mapped,
         {
             "mapping method": (methods, lambda one: one.method),
@@ -57,8 +59,6 @@ def export_vectors(
             "dictionary size": (map(str, sizes), lambda one: str(one.dictionary_size)),
         },
     )
-    if not wanted:
-        raise UserError(f"{warehouse.path}: study {study!r} has no mapping that is all of this at once")
     lost = 0
     for one in wanted:
         try:
