@@ -80,7 +80,7 @@ class LmEvalTask(Task):
 
     def counted(self, language: str, split: Split) -> int:
         """See `Task.counted`. Raises UserError where the harness cannot load the data."""
-        self._check_language(language)
+        self.check_language(language)
         return _counted(self.name, self.path)[0] if split == "test" else 0
 
     def digest(self, language: str) -> str:
