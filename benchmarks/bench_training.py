@@ -40,9 +40,11 @@ from benchmarks.landing_without_polars import open_landing
 from benchmarks.machine import PeakMemory, describe, matmul_rate, wait
 from benchmarks.results import Results
 from benchmarks.training_setup import LANGUAGES, SHAPES, Bench
-from compute.language_models.lora import LoraStack, load_adapter, save_adapter
+from compute.language_models.adapters import load_adapter, save_adapter
+from compute.language_models.lora import LoraStack
 from compute.language_models.scoring import score_items
-from compute.language_models.training import TrainedAdapter, train_stack
+from compute.language_models.training import train_stack
+from compute.language_models.training_records import TrainedAdapter
 
 TOLERANCE = {"float32": (1e-3, 1e-3), "bfloat16": (0.1, 1.0)}
 """Of a step's loss, and of an answer's log-probability, in nats. In bfloat16 the harness takes its log-softmax in that

@@ -15,9 +15,10 @@ from transformers import Trainer, TrainingArguments
 
 from benchmarks.by_harness import LM_EVAL, STAND_IN, open_scorer
 from benchmarks.training_setup import LANGUAGES, Bench
+from compute.language_models.adapters import initial_adapter
 from compute.language_models.encoding import encode_items
-from compute.language_models.lora import initial_adapter
-from compute.language_models.training import TrainingSource, item_order
+from compute.language_models.training import item_order
+from compute.language_models.training_records import TrainingSource
 from compute.tasks.task import Item
 
 

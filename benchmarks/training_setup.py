@@ -15,12 +15,12 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, Qw
 from benchmarks.made_up import MadeUpTexts
 from benchmarks.made_up_topic import made_up_items
 from compute.errors import UserError
+from compute.language_models.adapters import initial_adapter
 from compute.language_models.encoding import encode_items
 from compute.language_models.loading import load_model
-from compute.language_models.lora import initial_adapter
 from compute.language_models.settings import Lora
 from compute.language_models.tokenizer import train_tokenizer
-from compute.language_models.training import TrainingSource
+from compute.language_models.training_records import TrainingSource
 from compute.tasks import load_task
 from compute.tasks.task import SPLITS, Item
 

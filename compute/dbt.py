@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compute.engine.devices import available_cores
-from compute.errors import UserError, tells_of_full_disk
+from compute.errors import UserError, tells_of_full_disk, writing
 from compute.project import PACKAGES, is_project, package_folder
 from compute.store.database import Place, address, opened_file
 from compute.store.lake import Lake
@@ -57,11 +57,8 @@ def run_dbt(command: str, *options: str, warehouse: Place) -> int:
 
 def _require_room(folder: Path) -> None:
     """Raise UserError for a folder in which no file can be written: dbt would say so in a traceback, or not at all."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"room")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+    with writing(folder), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"room")
 
 
 def _relay(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str | None]:

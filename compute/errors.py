@@ -45,9 +45,35 @@ def refused_by_disk(error: BaseException, place: str = "the disk") -> str | None
     return lines[-1] if lines else None
 
 
+def first_line(error: BaseException) -> str:
+    """Return one line of an error of others' making."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
 def tells_of_full_disk(line: str) -> bool:
     """Return whether a line has the system's words for a full or read-only disk."""
     return any(os.strerror(number) in line for number in _NO_ROOM)
+
+
+@contextmanager
+def writing(place: object) -> Iterator[None]:
+    """Within the block an OSError is a UserError, which says that `place` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{place}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Within the block a file that cannot be read, or is not UTF-8, is a UserError, which names it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from compute.errors import UserError
+from compute.errors import UserError, writing
 
 LANDING, ARTIFACTS = Path("landing"), Path("artifacts")
 PUBLISHED = Path("published", "warehouse.duckdb")
@@ -62,7 +62,7 @@ def refresh(root: Path) -> bool:
         return False
     if link.is_symlink() and link.readlink() == package:
         return False
-    try:
+    with writing(link):
         link.parent.mkdir(exist_ok=True)
         fresh = link.with_name(f"{link.name}.{os.getpid()}")
         fresh.symlink_to(package, target_is_directory=True)
@@ -71,8 +71,6 @@ def refresh(root: Path) -> bool:
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
-    except OSError as error:
-        raise UserError(f"{link}: cannot be written: {error.strerror}") from None
     return True
 
 
@@ -94,11 +92,6 @@ def expand(text: str) -> Path:
     if text.startswith("~") and text[1:2] not in ("", "/"):
         raise UserError(f"{text}: expected a path from /, from here, or from ~/ (./{text} is a file of that name)")
     return Path(text).expanduser()
-
-
-def from_environment(variable: str, default: str) -> Path:
-    """Return the path in an environment variable; a relative one is below the project's folder, for dbt likewise."""
-    return expand(os.environ.get(variable) or default)
 
 
 def locate(path: Path, here: Path, root: Path) -> Path:

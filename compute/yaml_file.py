@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from compute.errors import UserError
+from compute.errors import UserError, reading
 from compute.names import UnknownName
 
 _MAX_BYTES = 1_000_000
@@ -120,17 +120,12 @@ def read_yaml(path: Path, expected: str) -> YamlFile:
     Raises:
         UserError: no such file, not YAML, too large or too deep, or not a mapping (of `expected`, in words).
     """
-    try:
+    with reading(path):
+        if not path.exists():
+            raise UserError(f"{path}: no such file{_nearest_file(path)}")
         if path.stat().st_size > _MAX_BYTES:
             raise UserError(f"{path}: larger than {_MAX_BYTES:,} bytes; a page of YAML is expected")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file{_nearest_file(path)}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    return parse_yaml(path, text, expected)
+        return parse_yaml(path, path.read_text(encoding="utf-8"), expected)
 
 
 def parse_yaml(path: Path, text: str, expected: str) -> YamlFile:

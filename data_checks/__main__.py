@@ -12,7 +12,7 @@ from compute.errors import UserError
 from compute.orphans import end_with
 from compute.store.database import read_place
 from data_checks.own_checks import read_own_checks, try_own_checks
-from data_checks.views import NotCheckableError, require
+from data_checks.views import require
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
         from data_checks.runner import run_checks  # takes seconds to import
 
         findings = run_checks(warehouse, arguments.study, arguments.docs, own)
-    except (NotCheckableError, UserError) as error:
+    except UserError as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:

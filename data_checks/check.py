@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["error", "warning"]
+
+CELL = ("model", "variant", "source", "control", "target_task", "target_language", "prompt")
+"""What names a row of fct_transfer."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,23 @@ class Check:
     sql: str
 
 
-def not_null(view: str, key: Sequence[str], required: Sequence[str], where: str = "true") -> str:
-    """SQL of the rows of `view` that lack a value in one of `required`; they are named by `key`."""
-    missing = ", ".join(f"case when {column} is null then '{column}' end" for column in required)
+def alike(one: str, other: str, *keys: str) -> str:
+    """SQL of rows of two views being equal in their `keys`, equal NULLs being equal."""
+    return " and ".join(f"{one}.{key} is not distinct from {other}.{key}" for key in keys)
+
+
+def not_null(view: str, key: Sequence[str], required: Mapping[str, Sequence[str]]) -> str:
+    """SQL of the rows of `view` that lack a value in a column that is `required`, by the rows in which it is; they are
+    named by `key`."""
+    return "union all by name".join(_lacking(view, key, where, columns) for where, columns in required.items())
+
+
+def _lacking(view: str, key: Sequence[str], where: str, columns: Sequence[str]) -> str:
+    missing = ", ".join(f"case when {column} is null then '{column}' end" for column in columns)
     return f"""
         select {", ".join(key)}, list_filter([{missing}], lambda name: name is not null) as missing
         from {view}
-        where ({where}) and ({" or ".join(f"{column} is null" for column in required)})
+        where ({where}) and ({" or ".join(f"{column} is null" for column in columns)})
     """
 
 

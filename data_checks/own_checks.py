@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
-from compute.errors import UserError
+from compute.errors import UserError, reading
 from compute.store.database import Place, open_database
 from compute.yaml_file import parse_yaml
 from data_checks.check import Check, Severity
@@ -63,12 +63,8 @@ def try_own_checks(checks: tuple[Check, ...], folder: Path, warehouse: Place, st
 
 
 def _read(path: Path) -> Check:
-    try:
+    with reading(path):
         text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     parts = _HEAD.match(text)
     if parts is None:
         raise UserError(f"{path}:1: expected a head between two lines of `---`, with severity and description")

@@ -16,13 +16,13 @@ from great_expectations.core.validation_definition import ValidationDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations import UnexpectedRowsExpectation
 
+from compute.errors import UserError
 from compute.store.database import Place
 from data_checks import dialect
 from data_checks.check import Check
 from data_checks.data_docs import write_data_docs
 from data_checks.own_checks import SUITE
 from data_checks.suites import SUITES
-from data_checks.views import NotCheckableError
 
 Finding = dict[str, Any]
 """`suite`, `expectation`, `severity`, `success`, `observed` (a line), `details` (description, count, rows)."""
@@ -46,7 +46,7 @@ def run_checks(warehouse: Place, study: str, docs: Path | None = None, own: Sequ
         own: checks of the project's, beside ours.
 
     Raises:
-        NotCheckableError: tables that are older than the checks.
+        UserError: tables that are older than the checks.
         RuntimeError: a check could not be run for another reason.
     """
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
@@ -96,7 +96,7 @@ def _finding(suite: str, check: Check, result: Any) -> Finding:
     if problem is not None:
         line = f"check {check.name} could not be run: {problem}"
         if "Catalog Error" in problem or "Binder Error" in problem:
-            raise NotCheckableError(f"{line} Run `transfer build` first")
+            raise UserError(f"{line} Run `transfer build` first")
         raise RuntimeError(line)
     count = int(result.result["observed_value"])
     rows = [_plain(row) for row in result.result["details"]["unexpected_rows"][:ROWS_KEPT]]

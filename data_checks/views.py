@@ -7,7 +7,9 @@ from typing import Any
 
 import duckdb
 
-from compute.store.database import Place, exists, literal, open_database
+from compute.errors import UserError
+from compute.store.database import BUILD_FIRST, COMPUTE_FIRST, Place, literal, open_database
+from compute.store.database import require as require_warehouse
 from compute.store.raw_schema import TABLES, planned_jobs
 
 MARTS = (
@@ -28,10 +30,6 @@ from ({planned_jobs()}) as planned
 left join jobs on planned.job_key = jobs.job_key
 """
 """The jobs of the study, with the keys of their configurations and their state; NULL: not run."""
-
-
-class NotCheckableError(Exception):
-    """The warehouse lacks what the checks read; the message says what to do."""
 
 
 def statements(study: str) -> Iterator[str]:
@@ -82,19 +80,18 @@ order by table_name
 
 
 def require(warehouse: Place, study: str) -> None:
-    """Raises NotCheckableError unless the warehouse has the study and every table that checks read."""
-    if not exists(warehouse):
-        raise NotCheckableError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
+    """Raises UserError unless the warehouse has the study and every table that checks read."""
+    require_warehouse(warehouse, BUILD_FIRST)
     try:
         with open_database(warehouse, read_only=True) as connection:
             if not connection.execute(_LOADED).fetchall():
-                raise NotCheckableError(f"{warehouse}: nothing has been loaded; run `transfer compute` first")
+                raise UserError(f"{warehouse}: nothing has been loaded; {COMPUTE_FIRST}")
             show_study(connection, study)
             known = connection.execute("select study from raw.studies order by study").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
-        raise NotCheckableError(f"{warehouse}: {str(error).splitlines()[0]} Run `transfer build` first") from None
+        raise UserError(f"{warehouse}: {str(error).splitlines()[0]} Run `transfer build` first") from None
     except duckdb.IOException as error:
-        raise NotCheckableError(f"{warehouse}: cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{warehouse}: cannot be read: {str(error).splitlines()[0]}") from None
     if (study,) not in known:
         names = ", ".join(name for (name,) in known) or "none"
-        raise NotCheckableError(f"{warehouse}: no study {study!r}; it has: {names}")
+        raise UserError(f"{warehouse}: no study {study!r}; it has: {names}")

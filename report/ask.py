@@ -10,9 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from compute.errors import UserError
-from compute.names import UnknownName
-from compute.store.database import Place, exists
+from compute.errors import UserError, where_stderr_is_full
+from compute.store.database import BUILD_FIRST, Place, named_rows
 from compute.store.warehouse import Warehouse
 from report.layouts import LAYOUTS
 from report.tables import Row
@@ -68,8 +67,7 @@ class Asker:
             what = str(error).strip().partition("\n")[0]
             told = f"the marts are of another version than the report ({what}); run `transfer build`"
             raise UserError(told) from None
-        columns = tuple(column[0] for column in cursor.description or ())
-        return Answer(sql, columns, tuple(dict(zip(columns, row, strict=True)) for row in cursor.fetchall()))
+        return Answer(sql, tuple(column[0] for column in cursor.description or ()), tuple(named_rows(cursor)))
 
     def has(self, *tables: str) -> bool:
         """Whether all these tables (`schema.table`) are there."""
@@ -83,15 +81,8 @@ def open_study(warehouse: Place, study: str, wait: float = 60.0) -> Iterator[Ask
     Raises:
         UserError: no warehouse, one that is locked or damaged, marts that are not built, or no such study.
     """
-    if not exists(warehouse):
-        raise UserError(f"{warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
-    with Warehouse(warehouse, wait, _say).connect(read_only=True) as connection:
+    with Warehouse(warehouse, wait, _say).of_study(study, BUILD_FIRST) as connection:
         present = _tables(connection)
-        if "raw.studies" not in present:
-            raise UserError(f"{warehouse}: nothing has been loaded; run `transfer compute` and `transfer build` first")
-        known = [row[0] for row in connection.execute("select study from raw.studies order by study").fetchall()]
-        if study not in known:
-            raise UserError(f"{warehouse}: {UnknownName('study', study, known)}")
         missing = [table for table in REQUIRED if table not in present]
         if missing:
             raise UserError(f"{warehouse}: {missing[0]} is missing; run `transfer build` first")
@@ -104,4 +95,5 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _say(text: str) -> None:
-    print(f"report: {text}", file=sys.stderr, flush=True)
+    with where_stderr_is_full():
+        print(f"report: {text}", file=sys.stderr, flush=True)

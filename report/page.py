@@ -11,7 +11,7 @@ import jinja2
 from altair.utils.schemapi import debug_mode
 from markupsafe import Markup, escape
 
-from compute.errors import UserError
+from compute.errors import writing
 from compute.store.database import Place
 from report import (
     contrast_sections,
@@ -204,11 +204,9 @@ def prose(text: str) -> Markup:
 def _write(output: Path, page: str) -> None:
     """Whole or not at all."""
     temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
+    with writing(output):
         try:
             temporary.write_text(page, encoding="utf-8")
             temporary.replace(output)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from None

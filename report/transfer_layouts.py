@@ -79,6 +79,11 @@ def _of_a_role(column: str, raw: str, words: str, missing: str) -> PrintedColumn
     return PrintedColumn(f"{words} (pp)", (column, raw), show)
 
 
+def _part(column: str, words: str) -> PrintedColumn:
+    """Return a part of a training in percent."""
+    return PrintedColumn(words, (column,), lambda row: printed.percent(100 * row[column]))
+
+
 _SEEDS_FOR_NONE = PrintedColumn(
     "seeds that none would take",
     ("seeds_for_none",),
@@ -86,8 +91,15 @@ _SEEDS_FOR_NONE = PrintedColumn(
     lambda row: "any: no luck seen" if row["seeds_for_none"] == 0 else as_printed("", row["seeds_for_none"]),
     missing=Missing("not known"),
 )
-
+_TARGET = PrintedColumn("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False)
+_VERDICTS_AND_HARMS = (
+    *(number(f"verdict_{verdict}_pct", verdict, NO_ERRORS) for verdict in VERDICTS),
+    number("harm_pct", "at the harm threshold"),
+    number("null_harm_pct", "so by noise alone", "no items"),
+)
 _CELL = "source_task, source_language, target_task, target_language"
+_OF_CELL = ("verdict", "ci_low", "ci_high", "error_of", "n_seeds", "n_items")
+_BY_REGIME = f"list_position({_listed(REGIMES)}, regime)"
 
 TRANSFER_GRIDS: Mapping[str, Grid] = {
     "fct_transfer": Grid(
@@ -98,18 +110,7 @@ TRANSFER_GRIDS: Mapping[str, Grid] = {
         across=("target_task", "target_language"),
         value=number("delta_pp"),
         order=f"variant != 'default', variant, control nulls first, model, prompt, {_CELL}, source",
-        also=(
-            "source_task",
-            "source_language",
-            "regime",
-            "is_harm",
-            "verdict",
-            "ci_low",
-            "ci_high",
-            "error_of",
-            "n_seeds",
-            "n_items",
-        ),
+        also=("source_task", "source_language", "regime", "is_harm", *_OF_CELL),
     ),
     "rpt_source_effects": Grid(
         "Mean change over models in percentage points, by what was tuned on (rows) and evaluated (columns)",
@@ -128,8 +129,7 @@ TRANSFER_GRIDS: Mapping[str, Grid] = {
         value=number("share"),
         name=lambda _column, value: COMPONENTS.get(value, value),
         rank=lambda rows: list(COMPONENTS).index(rows[0]["component"]),
-        order=f"{BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime), "
-        f"list_position({_listed(list(COMPONENTS))}, component)",
+        order=f"{BY_POOL}, regime != 'transfer', {_BY_REGIME}, list_position({_listed(list(COMPONENTS))}, component)",
     ),
 }
 
@@ -142,9 +142,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             number("n_cells", "cells"),
             number("mean_pp", "mean"),
             interval("ci_low", "ci_high", GRID, "no items"),
-            *(number(f"verdict_{verdict}_pct", verdict, NO_ERRORS) for verdict in VERDICTS),
-            number("harm_pct", "at the harm threshold"),
-            number("null_harm_pct", "so by noise alone", "no items"),
+            *_VERDICTS_AND_HARMS,
         ),
         more=(
             number("n_planned", "cells planned"),
@@ -154,7 +152,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             _SEEDS_FOR_NONE,
             number("items_for_none", "and items", "not known"),
         ),
-        order=f"{BY_POOL}, scope != 'all', scope, list_position({_listed(REGIMES)}, regime)",
+        order=f"{BY_POOL}, scope != 'all', scope, {_BY_REGIME}",
     ),
     "rpt_roles": Listing(
         "Donors and recipients",
@@ -267,7 +265,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             correlation("mean_specific_tau_b", "τ-b beyond what all sources do", "one source"),
             number("specifically_agreeing_pct", f"its p ≤ {SIGNIFICANT:g}", "one source"),
         ),
-        order=f"{BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime)",
+        order=f"{BY_POOL}, regime != 'transfer', {_BY_REGIME}",
         also=("n_agreeing",),
     ),
     "rpt_consistency": Listing(
@@ -283,8 +281,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             number("n_model_pairs", "pairs of models"),
             number("n_targets", "targets"),
         ),
-        order=f"{BY_POOL}, regime != 'transfer', list_position({_listed(REGIMES)}, regime), "
-        "kendall_tau_b desc, source_task, source_language",
+        order=f"{BY_POOL}, regime != 'transfer', {_BY_REGIME}, kendall_tau_b desc, source_task, source_language",
     ),
     "rpt_task_effects": Listing(
         "Change by target task, over its languages",
@@ -294,9 +291,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             text("target_task", "task"),
             number("n_languages", "languages"),
             number("mean_pp", "mean"),
-            *(number(f"verdict_{verdict}_pct", verdict, NO_ERRORS) for verdict in VERDICTS),
-            number("harm_pct", "at the harm threshold"),
-            number("null_harm_pct", "so by noise alone", "no items"),
+            *_VERDICTS_AND_HARMS,
         ),
         order=f"{BY_POOL}, model, source_task, source_language, source, target_task",
         also=("source_task", "source_language"),
@@ -305,7 +300,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         "Contrasts of two arms on the same items",
         apart=("contrast",),
         columns=(
-            PrintedColumn("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False),
+            _TARGET,
             text("variant"),
             text("prompt"),
             number("n_pairs", "pairs of cells"),
@@ -324,7 +319,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         "Mixtures of sources beside their parts alone",
         apart=("variant", "prompt", "source", "scope"),
         columns=(
-            PrintedColumn("target", ("target_task", "target_language", "is_trained_cell"), _target, numeric=False),
+            _TARGET,
             number("delta_pp", "mixture"),
             text("best_part", "best part"),
             number("best_part_pp", "alone"),
@@ -344,7 +339,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         apart=("variant", "prompt", "model", "control"),
         columns=(
             text("source", "tuned on"),
-            PrintedColumn("part of the training", ("fraction",), lambda row: printed.percent(100 * row["fraction"])),
+            _part("fraction", "part of the training"),
             number("gain_pp", "gain on the task"),
             interval("gain_low", "gain_high", GRID, NO_ERRORS),
             number("off_task_pp", "change off the task"),
@@ -361,7 +356,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
         apart=("variant", "prompt", "model"),
         columns=(
             text("source", "tuned on"),
-            PrintedColumn("stop at", ("stop_fraction",), lambda row: printed.percent(100 * row["stop_fraction"])),
+            _part("stop_fraction", "stop at"),
             number("whole_gain_pp", "gain of the whole"),
             number("kept_pct", "kept"),
             number("whole_off_task_pp", "off the task, whole"),
@@ -384,7 +379,7 @@ TRANSFER_LISTINGS: Mapping[str, Listing] = {
             number("n_gain_less_probable", "gain accuracy, lose probability"),
             number("n_loss_more_probable", "lose accuracy, gain probability"),
         ),
-        order=f"variant != 'default', variant, list_position({_listed(REGIMES)}, regime)",
+        order=f"variant != 'default', variant, {_BY_REGIME}",
     ),
     "fct_transfer_probability": Listing(
         "Change of the right choice's probability (exploratory)",

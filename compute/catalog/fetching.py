@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +13,7 @@ import pooch
 from compute.catalog.entries import Entry, HubFile
 from compute.errors import UserError, refused_by_disk
 from compute.project import expand
+from compute.store.digests import content_digest
 
 MIRROR_VARIABLE = "TRANSFER_MIRROR"
 """Environment variable: a directory or a base URL."""
@@ -41,7 +40,7 @@ def fetch(entry: Entry) -> Path:
             return _checked(entry, path)
     if entry.sha256 is not None:
         cached = _cache_path(entry)
-        if cached.is_file() and _digest(cached) == entry.sha256:
+        if cached.is_file() and content_digest(cached) == entry.sha256:
             return cached
     tried: list[str] = []
     if mirror_url is not None:
@@ -75,21 +74,9 @@ def _cache_path(entry: Entry) -> Path:
 
 
 def _checked(entry: Entry, path: Path) -> Path:
-    if entry.sha256 is not None and (found := _digest(path)) != entry.sha256:
+    if entry.sha256 is not None and (found := content_digest(path)) != entry.sha256:
         raise UserError(f"{path}: sha256 {found}, expected {entry.sha256}: not the file that is cataloged")
     return path
-
-
-def _digest(path: Path) -> str:
-    stat = path.stat()
-    return _digest_of_version(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _digest_of_version(path: Path, size: int, modified: int) -> str:
-    """Return the file's sha256; size and time of change stand for the version of the file that was read."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(entry: Entry, url: str, tried: list[str]) -> Path | None:
@@ -110,7 +97,7 @@ def _download(entry: Entry, url: str, tried: list[str]) -> Path | None:
                     downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS),
                 )
             )
-            if entry.sha256 is not None and (found := _digest(path)) != entry.sha256:
+            if entry.sha256 is not None and (found := content_digest(path)) != entry.sha256:
                 raise UserError(f"{url}: sha256 {found}, expected {entry.sha256}: not the file that is cataloged")
             path.replace(target)
     except requests.HTTPError as error:

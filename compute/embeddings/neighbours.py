@@ -177,19 +177,8 @@ def csls_penalty(keys: torch.Tensor, queries: torch.Tensor, k: int = NEIGHBOURS)
     return mean_similarity_to_nearest(keys, queries, k) / 2
 
 
-def nearest_both_ways(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    x_penalty: torch.Tensor | None = None,
-    y_penalty: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest_both_ways(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """For each row of `x` [n, d] the nearest row of `y` [m, d], and the reverse, from one product.
-
-    Args:
-        x: [n, d].
-        y: [m, d].
-        x_penalty: [n], subtracted from a row of x when rows of y choose.
-        y_penalty: [m], subtracted from a row of y when rows of x choose.
 
     Returns:
         int64 [n] of rows of y and int64 [m] of rows of x.
@@ -198,9 +187,7 @@ def nearest_both_ways(
     to_x = torch.zeros(len(y), dtype=torch.int64, device=x.device)
     best = torch.full((len(y),), -torch.inf, dtype=x.dtype, device=x.device)
     for block, products in product_blocks(x, y):
-        to_y[block] = largest(products if y_penalty is None else products - y_penalty, 1)[1][:, 0]
-        if x_penalty is not None:
-            products -= x_penalty[block, None]
+        to_y[block] = largest(products, 1)[1][:, 0]
         # A maximum alone is many times cheaper than one with its index, and few columns improve on what
         # earlier blocks gave them. Strictly: at a tie the earlier row stays.
         highest = products.amax(0)
@@ -210,15 +197,10 @@ def nearest_both_ways(
     return to_y, to_x
 
 
-def mutual_nearest(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    x_penalty: torch.Tensor | None = None,
-    y_penalty: torch.Tensor | None = None,
-) -> torch.Tensor:
+def mutual_nearest(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """int64 [p, 2], ordered by the row of `x`: the pairs (i, j) whose rows of `x` [n, d] and `y` [m, d] are
     each other's nearest, as `nearest_both_ways` finds them."""
-    to_y, to_x = nearest_both_ways(x, y, x_penalty, y_penalty)
+    to_y, to_x = nearest_both_ways(x, y)
     rows = torch.arange(len(x), device=x.device)
     mutual = to_x[to_y] == rows
     return torch.stack([rows[mutual], to_y[mutual]], dim=1)

@@ -7,17 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     SerializeAsAny,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from compute.names import UnknownName
+from compute.values import Section, refusal
 
 Preprocessing = Literal["none", "unit", "centre", "unit-centre-unit", "iterative"]
 """What is done to vectors before they are mapped; `compute.embeddings.vectors.preprocess` says how."""
@@ -53,10 +50,8 @@ PairTemplate = Annotated[str, _template("source", "target")]
 """A path with `{source}` and `{target}` where the codes of the two languages are to stand."""
 
 
-class VectorSet(BaseModel):
+class VectorSet(Section):
     """Vectors of several languages made in one way; `parse_vector_set` picks the class."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     local_fields: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where something lies on this machine: they decide nothing."""
@@ -132,38 +127,37 @@ class TextVectors(TrainedVectors):
     path: LanguageTemplate = Field(description="UTF-8 text files, also .gz, with {language} for the language's code")
 
 
-class ReadVectors(VectorSet):
+class ExistingVectors(VectorSet):
+    """Vectors that exist, and how much of them is read."""
+
+    vocabulary: int | None = Field(default=None, ge=2, description="so many words, the most frequent; left out: all")
+    fold_case: bool = Field(default=False, description="lower-case the words, keep the first of equal ones")
+
+    @property
+    def lower_cases(self) -> bool:
+        return self.fold_case
+
+
+class ReadVectors(ExistingVectors):
     """Vectors that exist, in files on this machine."""
 
     local_fields = frozenset({"path"})
 
     path: LanguageTemplate = Field(description="the files, with {language} for the language's code")
     format: VectorFormat = Field(default="auto", description="auto: told by the content")
-    vocabulary: int | None = Field(default=None, ge=2, description="so many words, the most frequent; left out: all")
-    fold_case: bool = Field(default=False, description="lower-case the words, keep the first of equal ones")
-
-    @property
-    def lower_cases(self) -> bool:
-        return self.fold_case
 
 
-class DownloadedVectors(VectorSet):
+class DownloadedVectors(ExistingVectors):
     """Vectors that exist, read from an address as far as they are needed; the address stands for their content."""
 
     address: LanguageTemplate = Field(pattern=r"^https?://", description="with {language} for the language's code")
     format: Literal["auto", "text", "binary"] = Field(default="auto", description="auto: told by the content")
-    vocabulary: int | None = Field(default=None, ge=2, description="so many words, the most frequent; left out: all")
-    fold_case: bool = Field(default=False, description="lower-case the words, keep the first of equal ones")
-
-    @property
-    def lower_cases(self) -> bool:
-        return self.fold_case
 
 
 CORPORA: dict[str, type[TrainedVectors]] = {"numerals": NumeralVectors, "bible": BibleVectors, "files": TextVectors}
 """What `corpus` may say."""
 
-Section = TypeVar("Section", bound=BaseModel)
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 def parse_vector_set(value: Any) -> VectorSet:
@@ -178,7 +172,7 @@ def parse_vector_set(value: Any) -> VectorSet:
     if "corpus" in value:
         corpus = value["corpus"]
         if not isinstance(corpus, str) or corpus not in CORPORA:
-            raise _mistake(str(UnknownName("corpus", str(corpus), CORPORA)), ("corpus",), corpus)
+            raise refusal(("corpus",), UnknownName("corpus", str(corpus), CORPORA))
         return _checked(CORPORA[corpus], value)
     if "address" in value:
         return _checked(DownloadedVectors, value)
@@ -196,13 +190,11 @@ Separator = Literal["tab", "space"]
 """What stands between the two words of a dictionary's line: a tab, or any number of spaces and tabs."""
 
 
-class DictionaryFiles(BaseModel):
+class DictionaryFiles(Section):
     """The user's own dictionaries: a source word and a target word a line.
 
     A file of the other direction, (target)-(source), is read with its columns exchanged where there is none of this.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: PairTemplate | None = Field(default=None, description="pairs to learn from, the best first")
     test: PairTemplate = Field(description="pairs to test on")
@@ -233,17 +225,9 @@ DictionarySource = Annotated[
 ]
 
 
-def _checked(section: type[Section], value: Mapping[str, Any]) -> Section:
+def _checked(section: type[AnySection], value: Mapping[str, Any]) -> AnySection:
     """`value` as a `section`; a key it does not have is told with the nearest that it has."""
     for key in value:
         if key not in section.model_fields:
-            raise _mistake(str(UnknownName("key", str(key), section.model_fields)), (str(key),), value[key])
+            raise refusal((str(key),), UnknownName("key", str(key), section.model_fields))
     return section.model_validate(value)
-
-
-def _mistake(message: str, place: tuple[str, ...], found: Any) -> ValidationError:
-    """Return an error at `place` within the section being checked: pydantic puts it below the section's own."""
-    detail = InitErrorDetails(
-        type=PydanticCustomError("value_error", "{message}", {"message": message}), loc=place, input=found
-    )
-    return ValidationError.from_exception_data("section", [detail])

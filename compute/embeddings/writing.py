@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import io
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
 from compute.embeddings.vectors import Matrix, Vectors, load_vectors
+from compute.store.files import appearing
 
 NO_BREAK_SPACE = "\u00a0"
 
@@ -24,7 +23,7 @@ _ROWS_AT_ONCE = 8_192
 
 def write_word2vec_text(vectors: Vectors, path: Path, decimals: int | None = None) -> None:
     """Writes word2vec text (gzipped where `path` ends in `.gz`) that `read_vectors` and gensim can read: a line "words
-    dimension", then a word and its d numbers a line. The file appears whole or not at all.
+    dimension", then a word and its d numbers a line. The file appears whole or not at all, its folder if need be.
 
     Without `decimals` there are six, or as many more as give the largest value six digits: vectors may be short.
 
@@ -32,7 +31,7 @@ def write_word2vec_text(vectors: Vectors, path: Path, decimals: int | None = Non
     vocabulary has that word too, as another space that no program splits at.
 
     Raises:
-        OSError: the folder does not exist, or the disk refuses.
+        OSError: the disk refuses.
         ValueError: a word that the format cannot hold: an empty one, or one with a line end in it.
     """
     for word in vectors.words:
@@ -44,19 +43,12 @@ def write_word2vec_text(vectors: Vectors, path: Path, decimals: int | None = Non
         raise ValueError(f"{path}: {error}") from None
     if decimals is None:
         decimals = _enough_decimals(vectors.matrix)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as zipped:
-                    _write(vectors, words, zipped, decimals)
-            else:
-                _write(vectors, words, file, decimals)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with appearing(path) as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as zipped:
+                _write(vectors, words, zipped, decimals)
+        else:
+            _write(vectors, words, file, decimals)
 
 
 def _enough_decimals(matrix: Matrix) -> int:
@@ -80,7 +72,7 @@ def _written(words: Sequence[str]) -> list[str]:
     return written
 
 
-def _write(vectors: Vectors, words: Sequence[str], file: gzip.GzipFile | io.BufferedIOBase, decimals: int) -> None:
+def _write(vectors: Vectors, words: Sequence[str], file: gzip.GzipFile | BinaryIO, decimals: int) -> None:
     file.write(f"{len(vectors)} {vectors.dimension}\n".encode())
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
@@ -111,7 +103,6 @@ def export_mapping(artifact: Path, folder: Path, source_language: str, target_la
             vectors = load_vectors(artifact / side)
         except FileNotFoundError:
             raise ValueError(f"{artifact} holds no mapped vectors (no {side}/vectors.npy)") from None
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{source_language}-{target_language}.{language}.vec"
         write_word2vec_text(vectors, path)
         written.append(path)

@@ -42,6 +42,19 @@ class Share:
     artifact_bytes: float = 0.0
     rows: float = 0.0
 
+    def add(self, other: Share) -> None:
+        """Take in what others will take; of memory, the most."""
+        self.jobs += other.jobs
+        self.unknown += other.unknown
+        self.seconds += other.seconds
+        self.cpu_seconds = _both(self.cpu_seconds, other.cpu_seconds)
+        self.spread_seconds += other.spread_seconds
+        self.seconds_without_spread += other.seconds_without_spread
+        self.beyond_seconds += other.beyond_seconds
+        self.peak_memory_bytes = max(self.peak_memory_bytes, other.peak_memory_bytes)
+        self.artifact_bytes += other.artifact_bytes
+        self.rows += other.rows
+
 
 _LARGER = 2.0
 
@@ -71,16 +84,7 @@ class Estimate:
         """Return the sum over plugins; of memory, the most."""
         whole = Share("all")
         for share in self.shares:
-            whole.jobs += share.jobs
-            whole.unknown += share.unknown
-            whole.seconds += share.seconds
-            whole.cpu_seconds = _both(whole.cpu_seconds, share.cpu_seconds)
-            whole.spread_seconds += share.spread_seconds
-            whole.seconds_without_spread += share.seconds_without_spread
-            whole.beyond_seconds += share.beyond_seconds
-            whole.peak_memory_bytes = max(whole.peak_memory_bytes, share.peak_memory_bytes)
-            whole.artifact_bytes += share.artifact_bytes
-            whole.rows += share.rows
+            whole.add(share)
         return whole
 
 
@@ -99,24 +103,25 @@ def estimate(plan: Plan, durations: Durations, workers: int, start_seconds: floa
     for key in plan.pending:
         job = plan.jobs[key]
         share = shares.setdefault(job.plugin, Share(job.plugin))
-        share.jobs += 1
         expected = durations.expected(job)
         if expected is None:
-            share.unknown += 1
+            share.add(Share(job.plugin, jobs=1, unknown=1))
             continue
         seconds[key] = expected.seconds
         computing[key] = expected.cpu_seconds or 0.0
-        share.seconds += expected.seconds
-        share.cpu_seconds = _both(share.cpu_seconds, expected.cpu_seconds)
-        if expected.spread is None:
-            share.seconds_without_spread += expected.seconds
-        else:
-            share.spread_seconds += expected.spread * expected.seconds
-        if expected.beyond > _LARGER:
-            share.beyond_seconds += expected.seconds
-        share.peak_memory_bytes = max(share.peak_memory_bytes, expected.peak_memory_bytes)
-        share.artifact_bytes += expected.artifact_bytes
-        share.rows += expected.rows
+        own = Share(
+            job.plugin,
+            jobs=1,
+            seconds=expected.seconds,
+            cpu_seconds=expected.cpu_seconds,
+            spread_seconds=(expected.spread or 0.0) * expected.seconds,
+            seconds_without_spread=expected.seconds if expected.spread is None else 0.0,
+            beyond_seconds=expected.seconds if expected.beyond > _LARGER else 0.0,
+            peak_memory_bytes=expected.peak_memory_bytes,
+            artifact_bytes=expected.artifact_bytes,
+            rows=expected.rows,
+        )
+        share.add(own)
     batches = make_batches(plan.pending_jobs, {})
     for share in shares.values():
         visits = [batch for batch in batches if batch.jobs[0].plugin == share.plugin]

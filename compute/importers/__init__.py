@@ -6,7 +6,6 @@ so that importing twice counts nothing twice.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import socket
@@ -18,11 +17,12 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from compute.errors import JobError, UserError
+from compute.errors import JobError, UserError, reading, writing
 from compute.file_kinds import refuse_other_kind
 from compute.importers.baselines import score_cell, without_baseline
 from compute.plugin import Job, JobConfig, Rows, canonical_json
 from compute.registry import Registry
+from compute.store.files import sha256_of
 from compute.store.landing import Landing
 from compute.store.lock import exclusive
 from compute.store.registration import RegisteredJob, RegisteredStudy
@@ -122,7 +122,7 @@ def _land(found: Iterable[Imported], landing: Landing) -> None:
     """Land the jobs that have not landed yet. Raises UserError for rows that do not fit, and where the disk refuses."""
     there = landing.landed_keys()
     segment = landing.open_segment()
-    try:
+    with writing(landing.root):
         for imported in found:
             job = imported.job
             if job.key in there:
@@ -135,8 +135,6 @@ def _land(found: Iterable[Imported], landing: Landing) -> None:
                 segment.commit()
                 segment = landing.open_segment()
         segment.commit()
-    except OSError as error:
-        raise UserError(f"{landing.root}: cannot be written: {error.strerror}") from None
 
 
 def _kept(earlier: RegisteredStudy | None, jobs: Iterable[Job], say: Say) -> dict[str, Job | RegisteredJob]:
@@ -158,26 +156,20 @@ def _lasting_settings(earlier: RegisteredStudy) -> dict[str, Any]:
 
 def file_digest(path: Path) -> str:
     """sha256 of a file; UserError if it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    with reading(path):
+        return sha256_of(path)
 
 
 def read_text(path: Path) -> str:
     """Return a file's text with its own line ends, without a byte order mark; UserError if it cannot be read or is not
     UTF-8."""
     try:
-        content = path.read_bytes()
-        refuse_other_kind(content[:512])
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        with reading(path):
+            content = path.read_bytes()
+            refuse_other_kind(content[:512])
+            return content.decode("utf-8-sig")
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _record(job: Job) -> dict[str, Any]:

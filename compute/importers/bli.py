@@ -14,7 +14,7 @@ from typing import Any
 
 from compute.errors import UserError
 from compute.importers import ImportConfig, Imported, ImportedStudy, Say, file_digest
-from compute.importers.csv_rows import read_rows
+from compute.importers.csv_rows import number, read_rows
 from compute.names import UnknownName
 from compute.plugin import Job
 
@@ -91,7 +91,7 @@ def _row(place: str, row: Mapping[str, str]) -> dict[str, Any]:
         raise UserError(f"{place}: {UnknownName('retrieval', row['retrieval'], _RETRIEVALS)}")
     if row["is_leaked"].strip().lower() not in _TRUTHS:
         raise UserError(f"{place}: is_leaked: expected true or false, found {row['is_leaked']!r}")
-    rank = _number(place, "rank", row["rank"]) if row["rank"].strip() else None
+    rank = number(place, "rank", row["rank"]) if row["rank"].strip() else None
     if rank is not None and rank < 1:
         raise UserError(f"{place}: rank: the best is 1, found {row['rank']}")
     return {
@@ -110,18 +110,8 @@ def _row(place: str, row: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _number(place: str, name: str, text: str) -> float:
-    try:
-        number = float(text)
-        if number == number and abs(number) != float("inf"):
-            return number
-    except ValueError:
-        pass
-    raise UserError(f"{place}: {name}: expected a number, found {text!r}")
-
-
 def _whole(place: str, name: str, text: str) -> int:
-    number = _number(place, name, text)
-    if number < 0 or number != int(number):
+    found = number(place, name, text)
+    if found < 0 or found != int(found):
         raise UserError(f"{place}: {name}: expected a whole number from 0, found {text!r}")
-    return int(number)
+    return int(found)

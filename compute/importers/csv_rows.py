@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,3 +35,13 @@ def read_rows(file: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[s
             yield place, row
     except csv.Error as error:
         raise UserError(f"{file}:{reader.line_num + 1}: not CSV from here on: {error} (a quote alone?)") from None
+
+
+def number(place: str, name: str, text: str) -> float:
+    """Return a finite number; UserError, which names the column, where the text is none."""
+    try:
+        if math.isfinite(found := float(text)):
+            return found
+    except ValueError:
+        pass
+    raise UserError(f"{place}: {name}: expected a number, found {text!r}")

@@ -6,13 +6,12 @@ with their standard error over seeds; the scores beside them are the length-norm
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compute.errors import UserError
 from compute.importers import ImportConfig, Imported, ImportedStudy, Say, file_digest
-from compute.importers.csv_rows import read_rows
+from compute.importers.csv_rows import number, read_rows
 from compute.plugin import Job
 
 VERSION = "1"
@@ -109,12 +108,7 @@ def _check_row(place: str, row: dict[str, str]) -> None:
         if not row[name].strip():
             raise UserError(f"{place}: {name} is empty")
     for name in (*_NUMBERS, *(name for name in _ERRORS if row[name])):
-        try:
-            finite = math.isfinite(float(row[name]))
-        except ValueError:
-            finite = False
-        if not finite:
-            raise UserError(f"{place}: {name}: expected a number, found {row[name]!r}")
+        number(place, name, row[name])
     task = "M" if row["fine_tuned_dataset"] == row["eval_dataset"] else "C"
     language = "M" if row["fine_tuned_language"] == row["eval_language"] else "C"
     regime = f"{task}T-{language}L"

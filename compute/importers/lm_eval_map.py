@@ -26,13 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from compute.errors import UserError
 from compute.file_kinds import is_file
 from compute.importers.lm_eval_files import ResultsFile
 from compute.languages import THREE_LETTERS
 from compute.names import UnknownName
+from compute.values import Section
 from compute.yaml_file import read_yaml
 
 
@@ -56,11 +57,7 @@ _MODEL = ("pretrained", "model", "path", "engine")
 """`model_args` that name the model, in the harness's order."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Adapter(_Part):
+class Adapter(Section):
     """What an adapter was tuned on."""
 
     source: Cell = Field(description="task/language")
@@ -75,14 +72,14 @@ class Checkpoint(Adapter):
     base: str = Field(min_length=1, description="the base model's `pretrained`")
 
 
-class _Names(_Part):
-    models: dict[str, str] = {}
-    adapters: dict[str, Adapter] = {}
-    checkpoints: dict[str, Checkpoint] = {}
-    tasks: dict[str, Cell] = {}
+class _Names(Section):
+    models: dict[str, str] = Field({})
+    adapters: dict[str, Adapter] = Field({})
+    checkpoints: dict[str, Checkpoint] = Field({})
+    tasks: dict[str, Cell] = Field({})
     leave_out: tuple[str, ...] = ()
     parallel: tuple[str, ...] = ()
-    metrics: dict[str, str] = {}
+    metrics: dict[str, str] = Field({})
     shares: tuple[str, ...] = ()
     harm_threshold_pp: float | None = Field(None, gt=0)
 

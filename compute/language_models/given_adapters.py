@@ -17,9 +17,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from compute.errors import UserError
-from compute.language_models.revisions import ADAPTER, check_revision, file_digest, is_folder, pin
+from compute.language_models.revisions import ADAPTER, check_revision, is_folder, pin
 from compute.language_models.stored_config import stored_file
 from compute.project import expand
+from compute.store.digests import content_digest
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _PICKLED = ("adapter_model.bin", "adapter_model.pt")
@@ -105,7 +106,7 @@ def read_adapter(folder: Path) -> GivenAdapter:
     settings = {key: value for key, value in config.items() if key not in _NOT_CONTENT}
     try:
         _check_config(config_file, config)
-        content = json.dumps([settings, file_digest(weights_file)], sort_keys=True)
+        content = json.dumps([settings, content_digest(weights_file)], sort_keys=True)
     except RecursionError:
         raise UserError(f"{config_file}: its settings are nested too deeply") from None
     shapes = _shapes(weights_file)
@@ -300,7 +301,7 @@ def check_vocabulary(adapter: GivenAdapter, base_tokenizer: Path) -> None:
     path = adapter.folder / "tokenizer.json"
     if not path.is_file() or not base_tokenizer.is_file():
         return
-    own, bases = _vocabulary(path, file_digest(path)), _vocabulary(base_tokenizer, file_digest(base_tokenizer))
+    own, bases = _vocabulary(path, content_digest(path)), _vocabulary(base_tokenizer, content_digest(base_tokenizer))
     for token, number in own.items():
         if bases.get(token) != number:
             there = f"number {bases[token]}" if token in bases else "none"

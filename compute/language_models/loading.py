@@ -26,7 +26,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
-from compute.errors import UserError
+from compute.errors import UserError, first_line
 from compute.json_text import parse_json
 from compute.language_models.encoding import Encoding, render_contexts
 from compute.language_models.fidelity import vectors
@@ -157,10 +157,6 @@ def _small_files(source: str, revision: str | None, trust_remote_code: bool) -> 
     return folder
 
 
-def _folders_in(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-
-
 def _download(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     """Return the hub's files of these names, in its cache; files in folders of a repository are left out."""
     try:
@@ -184,15 +180,15 @@ def _download(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
             f"(`hf download {name}`), or give a folder"
         )
     except HfHubHTTPError as error:
-        why = f"the hub answers: {_first_line(error)}"
+        why = f"the hub answers: {first_line(error)}"
     except Exception as error:  # the disk's, or of the HTTP library that this version of the hub's client has
-        why = f"it cannot be downloaded: {_first_line(error)}"
+        why = f"it cannot be downloaded: {first_line(error)}"
     raise LoadingError(f"model {name}: {why}") from None
 
 
 def _downloaded_before() -> list[str]:
-    folders = [name for name in _folders_in(Path(constants.HF_HUB_CACHE)) if name.startswith("models--")]
-    return [folder.removeprefix("models--").replace("--", "/") for folder in folders]
+    folders = Path(constants.HF_HUB_CACHE).glob("models--*")
+    return [folder.name.removeprefix("models--").replace("--", "/") for folder in folders]
 
 
 def _config(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
@@ -200,7 +196,7 @@ def _config(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedCon
         raw = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         family, brings_code = raw.get("model_type"), "auto_map" in raw
     except (OSError, ValueError, AttributeError) as error:
-        raise LoadingError(f"model {source}: its config.json cannot be read: {_first_line(error)}") from None
+        raise LoadingError(f"model {source}: its config.json cannot be read: {first_line(error)}") from None
     known = family in CONFIG_MAPPING
     if not known and brings_code and not trust_remote_code:
         raise LoadingError(
@@ -215,7 +211,7 @@ def _config(source: str, folder: Path, trust_remote_code: bool) -> PreTrainedCon
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # whatever a configuration of other people's making leads to
-        raise LoadingError(f"model {source}: its config.json is not valid: {_first_line(error)}") from error
+        raise LoadingError(f"model {source}: its config.json is not valid: {first_line(error)}") from error
     if known and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise LoadingError(f"model {source}: a {family!r} model, which is no causal language model")
     return config
@@ -231,7 +227,7 @@ def _tokenizer(source: str, folder: Path, trust_remote_code: bool) -> PreTrained
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # as above
-        raise LoadingError(f"model {source}: its tokenizer cannot be loaded: {_first_line(error)}") from error
+        raise LoadingError(f"model {source}: its tokenizer cannot be loaded: {first_line(error)}") from error
     return tokenizer
 
 
@@ -274,9 +270,7 @@ def _stored_bytes(source: str, folder: Path, dtype: torch.dtype | str) -> int:
                         size = dtype.itemsize
                     total += math.prod(tensor.get_shape()) * (size or _BYTES.get(kind, 1))
         except (SafetensorError, OSError) as error:
-            raise LoadingError(
-                f"model {source}: {file.name} is damaged ({_first_line(error)}); get it again"
-            ) from error
+            raise LoadingError(f"model {source}: {file.name} is damaged ({first_line(error)}); get it again") from error
     return total
 
 
@@ -340,7 +334,7 @@ def _load_weights(
     except torch.OutOfMemoryError:
         raise LoadingError(f"model {source}: {device} has not enough memory for it; take a smaller dtype") from None
     except Exception as error:  # as above
-        raise LoadingError(f"model {source}: its weights cannot be loaded: {_first_line(error)}") from error
+        raise LoadingError(f"model {source}: its weights cannot be loaded: {first_line(error)}") from error
     finally:
         set_verbosity(talk)
     missing = sorted(report["missing_keys"])
@@ -375,7 +369,7 @@ def check_reading(source: str, model: PreTrainedModel) -> None:
     except torch.OutOfMemoryError:
         raise LoadingError(f"model {source}: {model.device} has not enough memory to read with it") from None
     except Exception as error:  # as above
-        raise LoadingError(f"model {source}: it cannot read a text: {_first_line(error)}") from error
+        raise LoadingError(f"model {source}: it cannot read a text: {first_line(error)}") from error
     alone, together = (output.log_softmax(-1) for output in outputs)
     apart = float((alone - together).abs().mean() / alone.std().clamp(min=1e-6))
     if apart > _TOLERANCE.get(model.dtype, _ROUGH):
@@ -383,9 +377,3 @@ def check_reading(source: str, model: PreTrainedModel) -> None:
             f"model {source}: what it says after a token depends on the tokens that follow it, or on padding; it is no "
             "causal language model, or not configured as one (`is_decoder`)"
         )
-
-
-def _first_line(error: Exception) -> str:
-    """One line of an error of others' making."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

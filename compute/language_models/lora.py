@@ -24,11 +24,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from compute.language_models.adapters import Adapter, initial_adapter, load_adapter, save_adapter
+from compute.language_models.adapters import Adapter
 from compute.language_models.dropout import drop
 from compute.language_models.targets import features, matrix, number_type
-
-__all__ = ["Adapter", "LoraStack", "StackedLinear", "initial_adapter", "load_adapter", "save_adapter"]
 
 
 class StackedLinear(nn.Module):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from compute.errors import UserError
 from compute.project import expand
-from compute.store.files import write_whole
+from compute.store.digests import content_digest
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _READ_FILES = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.jinja", "*.txt", "*.py")
@@ -138,49 +136,10 @@ def _ask_hub(checkpoint: str, revision: str) -> str:
         ) from None
 
 
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file; it is read again only when its size or time of change differs."""
-    cache = _DigestCache()
-    found = cache.sha256(path)
-    cache.save()
-    return found
-
-
 def _folder_digest(folder: Path) -> str:
-    """sha256 over names and contents; a file is read again only when its size or time of change differs."""
+    """sha256 over names and contents."""
     files = sorted({path for pattern in _READ_FILES for path in folder.glob(pattern) if path.is_file()})
-    cache = _DigestCache()
     digest = hashlib.sha256()
     for path in files:
-        digest.update(f"{path.name}\0{cache.sha256(path)}\n".encode())
-    cache.save()
+        digest.update(f"{path.name}\0{content_digest(path)}\n".encode())
     return digest.hexdigest()
-
-
-class _DigestCache:
-    """sha256 of large files by path, size and time of change, kept in the user's cache folder."""
-
-    def __init__(self) -> None:
-        import pooch
-
-        self.file = Path(pooch.os_cache("transfer-warehouse")) / "digests.json"
-        try:
-            self.known = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self.known = {}
-        self.changed = False
-
-    def sha256(self, path: Path) -> str:
-        stat = path.stat()
-        key = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}"
-        if key not in self.known:
-            with open(path, "rb") as file:
-                self.known[key] = hashlib.file_digest(file, "sha256").hexdigest()
-            self.changed = True
-        return str(self.known[key])
-
-    def save(self) -> None:
-        if not self.changed:
-            return
-        with suppress(OSError):  # a cache: without it the files are read again
-            write_whole(self.file, json.dumps(self.known).encode())

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from compute.names import UnknownName
 from compute.numeral_words import NUMERAL_LANGUAGES
+from compute.values import Section
 
 Family = Literal["llama", "qwen2", "qwen3", "gpt_neox"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Architecture(_Settings):
+class Architecture(Section):
     """A decoder to be made from scratch."""
 
     family: Family = Field(description="the transformers architecture")
@@ -36,7 +33,7 @@ class Architecture(_Settings):
         return self
 
 
-class Pretraining(_Settings):
+class Pretraining(Section):
     """How a model is trained from scratch, and on which text.
 
     The text is that of the numerals world, or that of tasks, be they in the study's grid or not: the texts of all
@@ -92,7 +89,7 @@ class Pretraining(_Settings):
         return self
 
 
-class Lora(_Settings):
+class Lora(Section):
     """A LoRA adapter (Hu et al., arXiv 2106.09685) and how it is trained."""
 
     other_names: ClassVar[dict[str, str]] = {

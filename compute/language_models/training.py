@@ -28,18 +28,8 @@ from compute.language_models.probes import Trial
 from compute.language_models.settings import Lora
 from compute.language_models.targets import find_targets
 from compute.language_models.training_loop import PreparedSource, StackTooLargeError, StackTraining
-from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
+from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingSource
 from compute.tasks.task import Item
-
-__all__ = [
-    "TrainedAdapter",
-    "TrainingFailure",
-    "TrainingLogRow",
-    "TrainingSource",
-    "item_order",
-    "shuffle_labels",
-    "train_stack",
-]
 
 
 def shuffle_labels(items: Sequence[Item], seed: int) -> list[Item]:

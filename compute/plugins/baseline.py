@@ -8,6 +8,7 @@ from typing import Any
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, load_base
 from compute.plugins.costs import model_weights, scoring_cost
+from compute.plugins.one_job import one_by_one
 from compute.plugins.products import BaseModel, label_of
 from compute.plugins.scoring_rows import ITEMS, Scoring, score_rows, targets
 from compute.study.schema import Study
@@ -42,6 +43,4 @@ class Baseline(Plugin):
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
         base = load_base(jobs[0], context)
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            yield job, score_rows(job, base, context)
+        yield from one_by_one(jobs, context, lambda job, context: score_rows(job, base, context))

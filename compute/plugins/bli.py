@@ -9,10 +9,9 @@ from pydantic import SerializeAsAny
 
 from compute.embeddings.dictionary_files import XLING_TEST_ROWS
 from compute.embeddings.settings import NUMERAL_TEST_SIZE
-from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import ranking_cost
-from compute.plugins.one_job import failing_one_job
+from compute.plugins.one_job import failing_one_job, one_by_one
 from compute.plugins.pairs import Dictionary, planned_pairs, planned_words
 from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
 from compute.study.schema import Study
@@ -61,21 +60,19 @@ class InduceLexicon(Plugin):
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        from compute.embeddings.bli import bli_rows
-        from compute.embeddings.vectors import load_vectors
+        return one_by_one(jobs, context, _ranked)
 
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            config = job.config
-            try:
-                size = config.dictionary_size
-                train = planned_words(config.dictionary, "train", size, config.train_sha256) if size else []
-                test = planned_words(config.dictionary, "test", config.test_size, config.test_sha256)
-                mapped = context.artifacts.path(job.inputs[MAPPED])
-                source, target = (load_vectors(mapped / side) for side in ("source", "target"))
-                with failing_one_job():
-                    rows = bli_rows(source, target, train, test, device=context.device)
-            except (ValueError, UserError, JobError) as error:
-                yield job, JobError(str(error))
-                continue
-            yield job, {"bli_ranks": [config.keys | dict(row) for row in rows]}
+
+def _ranked(job: Job[Induction], context: Context) -> Outcome:
+    from compute.embeddings.bli import bli_rows
+    from compute.embeddings.vectors import load_vectors
+
+    config = job.config
+    size = config.dictionary_size
+    train = planned_words(config.dictionary, "train", size, config.train_sha256) if size else []
+    test = planned_words(config.dictionary, "test", config.test_size, config.test_sha256)
+    mapped = context.artifacts.path(job.inputs[MAPPED])
+    source, target = (load_vectors(mapped / side) for side in ("source", "target"))
+    with failing_one_job():
+        rows = bli_rows(source, target, train, test, device=context.device)
+    return {"bli_ranks": [config.keys | dict(row) for row in rows]}

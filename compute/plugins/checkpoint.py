@@ -10,7 +10,7 @@ from pydantic import Field
 from compute.errors import JobError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.products import BaseModel, CheckpointPlace, model_label
+from compute.plugins.products import BaseModel, CheckpointPlace, checkpoint_place, model_label
 from compute.study.schema import Study
 
 
@@ -42,12 +42,18 @@ class Checkpoint(Plugin):
                 continue
             revision = pin(entry.checkpoint, entry.revision)
             check_quantized(revision.location, revision.commit, study.sources is not None, ask_hub=True)
-            loading = entry.model_dump(include={"dtype", "chat_template", "trust_remote_code"})
-            place = CheckpointPlace(revision.location, revision.commit, **loading)
+            place = checkpoint_place(entry, revision)
             yield Job(
                 plugin=self.name,
                 version=self.version,
-                config=PinnedModel(name=entry.name, revision=revision.identity, place=place, **loading),
+                config=PinnedModel(
+                    name=entry.name,
+                    revision=revision.identity,
+                    dtype=entry.dtype,
+                    chat_template=entry.chat_template,
+                    trust_remote_code=entry.trust_remote_code,
+                    place=place,
+                ),
                 label=f"look up {entry.name}",
                 cost=SECOND,
                 work=entry.name,

@@ -13,10 +13,10 @@ from compute.embeddings.downstream.collections import Collection
 from compute.embeddings.downstream.settings import Downstream, open_collection
 from compute.embeddings.downstream.texts import words_of
 from compute.embeddings.vectors import Vectors, load_vectors
-from compute.errors import JobError, UserError
+from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
-from compute.plugins.one_job import failing_one_job
+from compute.plugins.one_job import failing_one_job, one_by_one
 from compute.plugins.products import MAPPED, MappedVectors, MappingKeys
 from compute.study.schema import Study
 
@@ -111,22 +111,17 @@ class DownstreamPlugin(Plugin):
                 )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            config = job.config
-            try:
-                collection = _open(config)
-                source, target = (load_vectors(context.artifacts.path(job.inputs[MAPPED]) / side) for side in _SIDES)
-                pair = LanguagePair(source, target, config.source_language, config.target_language, config.lower_case)
-                own = {"task": config.task, "collection": config.collection, "classifier": config.label}
-                keys = config.keys | own
-                with failing_one_job():
-                    found = self.rows(pair, collection, config.settings, config.seed, context.device)
-                    rows = [keys | row for row in found]
-            except (ValueError, UserError, JobError) as error:
-                yield job, JobError(str(error))
-                continue
-            yield job, {"downstream_items": rows}
+        return one_by_one(jobs, context, self._answered)
+
+    def _answered(self, job: Job[Answering], context: Context) -> Outcome:
+        config = job.config
+        collection = _open(config)
+        source, target = (load_vectors(context.artifacts.path(job.inputs[MAPPED]) / side) for side in _SIDES)
+        pair = LanguagePair(source, target, config.source_language, config.target_language, config.lower_case)
+        keys = config.keys | {"task": config.task, "collection": config.collection, "classifier": config.label}
+        with failing_one_job():
+            found = self.rows(pair, collection, config.settings, config.seed, context.device)
+            return {"downstream_items": [keys | row for row in found]}
 
 
 _SIDES = ("source", "target")

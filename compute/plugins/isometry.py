@@ -5,29 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from pydantic import SerializeAsAny
-
-from compute.embeddings.dictionary import seed_rows
 from compute.embeddings.isometry import MEASURES
 from compute.embeddings.vectors import load_vectors
-from compute.errors import JobError, UserError
-from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
+from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND, comparing_cost
-from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
+from compute.plugins.one_job import one_by_one
+from compute.plugins.pairs import Dictionary, Pair, TrainingPairs, planned_pairs, planned_seeds
 from compute.study.schema import Study
 
 
-class Measuring(JobConfig):
+class Measuring(TrainingPairs):
     """Measures of one language pair's vectors, as they are."""
 
     vectors: str
     source_language: str
     target_language: str
     measures: tuple[str, ...]
-    dictionary: SerializeAsAny[Dictionary] | None
-    dictionary_size: int
-    train_sha256: str | None
     versions: tuple[tuple[str, str], ...] = ()
     """Of measures, where it is not 1."""
 
@@ -79,21 +72,13 @@ class Isometry(Plugin):
         )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            config = job.config
-            keys = config.model_dump(include={"vectors", "source_language", "target_language"})
-            try:
-                source, target = (load_vectors(context.artifacts.path(key)) for key in job.inputs.values())
-                seeds = np.empty((0, 2), dtype=np.int64)
-                if config.dictionary is not None:
-                    words = planned_words(config.dictionary, "train", config.dictionary_size, config.train_sha256)
-                    seeds = seed_rows(source, target, words)
-                rows = [
-                    {**keys, "measure": name, "value": MEASURES[name](source, target, seeds)}
-                    for name in config.measures
-                ]
-            except (ValueError, UserError, JobError) as error:
-                yield job, JobError(str(error))
-                continue
-            yield job, {"isometry": rows}
+        return one_by_one(jobs, context, _measured)
+
+
+def _measured(job: Job[Measuring], context: Context) -> Outcome:
+    config = job.config
+    keys = config.model_dump(include={"vectors", "source_language", "target_language"})
+    source, target = (load_vectors(context.artifacts.path(key)) for key in job.inputs.values())
+    seeds = planned_seeds(config, source, target)
+    rows = [{**keys, "measure": name, "value": MEASURES[name](source, target, seeds)} for name in config.measures]
+    return {"isometry": rows}

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import Field
 
-from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
+from compute.plugins.one_job import one_by_one
 from compute.plugins.products import TaskItems
 from compute.study.schema import Study
-from compute.tasks import SPLITS, Task, open_task
+from compute.tasks import SPLITS, open_task
 from compute.tasks.folder import FolderTaskSettings
 from compute.tasks.store import save_questions
 
@@ -62,41 +62,33 @@ class Items(Plugin):
             )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            name, language, folder = job.config.task, job.config.language, job.config.folder
-            own = {name: folder} if folder else {}
-            try:
-                task = open_task(name, language, own)
-                outcome = self._land(job, task, language, context)
-                left_out = [f"{number} ({reason})" for reason, number in task.dropped(language).items() if number]
-            except (UserError, ValueError) as error:
-                outcome, left_out = JobError(str(error)), []
-            if left_out:
-                context.note(f"{job.label}: rows left out: {', '.join(left_out)}")
-            yield job, outcome
+        return one_by_one(jobs, context, _read)
 
-    def _land(self, job: Job[TaskData], task: Task, language: str, context: Context) -> Outcome:
-        questions = {split: task.questions(language, split) for split in SPLITS}
-        if not context.artifacts.has(job.key):
-            with context.artifacts.commit([job.key]) as folders:
-                save_questions(folders[job.key], questions)
-        render = task.prompt(job.config.prompt_name).item
-        items = []
-        for split in SPLITS:
-            for question in questions[split]:
-                item = render(question)
-                items.append(
-                    {
-                        "task": task.name,
-                        "language": language,
-                        "item_id": item.item_id,
-                        "parallel_id": item.parallel_id,
-                        "split": split,
-                        "gold": item.gold,
-                        "choices": list(item.choices),
-                        "context": item.context if split == "test" else None,
-                        "prompt": job.config.prompt,
-                    }
-                )
-        return {"tasks": [{**task.facts, "sha256": job.config.sha256}], "items": items}
+
+def _read(job: Job[TaskData], context: Context) -> Outcome:
+    name, language, folder = job.config.task, job.config.language, job.config.folder
+    task = open_task(name, language, {name: folder} if folder else {})
+    questions = {split: task.questions(language, split) for split in SPLITS}
+    if not context.artifacts.has(job.key):
+        with context.artifacts.commit([job.key]) as folders:
+            save_questions(folders[job.key], questions)
+    render = task.prompt(job.config.prompt_name).item
+    items = [
+        {
+            "task": task.name,
+            "language": language,
+            "item_id": item.item_id,
+            "parallel_id": item.parallel_id,
+            "split": split,
+            "gold": item.gold,
+            "choices": list(item.choices),
+            "context": item.context if split == "test" else None,
+            "prompt": job.config.prompt,
+        }
+        for split in SPLITS
+        for item in map(render, questions[split])
+    ]
+    left_out = [f"{number} ({reason})" for reason, number in task.dropped(language).items() if number]
+    if left_out:
+        context.note(f"{job.label}: rows left out: {', '.join(left_out)}")
+    return {"tasks": [{**task.facts, "sha256": job.config.sha256}], "items": items}

@@ -5,30 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from pydantic import SerializeAsAny
 
-from compute.embeddings.dictionary import seed_rows
-from compute.embeddings.mappings import MappingMethod, Seeds
+from compute.embeddings.mappings import MappingMethod
 from compute.embeddings.settings import Preprocessing
 from compute.embeddings.vectors import Vectors, load_vectors, preprocess, save_vectors
 from compute.errors import JobError, UserError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.costs import mapping_cost
 from compute.plugins.one_job import failing_one_job
-from compute.plugins.pairs import Dictionary, Pair, planned_pairs, planned_words
+from compute.plugins.pairs import Pair, TrainingPairs, planned_pairs, planned_seeds
 from compute.plugins.products import MappedVectors, MappingKeys
 from compute.study.embeddings import Embeddings, MethodEntry
 from compute.study.schema import Study
 
 
-class Mapping(MappingKeys):
+class Mapping(MappingKeys, TrainingPairs):
     """One method, set in one way, on one language pair."""
 
     settings: SerializeAsAny[MappingMethod]
     preprocessing: Preprocessing
-    dictionary: SerializeAsAny[Dictionary] | None
-    train_sha256: str | None
     method_version: str = "1"
 
     added = frozenset({"method_version"})
@@ -130,7 +126,7 @@ def _map(job: Job[Mapping], sides: _Sides, context: Context) -> str | None:
     """Map and keep the vectors of a job; return a line where words without a vector leave too few pairs for a map."""
     config = job.config
     source, target = sides.of(job)
-    seeds = _seed_rows(config, source, target)
+    seeds = planned_seeds(config, source, target)
     with failing_one_job():
         mapping = config.settings.fit(source, target, seeds, context.device, config.seed)
         mapped = mapping.apply(source, target)
@@ -145,13 +141,6 @@ def _map(job: Job[Mapping], sides: _Sides, context: Context) -> str | None:
         f"{asked:,} training pairs {len(seeds):,} have two known words, fewer than the vectors have dimensions, "
         f"{dimension}"
     )
-
-
-def _seed_rows(config: Mapping, source: Vectors, target: Vectors) -> Seeds:
-    if config.dictionary is None:
-        return np.empty((0, 2), dtype=np.int64)
-    words = planned_words(config.dictionary, "train", config.dictionary_size, config.train_sha256)
-    return seed_rows(source, target, words)
 
 
 class _Run(NamedTuple):

@@ -22,18 +22,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute.errors import JobError
 from compute.plugin import Context, Job, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, Base, OnBase, load_base
 from compute.plugins.costs import matching_cost, model_weights, scoring_cost
-from compute.plugins.one_job import failing_one_job
+from compute.plugins.one_job import failing_one_job, one_by_one
 from compute.plugins.products import BaseModel as LanguageModel
 from compute.plugins.products import TaskItems, label_of
-from compute.plugins.scoring_rows import worded_items
+from compute.plugins.scoring_rows import WordedCell, worded_items
 from compute.study.schema import ModelEntry, Study
 from compute.tasks import Prompt, Split
+from compute.values import Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,10 +44,8 @@ if TYPE_CHECKING:
 Similarity = Literal["cosine", "inner product"]
 
 
-class Settings(BaseModel):
+class Settings(Section):
     """The plugin's section of a study."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     items: int = Field(
         50,
@@ -62,26 +61,12 @@ class Settings(BaseModel):
     )
 
 
-class Texts(BaseModel):
+class Texts(WordedCell):
     """The first items of a cell's split, as they are put to the model."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    task: str
-    language: str
     items: int
-    prompt: str
     prompt_format: Prompt = Field(exclude=True)
     """`prompt` has its digest."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.task}/{self.language}"
-
-    @property
-    def input(self) -> str:
-        """The input of a job that reads them: the job that has the cell's items."""
-        return f"items of {self.name}"
 
 
 class NearestTokens(OnBase):
@@ -154,15 +139,7 @@ class NnRank(Plugin):
         except (ValueError, JobError) as error:
             yield from ((job, JobError(str(error))) for job in jobs)
             return
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            try:
-                with failing_one_job():
-                    shares = pool.shares(job, context)
-            except (ValueError, JobError) as error:
-                yield job, JobError(str(error))
-                continue
-            yield job, {"source_similarities": list(_rows(job.config, shares))}
+        yield from one_by_one(jobs, context, pool.outcome)
 
 
 def _texts(study: Study, cell: tuple[str, str], split: Split, items: int) -> Texts:
@@ -217,6 +194,11 @@ class _Pool:
         states = _states(base, groups, jobs[0].config)
         self.counts = states.counts
         self.vectors = _comparable(states.vectors, jobs[0].config, base)
+
+    def outcome(self, job: _Job, context: Context) -> Outcome:
+        """Return a job's rows. Raises as `shares`."""
+        with failing_one_job():
+            return {"source_similarities": list(_rows(job.config, self.shares(job, context)))}
 
     def shares(self, job: _Job, context: Context) -> list[float]:
         """Return each source's share of the votes. Raises ValueError or JobError if a text cannot be read."""

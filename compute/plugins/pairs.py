@@ -9,16 +9,19 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from compute.catalog import digest as catalog_digest
 from compute.catalog import fetch
-from compute.embeddings.dictionary import GoldPair
+from compute.embeddings.dictionary import GoldPair, seed_rows
 from compute.embeddings.dictionary_files import Part, read_dictionary, xling_file
+from compute.embeddings.mappings import Seeds
 from compute.embeddings.numeral_corpus import seed_dictionary, test_dictionary
 from compute.embeddings.settings import NUMERAL_TEST_SIZE, DictionaryFiles, NumeralVectors, Separator, VectorSet
+from compute.embeddings.vectors import Vectors
 from compute.errors import JobError
-from compute.plugin import Planned, digest
+from compute.plugin import JobConfig, Planned, digest
 from compute.plugins.products import LanguageVectors, vectors_label
 from compute.project import expand
 from compute.study.embeddings import Embeddings
@@ -149,6 +152,22 @@ def planned_words(dictionary: Dictionary, part: Part, size: int | None, expected
     except (ValueError, OSError) as error:
         raise JobError(str(error)) from error
     raise JobError(f"the {part} dictionary {dictionary.source}-{dictionary.target} has changed since it was planned")
+
+
+class TrainingPairs(JobConfig):
+    """The pairs of words that a job learns from, or measures by; none where it has no dictionary."""
+
+    dictionary: SerializeAsAny[Dictionary] | None
+    dictionary_size: int
+    train_sha256: str | None
+
+
+def planned_seeds(config: TrainingPairs, source: Vectors, target: Vectors) -> Seeds:
+    """Return the rows of a job's training pairs whose words both have vectors. Raises JobError as `planned_words`."""
+    if config.dictionary is None:
+        return np.empty((0, 2), dtype=np.int64)
+    words = planned_words(config.dictionary, "train", config.dictionary_size, config.train_sha256)
+    return seed_rows(source, target, words)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from compute.plugin import JobConfig, Made, Product, digest
 
 if TYPE_CHECKING:
     from compute.embeddings.settings import VectorSet
+    from compute.language_models.revisions import Revision
+    from compute.study.schema import ModelEntry
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class CheckpointPlace:
     dtype: str
     chat_template: bool
     trust_remote_code: bool
+
+
+def checkpoint_place(entry: ModelEntry, revision: Revision) -> CheckpointPlace:
+    """Return where a checkpoint is that is loaded as a model of a study is, at a revision."""
+    return CheckpointPlace(
+        revision.location, revision.commit, entry.dtype, entry.chat_template, entry.trust_remote_code
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import field_serializer
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from compute.errors import JobError, UserError
 from compute.language_models.stored_reading import Reading
@@ -126,6 +126,26 @@ def _asked(study: Study, task_name: str, language: str) -> dict[str, Any]:
         "test_items": study.items_used(task_name, language, "test"),
         "truncate": study.truncate,
     }
+
+
+class WordedCell(BaseModel):
+    """A task in a language, in a prompt's words, of which a job reads items."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    task: str
+    language: str
+    prompt: str
+    prompt_format: Prompt
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}/{self.language}"
+
+    @property
+    def input(self) -> str:
+        """The input of a job that reads it: the job that has its items."""
+        return f"items of {self.name}"
 
 
 def asked_items(job: Job[Prompted], split: Split, limit: int | None, context: Context) -> list[Item]:

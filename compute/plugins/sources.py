@@ -20,7 +20,7 @@ from compute.language_models.stored_reading import Reading, stored_reading
 from compute.plugin import Context, Job, Made, Outcome, Planned, Plugin
 from compute.plugins.bases import BASE, load_base
 from compute.plugins.costs import model_weights, scoring_cost
-from compute.plugins.products import BaseModel, CheckpointPlace, label_of
+from compute.plugins.products import BaseModel, CheckpointPlace, checkpoint_place, label_of
 from compute.plugins.scoring_rows import ITEMS, Scoring, Target, score_rows, targets
 from compute.study.given import base_files, look_up
 from compute.study.schema import ModelEntry, Study
@@ -75,13 +75,8 @@ class Sources(Plugin):
         there = look_up(source, base_files(entry, place.revision if place else None, label_of(base)))
         if isinstance(there, GivenAdapter):
             return _Found("adapter", there.digest, place, base.product.reading, there.folder)
-        loading = entry.model_dump(include={"dtype", "chat_template", "trust_remote_code"})
-        return _Found(
-            "checkpoint",
-            there.identity,
-            CheckpointPlace(there.location, there.commit, **loading),
-            stored_reading(there.location, there.commit),
-        )
+        reading = stored_reading(there.location, there.commit)
+        return _Found("checkpoint", there.identity, checkpoint_place(entry, there), reading)
 
     def _scorings(
         self,

@@ -105,7 +105,7 @@ class _Arm:
             items = mixture.items
         else:
             items = min(there) if mixture.items == "equal" else sum(there)
-        return self._job(tuning, {part.items: self._items_of(part.task, part.language) for part in parts}, name, items)
+        return self._job(tuning, {part.input: self._items_of(part.task, part.language) for part in parts}, name, items)
 
     def _prompt(self, task: str, language: str) -> Prompt:
         return self.study.task(task, language).prompt(self.study.train_prompt_name(task, self.variant))
@@ -260,8 +260,9 @@ class _Visit:
 
     def _train_stack(self, stack: Sequence[Sequence[_Training]]) -> dict[str, JobError]:
         """Train one adapter a run, and keep what each of the run's jobs asks of it. Return the jobs that failed."""
-        from compute.language_models.lora import save_adapter
-        from compute.language_models.training import TrainingFailure, train_stack
+        from compute.language_models.adapters import save_adapter
+        from compute.language_models.training import train_stack
+        from compute.language_models.training_records import TrainingFailure
 
         first = stack[0][0]
         settings = first.config.lora
@@ -330,7 +331,8 @@ class _Visit:
 
     def score(self) -> Iterator[tuple[Job, Outcome]]:
         """Yield each adapter alone, so that a score does not depend on which others were asked for."""
-        from compute.language_models.lora import LoraStack, load_adapter
+        from compute.language_models.adapters import load_adapter
+        from compute.language_models.lora import LoraStack
 
         by_adapter: dict[str, list[Job[TunedScoring]]] = {}
         for job in self.scorings:

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_serializer
+from pydantic import field_serializer
 
 from compute.language_models.settings import Lora
 from compute.plugin import Context, Job
-from compute.plugins.scoring_rows import Prompted, SourceKeys, asked_items, worded_items
+from compute.plugins.scoring_rows import Prompted, SourceKeys, WordedCell, asked_items, worded_items
 from compute.study.mixtures import ItemsOfMixture, items_of_parts
-from compute.tasks import Item, Prompt, Split
+from compute.tasks import Item, Split
 
 if TYPE_CHECKING:
-    from compute.language_models.training import TrainingSource
+    from compute.language_models.training_records import TrainingSource
 
 
 class _Trained(SourceKeys):
@@ -44,28 +44,13 @@ class Tuning(_Trained, Prompted):
     added = _Trained.added
 
 
-class Part(BaseModel):
+class Part(WordedCell):
     """A source of the grid as a part of a mixture: as many of its first items as fall to its share."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    task: str
-    language: str
     share: float
-    prompt: str
-    prompt_format: Prompt
     train_items: int | None
     """Items that it alone is tuned on, at most."""
     dev_items: int | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.task}/{self.language}"
-
-    @property
-    def items(self) -> str:
-        """The input of the job that trains on it: the job that has its items."""
-        return f"items of {self.name}"
 
 
 class MixedTuning(_Trained):
@@ -120,7 +105,8 @@ def training_source(job: Job, fractions: Sequence[float], context: Context) -> T
     Raises:
         ValueError, JobError: its items are too few, or cannot be read.
     """
-    from compute.language_models.training import TrainingSource, shuffle_labels
+    from compute.language_models.training import shuffle_labels
+    from compute.language_models.training_records import TrainingSource
 
     config: Tuning | MixedTuning = job.config
     is_placebo = config.control == "placebo"
@@ -142,4 +128,4 @@ def training_source(job: Job, fractions: Sequence[float], context: Context) -> T
 
 
 def _of_part(job: Job, part: Part, split: Split, limit: int | None, context: Context) -> list[Item]:
-    return worded_items(job, part.items, part.prompt_format, split, limit, context)
+    return worded_items(job, part.input, part.prompt_format, split, limit, context)

@@ -19,15 +19,16 @@ from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute.catalog import fetch, find
-from compute.errors import JobError, UserError
+from compute.errors import JobError
 from compute.languages import THREE_LETTERS
 from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import SECOND
+from compute.plugins.one_job import one_by_one
 from compute.study.schema import Study
-from compute.values import Language, NoRepeats
+from compute.values import Language, NoRepeats, Section
 
 Distance = Literal["syntactic", "phonological", "inventory"]
 
@@ -38,10 +39,8 @@ _REPOSITORY = "antonisa/lang2vec"
 _PATH = "lang2vec/data/feature_predictions.npz"
 
 
-class Settings(BaseModel):
+class Settings(Section):
     """The plugin's section of a study."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     distances: Annotated[tuple[Distance, ...], Field(min_length=1), NoRepeats] = Field(
         get_args(Distance), description="by which features two languages are compared"
@@ -135,29 +134,26 @@ class Uriel(Plugin):
         )
 
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, Outcome]]:
-        for done, job in enumerate(jobs):
-            context.report_progress(job.label, done / len(jobs))
-            languages = job.config.languages
-            try:
-                features = Features.read(fetch(find(_REPOSITORY, _PATH)))
-                distances = {kind: cosine_distances(features.vectors(languages, kind)) for kind in job.config.distances}
-            except (UserError, ValueError) as error:
-                yield job, JobError(str(error))
-                continue
-            if all(np.isnan(values).all() for values in distances.values()):
-                yield job, JobError(f"URIEL has no features of any of {', '.join(languages)}")
-                continue
-            rows = [
-                {
-                    "source_language": languages[source],
-                    "target_language": languages[target],
-                    "measure": kind,
-                    "value": None if np.isnan(values[source, target]) else float(values[source, target]),
-                }
-                for kind, values in distances.items()
-                for source, target in permutations(range(len(languages)), 2)
-            ]
-            yield job, {"language_distances": rows}
+        return one_by_one(jobs, context, _distances)
+
+
+def _distances(job: Job[LanguageDistances], context: Context) -> Outcome:
+    languages = job.config.languages
+    features = Features.read(fetch(find(_REPOSITORY, _PATH)))
+    distances = {kind: cosine_distances(features.vectors(languages, kind)) for kind in job.config.distances}
+    if all(np.isnan(values).all() for values in distances.values()):
+        raise JobError(f"URIEL has no features of any of {', '.join(languages)}")
+    rows = [
+        {
+            "source_language": languages[source],
+            "target_language": languages[target],
+            "measure": kind,
+            "value": None if np.isnan(values[source, target]) else float(values[source, target]),
+        }
+        for kind, values in distances.items()
+        for source, target in permutations(range(len(languages)), 2)
+    ]
+    return {"language_distances": rows}
 
 
 def study_languages(study: Study) -> list[str]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SerializeAsAny
 
-from compute.embeddings.content import content_digest
 from compute.embeddings.corpora import TextFile, bible_file, bible_verses, lower_case
 from compute.embeddings.numeral_corpus import numeral_sentences
 from compute.embeddings.settings import (
@@ -28,6 +27,7 @@ from compute.plugin import Context, Job, JobConfig, Outcome, Planned, Plugin
 from compute.plugins.costs import making_cost
 from compute.plugins.products import LanguageVectors
 from compute.project import expand
+from compute.store.digests import content_digest
 from compute.study.schema import Study
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from compute.errors import UserError
 from compute.project import CHECKS, DATA_DOCS
-from compute.store.database import address
+from compute.store.database import BUILD_FIRST, address, require
 from compute.store.warehouse import Warehouse
 
 _STALE = ("landed_scores_are_in_fct_scores", "landed_cells_are_in_fct_transfer", "landed_mappings_are_in_fct_bli")
@@ -37,8 +37,7 @@ def audit(study: str, warehouse: Warehouse, say: Callable[[str], None]) -> int:
     Raises:
         UserError: no warehouse, or one without the marts that the checks read.
     """
-    if not warehouse.exists():
-        raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
+    require(warehouse.path, BUILD_FIRST)
     with warehouse.connect(read_only=True):
         pass  # a lock or a damaged file is reported here, in one line
     command = [sys.executable, "-P", "-m", "data_checks", address(warehouse.path), study, "-"]

@@ -14,7 +14,7 @@ import duckdb
 from compute.errors import UserError, refused_by_disk
 from compute.project import expand, locate
 from compute.store.lake import Lake, is_lake, no_server_alone, read_lake
-from compute.store.raw_schema import Table
+from compute.store.raw_table import Table
 
 DATABASE = "warehouse"
 """The database's name in SQL, as in profiles.yml. DuckDB's own choice, the file's, may be that of a schema (`raw`)."""
@@ -33,6 +33,10 @@ GATE = "main.gate"
 that change one row do not."""
 
 _TRIES = 20
+
+COMPUTE_FIRST = "run `transfer compute` first"
+BUILD_FIRST = "run `transfer compute` and `transfer build` first"
+"""What to do where there is no warehouse, or nothing in it, by what is to be asked: rows, or marts."""
 
 Done = TypeVar("Done")
 
@@ -69,6 +73,12 @@ def exists(place: Place) -> bool:
             return False
         raise UserError(f"{place}: {first_line(error, place)}") from None
     return True
+
+
+def require(place: Place, first: str = COMPUTE_FIRST) -> None:
+    """Raise UserError where there is no warehouse, with what to do `first`."""
+    if not exists(place):
+        raise UserError(f"{place}: no such warehouse; {first}")
 
 
 def open_database(place: Place, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -137,6 +147,12 @@ def first_line(error: Exception, place: Place) -> str:
     """Return what DuckDB says, in one line; of a server it repeats where it is, twice."""
     text = str(error).strip().partition("\n")[0]
     return text.rpartition(f'"{place.server}": ')[2] if isinstance(place, Lake) and place.server else text
+
+
+def named_rows(cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Return the rows of an answer, by column."""
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def put(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, parameters: Sequence[Any]) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from compute.errors import UserError
+from compute.errors import UserError, writing
 from compute.store.database import literal
-from compute.store.files import write_whole
+from compute.store.files import folder_size, write_whole
 from compute.store.landing import Landing
 from compute.store.segments import JOBS
 from compute.store.warehouse import Warehouse
@@ -105,7 +105,7 @@ def earlier_runs(warehouse: Warehouse, landing: Landing, device: str, host: str)
             return nothing
     a_row = None
     if rows >= _ROWS_TO_TELL and isinstance(warehouse.path, Path):  # a lake's data may lie on a server
-        a_row = (warehouse.path.stat().st_size + _size(landing.root)) / rows
+        a_row = (warehouse.path.stat().st_size + folder_size(landing.root)) / rows
     return Experience(measured, hosts, a_row)
 
 
@@ -143,10 +143,8 @@ class CalibrationFile:
         anew = {(one.plugin, one.work) for one in self.measured}
         kept = [one for one in (_read(path).measured if path.exists() else ()) if (one.plugin, one.work) not in anew]
         content = asdict(replace(self, measured=[*kept, *self.measured]))
-        try:
+        with writing(path):
             write_whole(path, json.dumps(content, indent=1).encode())
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
         return path
 
 
@@ -171,11 +169,5 @@ def _ask(connection: duckdb.DuckDBPyConnection, jobs: str, device: str, host: st
 
 
 def _raw_rows(connection: duckdb.DuckDBPyConnection) -> int:
-    (rows,) = connection.execute(
-        "select coalesce(sum(estimated_size), 0) from duckdb_tables() where schema_name = 'raw'"
-    ).fetchall()[0]
-    return int(rows)
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    found = connection.execute("select sum(estimated_size) from duckdb_tables() where schema_name = 'raw'").fetchall()
+    return int(found[0][0] or 0)

@@ -8,6 +8,8 @@ from typing import Any
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt_common.exceptions import DbtRuntimeError
 
+from compute.errors import UserError
+from compute.store.database import require
 from compute.store.lake import is_lake
 
 
@@ -17,5 +19,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # the package has no types
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Before a connection is opened. Raises DbtRuntimeError."""
         for attachment in creds.attach:
-            if not is_lake(attachment.path) and not Path(attachment.path).exists():
-                raise DbtRuntimeError(f"{attachment.path}: no such warehouse; run `transfer compute` first")
+            try:
+                if not is_lake(attachment.path):
+                    require(Path(attachment.path))
+            except UserError as error:
+                raise DbtRuntimeError(str(error)) from None

@@ -47,19 +47,19 @@ def write_whole(path: Path, content: Any) -> str:
 
     Raises OSError when the disk refuses; there is no file then, or the one there was.
     """
-    with _appearing(path) as file:
+    with appearing(path) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
 
 
 def copy_whole(source: Path, path: Path) -> None:
     """Copy a file's content as `write_whole` writes, in pieces. Raises OSError."""
-    with open(source, "rb") as original, _appearing(path) as file:
+    with open(source, "rb") as original, appearing(path) as file:
         shutil.copyfileobj(original, file)
 
 
 @contextmanager
-def _appearing(path: Path) -> Iterator[BinaryIO]:
+def appearing(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write into, which takes its name on a clean exit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
@@ -73,6 +73,11 @@ def _appearing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 class DamagedRecord(Exception):

@@ -11,7 +11,8 @@ import polars as pl
 
 from compute.errors import JobError
 from compute.plugin import Rows
-from compute.store.raw_schema import BOOKKEEPING_TABLES, JOB_KEY, TABLES, Table
+from compute.store.raw_schema import BOOKKEEPING_TABLES, TABLES
+from compute.store.raw_table import JOB_KEY, Table
 
 _POLARS_TYPES: dict[str, Any] = {
     "varchar": pl.String,

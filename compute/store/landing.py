@@ -63,7 +63,12 @@ class Landing:
 
     def segment_names(self) -> list[str]:
         """Return the names of the segments that are committed, in the order in which they were begun."""
-        return self._names(RECORDS, ".json")
+        try:
+            names = os.listdir(self.root / RECORDS)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return sorted(name for name in found if NAME.fullmatch(name))
 
     def segment(self, name: str) -> Segment:
         """Return a segment; raise as `read_segment` does."""
@@ -75,14 +80,6 @@ class Landing:
             segment = read_segment(self.root, name)
             self._read[name] = (now, segment)
         return segment
-
-    def _names(self, folder: str, ending: str) -> list[str]:
-        try:
-            names = os.listdir(self.root / folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        found = (name.removesuffix(ending) for name in names if name.endswith(ending))
-        return sorted(name for name in found if NAME.fullmatch(name))
 
     def landed_keys(self) -> set[str]:
         """Return the keys of the jobs that have landed, by their records alone."""

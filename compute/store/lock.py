@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from compute.errors import UserError
+from compute.errors import UserError, writing
 
 
 @contextmanager
@@ -22,11 +22,9 @@ def exclusive(root: Path, wait: float, say: Callable[[str], None]) -> Iterator[N
     file system has no locks.
     """
     path = root / ".lock"
-    try:
+    with writing(root):
         root.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - kept open for as long as the lock is held
-    except OSError as error:
-        raise UserError(f"{root}: cannot be written: {error.strerror}") from None
     with file:
         _take(file.fileno(), root, "at work", lambda: path.read_text(encoding="utf-8").strip(), wait, say)
         with suppress(OSError):  # it is for people: a full disk has a lock, and may have something to prune
@@ -41,11 +39,9 @@ def only_publisher(folder: Path, wait: float, say: Callable[[str], None]) -> Ite
 
     Raises as `exclusive` does.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
     try:
         _take(descriptor, folder, "publishing", lambda: _holder(descriptor), wait, say)
         yield

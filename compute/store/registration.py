@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from compute.errors import UserError
+from compute.errors import writing
 from compute.plugin import Job, canonical_json
 from compute.store.database import put
 from compute.store.frames import parquet_bytes
@@ -84,13 +84,10 @@ def _write_jobs(connection: duckdb.DuckDBPyConnection, study: str, jobs: Sequenc
 
 def insert_frame(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
     """Put rows, with the columns of a raw table, into it. Raises UserError where there is no room for a file."""
-    try:
-        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-            file.write(parquet_bytes(rows))
-            file.flush()
-            put(connection, TABLES[table], "select * from read_parquet(?)", [file.name])
-    except OSError as error:
-        raise UserError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
+    with writing(tempfile.gettempdir()), tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(parquet_bytes(rows))
+        file.flush()
+        put(connection, TABLES[table], "select * from read_parquet(?)", [file.name])
 
 
 def redeclared_tasks(connection: duckdb.DuckDBPyConnection, study: RegisteredStudy) -> tuple[tuple[str, str], ...]:

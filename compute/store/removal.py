@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import duckdb
 
@@ -13,6 +12,7 @@ from compute.errors import UserError
 from compute.names import UnknownName
 from compute.store.artifacts import ArtifactStore
 from compute.store.database import commit
+from compute.store.files import folder_size
 from compute.store.landing import Landing
 from compute.store.raw_schema import TABLES
 from compute.store.warehouse import Warehouse
@@ -97,9 +97,5 @@ def find_unasked(asked: Collection[str], landing: Landing, artifacts: ArtifactSt
     """Return what lies there of jobs that are not `asked` for."""
     keys = sorted((landing.landed_keys() | landing.failed_keys()) - set(asked))
     there = sorted(path.name for path in artifacts.root.glob("*") if path.is_dir() and path.name[0] != ".")
-    sizes = {key: _size(artifacts.root / key) for key in there if key not in asked}
+    sizes = {key: folder_size(artifacts.root / key) for key in there if key not in asked}
     return Unasked(sizes, tuple(keys))
-
-
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

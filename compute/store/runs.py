@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import psutil
 
-from compute.errors import UserError
+from compute.errors import UserError, writing
 from compute.store.files import TEMPORARY, naming
 
 RUNS, CLAIMS = "runs", "claims"
@@ -294,10 +294,8 @@ def _link(path: Path, content: Mapping[str, Any]) -> bool:
     Raises:
         UserError: the directory cannot be written, or its file system has no links.
     """
-    try:
+    with writing(path.parent):
         temporary = _write_temporary(path, content)
-    except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from None
     try:
         os.link(temporary, path)
         return True

@@ -197,7 +197,6 @@ class OpenSegment:
     name: str = field(default_factory=lambda: f"{datetime.now(UTC):{_BEGUN}}-{uuid.uuid4().hex[:12]}")
     jobs: dict[str, dict[str, int]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
-    replaces: list[str] = field(default_factory=list)
     rows: int = 0
     """In memory."""
     _frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
@@ -238,7 +237,7 @@ class OpenSegment:
             return
         frames = {name: pl.concat(some) for name, some in self._frames.items()}
         frames[JOBS] = pl.from_dicts(self._records, schema=frame_schema(TABLES[JOBS]))
-        write_segment(self.root, self.name, frames, self.jobs, self.failed, self.replaces)
+        write_segment(self.root, self.name, frames, self.jobs, self.failed)
 
 
 def _known(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,7 +250,7 @@ def write_segment(
     frames: Mapping[str, pl.DataFrame],
     jobs: Mapping[str, Mapping[str, int]],
     failed: Sequence[str],
-    replaces: Sequence[str],
+    replaces: Sequence[str] = (),
 ) -> None:
     """Write a segment from whole tables, `jobs` among them. Raises OSError when the disk refuses."""
     files = {}

@@ -15,7 +15,9 @@ import duckdb
 import polars as pl
 
 from compute.errors import UserError, refused_by_disk
+from compute.names import UnknownName
 from compute.store.database import (
+    COMPUTE_FIRST,
     GATE,
     NO_LAKE,
     Place,
@@ -25,8 +27,10 @@ from compute.store.database import (
     first_line,
     is_in_lake,
     literal,
+    named_rows,
     open_database,
     opened_file,
+    require,
 )
 from compute.store.frames import frame_schema
 from compute.store.lake import DATA_VARIABLE, SCHEME, Lake
@@ -107,6 +111,21 @@ class Warehouse:
             raise UserError(f"{self.path}: {line}; nothing that has landed is lost") from None
         finally:
             close(connection)
+
+    @contextmanager
+    def of_study(self, study: str, first: str = COMPUTE_FIRST) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An open connection, read-only, to a warehouse that has a study. Raises UserError if it does not, with what to
+        do `first` where nothing is there."""
+        require(self.path, first)
+        with self.connect(read_only=True) as connection:
+            try:
+                rows = connection.execute("select study from raw.studies order by study").fetchall()
+            except duckdb.CatalogException:
+                raise UserError(f"{self.path}: nothing has been loaded; {first}") from None
+            known = [name for (name,) in rows]
+            if study not in known:
+                raise UserError(f"{self.path}: {UnknownName('study', study, known)}")
+            yield connection
 
     def _remove_beginning(self, file: Path) -> None:
         """Remove a file that was to be a new warehouse, and is none: it would be in the way of the next try."""
@@ -198,8 +217,7 @@ class Warehouse:
             try:
                 order = ", ".join(TABLES[table].grain)
                 found = connection.execute(f"select * from raw.{table} where study = ? order by {order}", [study])
-                names = [column[0] for column in found.description]
-                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+                return named_rows(found)
             except duckdb.CatalogException:
                 return []
 

@@ -71,6 +71,6 @@ def open_task(name: str, language: str | None, own: Mapping[str, FolderTaskSetti
         task = load_task(name)
     else:
         raise UnknownName("task", name, [*TASKS, *own, f"{LM_EVAL}<name>"])
-    if language is not None and language not in task.languages:
-        raise UnknownName(f"language of task {name!r}", language, task.languages)
+    if language is not None:
+        task.check_language(language)
     return task

@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from compute.catalog import Entry, digest, fetch
-from compute.names import UnknownName
 from compute.tasks.checks import Located, check_distinct_choices, check_questions, with_places
 from compute.tasks.order import fair_order
 from compute.tasks.sizes import known_size
@@ -67,11 +66,6 @@ class CatalogedTask(Task):
         """See `Task.size`."""
         self.check_language(language)
         return known_size(self, language, split)
-
-    def check_language(self, language: str) -> None:
-        """Raises UnknownName for a language that the task does not have."""
-        if language not in self.languages:
-            raise UnknownName(f"language of task {self.name!r}", language, self.languages)
 
 
 @lru_cache(maxsize=256)

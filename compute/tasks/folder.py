@@ -19,25 +19,25 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from compute.errors import UserError
+from compute.errors import UserError, reading
 from compute.names import UnknownName
 from compute.project import expand
+from compute.store.digests import content_digest
 from compute.tasks.checks import Located, check_distinct_choices, check_meanings, check_questions, with_places
 from compute.tasks.order import fair_order
 from compute.tasks.reading import Place, identifier, integer, known_keys_only, read_json_lines, text, texts
 from compute.tasks.task import SPLITS, Prompt, Question, Split, Style, Task
+from compute.values import Section
 
 Fields = tuple[tuple[str, str], ...]
 
 KEYS = ("item_id", "context", "choices", "gold", "parallel_id")
 
 
-class FolderPrompt(BaseModel):
+class FolderPrompt(Section):
     """How the questions are written; a bare text is a template of the cloze style."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     template: str = Field(description="over {context}; in the lettered style {options} too")
     style: Style = Field("cloze", description="cloze: the answer is scored; lettered: its letter is")
@@ -70,10 +70,8 @@ CLOZE = FolderPrompt(template="{context}")
 LETTERED = FolderPrompt(template="{context}\n{options}\nAnswer:", style="lettered")
 
 
-class FolderTaskSettings(BaseModel):
+class FolderTaskSettings(Section):
     """What a study says of a folder; only `folder` is required."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: str = Field(min_length=1, description="path of the folder, from where the command is run")
     prompts: dict[str, Annotated[FolderPrompt, BeforeValidator(_bare_template)]] = Field(
@@ -141,28 +139,24 @@ class FolderTask(Task):
 
     def questions(self, language: str, split: Split) -> list[Question]:
         """See `Task.questions`."""
-        self._check_language(language)
+        self.check_language(language)
         located = _located(_versions(self.files[language]), self.fields).get(split, ())
         return list(fair_order(with_places(located)))
 
     def size(self, language: str, split: Split) -> int:
         """See `Task.size`. As of when the folder was read."""
-        self._check_language(language)
+        self.check_language(language)
         return self.sizes[language].get(split, 0)
 
     def digest(self, language: str) -> str:
         """See `Task.digest`. Over the files' bytes, and what their keys are called if that is said."""
-        self._check_language(language)
+        self.check_language(language)
         digest = hashlib.sha256()
-        for split, path in self.files[language].items():
-            digest.update(f"{split} {_file_digest(*_version(path))}\n".encode())
+        for split, (path, _, _) in _versions(self.files[language]):
+            digest.update(f"{split} {content_digest(path)}\n".encode())
         for ours, theirs in self.fields:
             digest.update(f"{ours}={theirs}\n".encode())
         return digest.hexdigest()
-
-    def _check_language(self, language: str) -> None:
-        if language not in self.files:
-            raise UnknownName(f"language of task {self.name!r}", language, self.files)
 
 
 _Version = tuple[Path, int, int]
@@ -170,11 +164,9 @@ _Version = tuple[Path, int, int]
 
 
 def _version(path: Path) -> _Version:
-    try:
+    with reading(path):
         stat = path.stat()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return path, stat.st_size, stat.st_mtime_ns
+        return path, stat.st_size, stat.st_mtime_ns
 
 
 def _versions(files: Mapping[Split, Path]) -> tuple[tuple[Split, _Version], ...]:
@@ -243,12 +235,6 @@ def _files(folder: Path) -> dict[str, dict[Split, Path]]:
     if not found:
         raise UserError(f"{folder}: no <language>/<split>.jsonl in it; splits are {', '.join(SPLITS)}")
     return found
-
-
-@lru_cache(maxsize=100_000)
-def _file_digest(path: Path, size: int, modified: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=256)

@@ -67,12 +67,12 @@ class LmEvalTask(Task):
 
     def questions(self, language: str, split: Split) -> list[Question]:
         """See `Task.questions`."""
-        self._check_language(language)
+        self.check_language(language)
         return list(_questions(self.name, self.path)) if split == "test" else []
 
     def size(self, language: str, split: Split) -> int | None:
         """See `Task.size`. Known where planning has the data: in local files, or read to tell the level of chance."""
-        self._check_language(language)
+        self.check_language(language)
         if split != "test":
             return 0
         reads = self.kind == "choice" and _chance_as_written(self.config) is None
@@ -80,13 +80,13 @@ class LmEvalTask(Task):
 
     def counted(self, language: str, split: Split) -> int:
         """See `Task.counted`. Raises UserError where the harness cannot load the data."""
-        self._check_language(language)
+        self.check_language(language)
         return _counted(self.name, self.path)[0] if split == "test" else 0
 
     def digest(self, language: str) -> str:
         """See `Task.digest`. Over the harness's version, the YAML with what it includes, the Python files beside
         either, and local data files."""
-        self._check_language(language)
+        self.check_language(language)
         digest = hashlib.sha256(json.dumps([version("lm_eval"), self.config], sort_keys=True, default=str).encode())
         code = [("", path) for folder in self.folders for path in sorted(folder.glob("*.py"))]
         for name, path in [*code, *local_data(self.config)]:
@@ -94,10 +94,6 @@ class LmEvalTask(Task):
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
-
-    def _check_language(self, language: str) -> None:
-        if language not in self.languages:
-            raise UnknownName(f"language of task {self.name!r}", language, self.languages)
 
 
 def load_lm_eval(name: str, language: str | None) -> LmEvalTask:

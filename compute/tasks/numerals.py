@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from compute.names import UnknownName
 from compute.numeral_words import NUMERAL_LANGUAGES, number_word
 from compute.tasks.task import Item, Prompt, Question, Split, Task
 
@@ -48,8 +47,7 @@ class NumeralsTask(Task):
 
     def questions(self, language: str, split: Split) -> list[Question]:
         """See `Task.questions`."""
-        if language not in self.languages:
-            raise UnknownName(f"language of task {self.name!r}", language, self.languages)
+        self.check_language(language)
         return list(_questions(self, language, split))
 
 

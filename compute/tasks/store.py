@@ -27,15 +27,7 @@ def save_questions(folder: Path, questions: Mapping[Split, Sequence[Question]]) 
     for split in SPLITS:
         with open(_file(folder, split), "w", encoding="utf-8") as file:
             for question in questions.get(split, ()):
-                record = {
-                    "item_id": question.item_id,
-                    "parallel_id": question.parallel_id,
-                    "fields": dict(question.fields),
-                    "choices": question.choices,
-                    "gold": question.gold,
-                    "place": question.place,
-                    "chat": question.chat,
-                }
+                record = vars(question) | {"fields": dict(question.fields)}
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
@@ -52,17 +44,8 @@ def load_questions(folder: Path, split: Split) -> list[Question]:
             for line in file:
                 number += 1
                 record = json.loads(line)
-                questions.append(
-                    Question(
-                        record["item_id"],
-                        record["parallel_id"],
-                        record["fields"],
-                        tuple(record["choices"]),
-                        record["gold"],
-                        record["place"],
-                        tuple((role, text) for role, text in record["chat"]),
-                    )
-                )
+                chat = tuple((role, text) for role, text in record["chat"])
+                questions.append(Question(**record | {"choices": tuple(record["choices"]), "chat": chat}))
     except OSError as error:
         raise JobError(f"questions {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:

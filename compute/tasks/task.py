@@ -207,6 +207,11 @@ class Task(ABC):
             compute.errors.UserError: data that cannot be had or are damaged; the line names file and row.
         """
 
+    def check_language(self, language: str) -> None:
+        """Raise UnknownName for a language that the task does not have."""
+        if language not in self.languages:
+            raise UnknownName(f"language of task {self.name!r}", language, self.languages)
+
     def dropped(self, language: str) -> Mapping[str, int]:
         """Return how many rows of a language's source are no questions, by reason; empty where all are. Raises as
         above."""

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from compute.errors import JobError, UserError
 from compute.language_models.revisions import ADAPTER, is_folder, pin
-from compute.names import UnknownName
 from compute.project import expand
 from compute.store.artifacts import ArtifactStore
 from compute.store.files import copy_whole, write_whole
 from compute.store.warehouse import Warehouse
+from compute.verbs.asked import narrowed
 from compute.verbs.model_card import Card, card, read_card, source_of
 
 _WEIGHTS = "adapter_model.safetensors"
@@ -101,20 +99,18 @@ def export_adapters(
             that cannot be written.
     """
     tuned, declared = _landed(warehouse, study)
+    what = f"{warehouse.path}: study {study!r} has no adapter"
     if not tuned:
-        raise UserError(f"{warehouse.path}: study {study!r} has no adapter that has landed")
-    _require("source", sources, (one.source for one in tuned))
-    _require("model", models, (one.model for one in tuned))
-    _require("variant", variants, (one.config["variant"] for one in tuned))
-    wanted = [
-        one
-        for one in tuned
-        if (not sources or one.source in sources)
-        and (not models or one.model in models)
-        and (not variants or one.config["variant"] in variants)
-    ]
-    if not wanted:
-        raise UserError(f"{warehouse.path}: study {study!r} has no adapter that is all of this at once")
+        raise UserError(f"{what} that has landed")
+    wanted = narrowed(
+        what,
+        tuned,
+        {
+            "source": (sources, lambda one: one.source),
+            "model": (models, lambda one: one.model),
+            "variant": (variants, lambda one: str(one.config["variant"])),
+        },
+    )
     named = Counter(one.folder for one in wanted)
     bases: dict[str, _Base] = {}
     lost, missing = 0, set[str]()
@@ -139,17 +135,10 @@ def export_adapters(
 
 def _landed(warehouse: Warehouse, study: str) -> tuple[list[TunedAdapter], Mapping[str, str]]:
     """Return the study's adapters, and the checkpoints that it names, by model."""
-    if not warehouse.exists():
-        raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` first")
-    with warehouse.connect(read_only=True) as connection:
-        try:
-            studies = dict(connection.execute("select study, config from raw.studies order by study").fetchall())
-            rows = connection.execute(_TRAININGS, [study]).fetchall()
-        except duckdb.CatalogException:
-            raise UserError(f"{warehouse.path}: nothing has been loaded; run `transfer compute` first") from None
-    if study not in studies:
-        raise UserError(f"{warehouse.path}: {UnknownName('study', study, studies)}")
-    entries = json.loads(studies[study]).get("models") or []
+    with warehouse.of_study(study) as connection:
+        [(told,)] = connection.execute("select config from raw.studies where study = ?", [study]).fetchall()
+        rows = connection.execute(_TRAININGS, [study]).fetchall()
+    entries = json.loads(told).get("models") or []
     checkpoints = {entry["name"]: entry["checkpoint"] for entry in entries if entry.get("checkpoint")}
     tuned = [
         TunedAdapter(key, json.loads(config), base_key, revision, plugin == "pretrain")
@@ -186,10 +175,3 @@ def _write(artifact: Path, place: Path, base: _Base, described: Card) -> None:
     write_whole(place / ADAPTER, f"{json.dumps(config, indent=2, sort_keys=True)}\n".encode())
     copy_whole(artifact / _WEIGHTS, place / _WEIGHTS)
     write_whole(place / "README.md", card(described, base.name, base.commit).encode())
-
-
-def _require(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    choices = sorted(set(known))
-    for name in names:
-        if name not in choices:
-            raise UnknownName(kind, name, choices)

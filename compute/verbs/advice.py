@@ -15,7 +15,7 @@ import duckdb
 
 from compute.errors import UserError
 from compute.store.warehouse import Warehouse
-from compute.verbs.asked import built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
+from compute.verbs.asked import Told, built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
 from compute.verbs.stops import Stop, stops_of, told_of_stops
 
 _SHOWN = 10
@@ -189,14 +189,6 @@ class Advice:
         return f"{delta_pp:+.2f} on {target}{own}"
 
 
-@dataclass(frozen=True)
-class Advised:
-    """The answer in words, and whether any source keeps within the limit of harm."""
-
-    text: str
-    is_within: bool
-
-
 def advice(
     warehouse: Warehouse,
     study: str,
@@ -227,10 +219,8 @@ def advice(
         wanted = known_names("target", study, targets, (row[0] for row in known))
         asked = {"study": study, "targets": wanted, "limit": max_harm}
         left_out = None if model is None else full_model_name(connection, study, model)
-        if left_out is None:
-            rows = connection.execute(_question(_EFFECTS), asked).fetchall()
-        else:
-            rows = connection.execute(_question(_BESIDES), asked | {"model": left_out}).fetchall()
+        mart, further = (_EFFECTS, {}) if left_out is None else (_BESIDES, {"model": left_out})
+        rows = connection.execute(_question(mart), asked | further).fetchall()
         called = {(variant, source): name for variant, source, name in connection.execute(_GIVEN, [study]).fetchall()}
     if not rows:
         besides = f" besides {left_out}" if left_out else ""
@@ -257,7 +247,7 @@ def _nothing_to_advise(connection: duckdb.DuckDBPyConnection, study: str) -> str
 
 def advise(
     warehouse: Warehouse, study: str, targets: Sequence[str], model: str | None = None, max_harm: float | None = None
-) -> Advised:
+) -> Told:
     """Return the answer in words and a table: sources best first, those expected to do too much harm apart.
 
     Args:
@@ -275,11 +265,9 @@ def advise(
             pool = {"study": study, "variant": rows[0].variant, "prompt": rows[0].prompt}
             trust = connection.execute(_TRUST, pool).fetchall()
             stops = stops_of(connection, pool, left_out)
-            lines += _section(
-                study, list(dict.fromkeys(targets)), model, max_harm, rows, trust, stops
-            )  # fmt: skip
+            lines += _section(study, list(dict.fromkeys(targets)), model, max_harm, rows, trust, stops)
     text = "\n".join(lines)
-    return Advised(text, max_harm is None or any(row.within(max_harm) for row in found))
+    return Told(text, 0 if max_harm is None or any(row.within(max_harm) for row in found) else 1)
 
 
 def _sections(found: Sequence[Advice]) -> list[list[Advice]]:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
 
 import duckdb
 
 from compute.errors import UserError
 from compute.names import UnknownName
+from compute.store.database import BUILD_FIRST, require
 from compute.store.warehouse import Warehouse
+
+Found = TypeVar("Found")
 
 _ROUNDING_PP = 1e-9
 """What a difference of counts may err by in its last bits."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer in words, and the exit code: 1 where nothing keeps within a limit, or something failed."""
+
+    text: str
+    code: int
 
 
 @contextmanager
@@ -22,8 +35,7 @@ def built_warehouse(warehouse: Warehouse, study: str, marts: Sequence[str]) -> I
     Raises:
         UserError: no such warehouse, mart or study.
     """
-    if not warehouse.exists():
-        raise UserError(f"{warehouse.path}: no such warehouse; run `transfer compute` and `transfer build` first")
+    require(warehouse.path, BUILD_FIRST)
     with warehouse.connect(read_only=True) as connection:
         built = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
         for mart in marts:
@@ -50,6 +62,27 @@ def known_names(kind: str, study: str, asked: Iterable[str], known: Iterable[str
         if name not in names:
             raise UserError(f"study {study!r}: {UnknownName(kind, name, names)}")
     return found
+
+
+def narrowed(
+    what: str, found: Sequence[Found], asked: Mapping[str, tuple[Iterable[str], Callable[[Found], str]]]
+) -> list[Found]:
+    """Return those of what was found that are among what is asked for, by kind: names, none meaning all, and how one is
+    named.
+
+    Raises:
+        UserError: nothing is named so, or all of it at once; `what` is what was looked through.
+    """
+    chosen = {kind: (list(names), name_of) for kind, (names, name_of) in asked.items()}
+    for kind, (names, name_of) in chosen.items():
+        known = sorted({name_of(one) for one in found})
+        for name in names:
+            if name not in known:
+                raise UnknownName(kind, name, known)
+    left = [one for one in found if all(not names or name_of(one) in names for names, name_of in chosen.values())]
+    if not left:
+        raise UserError(f"{what} that is all of this at once")
+    return left
 
 
 def full_model_name(connection: duckdb.DuckDBPyConnection, study: str, model: str) -> str:

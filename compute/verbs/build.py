@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from compute.dbt import run_dbt
-from compute.errors import UserError
 from compute.project import is_project
 from compute.store.building import only_builder
+from compute.store.database import require
 from compute.store.warehouse import Warehouse
 from compute.verbs.options import Options, Parser, add_warehouse, say
 
@@ -26,8 +26,7 @@ def run(options: Options) -> int:
             builds it.
     """
     warehouse = Warehouse(options.warehouse, options.wait, say)
-    if not warehouse.exists():
-        raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` first")
+    require(warehouse.path)
     if warehouse.studies():  # a lock or a damaged file is told in one line, and a lock is waited for
         warehouse.prepare()  # a file of an earlier version lacks tables added since
     only = ["--quiet"] if options.quiet else []

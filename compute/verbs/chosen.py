@@ -9,7 +9,7 @@ import yaml
 
 from compute.errors import UserError
 from compute.names import UnknownName
-from compute.project import STUDIES, from_environment
+from compute.project import STUDIES, expand
 from compute.study.file import read_study
 from compute.verbs.options import YAML, Options
 
@@ -60,8 +60,8 @@ def files_by_name() -> dict[str, list[Path]]:
 def _asked(options: Options) -> Path:
     if options.study is not None:
         return Path(options.study)
-    if os.environ.get("STUDY"):
-        return from_environment("STUDY", "")
+    if named := os.environ.get("STUDY"):
+        return expand(named)
     there = sorted(path for path in STUDIES.glob("*") if path.suffix in YAML)
     return there[0] if len(there) == 1 else _FIRST
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from compute.store.warehouse import Warehouse
 from compute.verbs.chosen import study_name
 from compute.verbs.comparison import compare
-from compute.verbs.options import Options, Parser, add_study, add_warehouse, say
+from compute.verbs.options import CELL, Options, Parser, add_study, add_warehouse, say
 
 
 def add_arguments(parser: Parser) -> None:
@@ -16,9 +16,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("arm_a", metavar="A", help="the first arm")
     parser.add_argument("arm_b", metavar="B", help="the second, which is taken from it")
-    parser.add_argument(
-        "--on", action="append", default=[], metavar="TASK/LANGUAGE", help="only this target; may be repeated"
-    )
+    parser.add_several("--on", "only this target; may be repeated", CELL)
     add_study(parser)
     add_warehouse(parser)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from compute.dbt import run_dbt
-from compute.errors import UserError
-from compute.store.warehouse import Warehouse
+from compute.store.database import require
 from compute.verbs.options import Options, Parser, add_warehouse, say
 
 
@@ -15,8 +14,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: Options) -> int:
     """Write the page; return 1 where dbt fails, else 0. Raises UserError: there is no warehouse."""
-    if not Warehouse(options.warehouse, options.wait, say).exists():
-        raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` first")
+    require(options.warehouse)
     if run_dbt("docs", "generate", "--static", "--quiet", warehouse=options.warehouse):
         return 1
     say("target/static_index.html: every table and column")

@@ -9,6 +9,7 @@ from compute.project import PUBLISHED
 from compute.store.warehouse import Warehouse
 from compute.verbs.chosen import study_name
 from compute.verbs.options import (
+    CELL,
     Options,
     Parser,
     TypedPath,
@@ -49,7 +50,7 @@ Read is what passed its checks: the published file. --warehouse warehouse.duckdb
         metavar="PT",
         help=r"latex: how wide the page's text is, \the\textwidth of the paper in points (default: 345, article's)",
     )
-    marts.add_argument("--mart", action="append", default=[], help="only this mart, such as rpt_roles; may be repeated")
+    marts.add_several("--mart", "only this mart, such as rpt_roles; may be repeated")
     add_warehouse(marts, PUBLISHED)
 
     text = "every chart of a study's page as PDF, SVG or PNG"
@@ -80,11 +81,9 @@ Read is the warehouse as it stands, as the page reads it: `transfer check` says 
     )
     vectors.set_defaults(run=_export_vectors)
     add_study(vectors)
-    vectors.add_argument("--method", action="append", default=[], help="only this mapping method; may be repeated")
-    vectors.add_argument("--pair", action="append", default=[], help="only this pair, such as en-de; may be repeated")
-    vectors.add_argument(
-        "--size", action="append", default=[], type=positive_or_zero, help="only this dictionary size; may be repeated"
-    )
+    vectors.add_several("--method", "only this mapping method; may be repeated")
+    vectors.add_several("--pair", "only this pair, such as en-de; may be repeated")
+    vectors.add_several("--size", "only this dictionary size; may be repeated", kind=positive_or_zero)
     add_warehouse(vectors)
 
     text = "adapters of a study as folders that PEFT loads, each with a model card"
@@ -98,11 +97,9 @@ Read is the warehouse as it stands, as the page reads it: `transfer check` says 
     )
     adapters.set_defaults(run=_export_adapters)
     add_study(adapters)
-    adapters.add_argument(
-        "--source", action="append", default=[], metavar="TASK/LANGUAGE", help="only this source; may be repeated"
-    )
-    adapters.add_argument("--model", action="append", default=[], help="only this model; may be repeated")
-    adapters.add_argument("--variant", action="append", default=[], help="only this variant; may be repeated")
+    adapters.add_several("--source", "only this source; may be repeated", CELL)
+    adapters.add_several("--model", "only this model; may be repeated")
+    adapters.add_several("--variant", "only this variant; may be repeated")
     add_warehouse(adapters)
 
     for one in (marts, figures, vectors, adapters):

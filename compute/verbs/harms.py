@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from compute.store.warehouse import Warehouse
-from compute.verbs.asked import built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
+from compute.verbs.asked import Told, built_warehouse, checked_limit, count, full_model_name, known_names, loses_more
 from compute.verbs.chosen import study_name
-from compute.verbs.options import Options, Parser, add_study, add_warehouse, number, say
+from compute.verbs.options import CELL, Options, Parser, add_study, add_warehouse, number, say
 
 _LIMIT = """
 select coalesce(cast(config ->> '$.harm_threshold_pp' as double), 1.0) from raw.studies where study = ?
@@ -56,14 +56,8 @@ def add_arguments(parser: Parser) -> None:
         metavar="PP",
         help="the most that any target may lose, in percentage points (default: the study's harm_threshold_pp)",
     )
-    parser.add_argument(
-        "--source",
-        action="append",
-        default=[],
-        metavar="TASK/LANGUAGE",
-        help="only adapters tuned on it, or of that name; may be repeated",
-    )
-    parser.add_argument("--model", action="append", default=[], help="only adapters of this model; may be repeated")
+    parser.add_several("--source", "only adapters tuned on it, or of that name; may be repeated", CELL)
+    parser.add_several("--model", "only adapters of this model; may be repeated")
     add_study(parser)
     add_warehouse(parser)
 
@@ -73,7 +67,7 @@ def run(options: Options) -> int:
     warehouse = Warehouse(options.warehouse, options.wait, say)
     told = harms(warehouse, study_name(options), options.max_harm, options.source, options.model)
     print(told.text, end="")
-    return 0 if told.is_within else 1
+    return told.code
 
 
 @dataclass(frozen=True)
@@ -116,14 +110,6 @@ class Adapter:
         )
 
 
-@dataclass(frozen=True)
-class Harms:
-    """The answer in words, and whether any adapter keeps within the limit."""
-
-    text: str
-    is_within: bool
-
-
 def adapters(
     warehouse: Warehouse, study: str, sources: Sequence[str] = (), models: Sequence[str] = ()
 ) -> tuple[list[Adapter], float]:
@@ -158,7 +144,7 @@ def harms(
     max_harm: float | None = None,
     sources: Sequence[str] = (),
     models: Sequence[str] = (),
-) -> Harms:
+) -> Told:
     """What each adapter loses more than `max_harm` on, in words; then those that keep within it, a line each.
 
     Args:
@@ -174,7 +160,7 @@ def harms(
     losing = [adapter for adapter in judged if adapter.losses(limit)]
     keeping = [adapter for adapter in judged if not adapter.losses(limit)]
     text = "\n".join(_told(study, limit, threshold, found, losing, keeping))
-    return Harms(text + "\n", bool(keeping))
+    return Told(text + "\n", 0 if keeping else 1)
 
 
 def _told(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any, get_args
 
 from compute.names import UnknownName
@@ -13,10 +14,6 @@ def _named(registry: Registry[Any], note: Callable[[str], str | None] | None = N
     """Return the names of a registry, each with a note and with the package it is from if that is not this one."""
     notes = {name: filter(None, (note and note(name), registry.package(name))) for name in registry}
     return [f"{name} ({', '.join(said)})" if said else name for name, said in ((n, list(s)) for n, s in notes.items())]
-
-
-def _of_tasks(registries: Mapping[str, Registry[Any]]) -> list[str]:
-    return [name for task, registry in registries.items() for name in _named(registry, {}.fromkeys(registry, task).get)]
 
 
 def _tasks() -> list[str]:
@@ -37,66 +34,36 @@ def _families() -> Iterable[str]:
     return get_args(Family)
 
 
-def _methods() -> list[str]:
-    from compute.embeddings.mappings import METHODS
-
-    return _named(METHODS)
-
-
-def _measures() -> list[str]:
-    from compute.embeddings.isometry import MEASURES
-
-    return _named(MEASURES)
-
-
-def _classifiers() -> list[str]:
-    from compute.embeddings.downstream import CLASSIFIERS
-
-    return _of_tasks(CLASSIFIERS)
-
-
-def _collections() -> list[str]:
-    from compute.embeddings.downstream import COLLECTIONS
-
-    return _of_tasks(COLLECTIONS)
-
-
 def _plugins() -> list[str]:
     from compute.plugin import BUILT_IN, PLUGINS
 
     return _named(PLUGINS, lambda name: None if name in BUILT_IN else "under plugins:")
 
 
-def _importers() -> list[str]:
-    from compute.importers import IMPORTERS
+def _registry(module: str, name: str) -> Callable[[], list[str]]:
+    """Return what lists a registry, or registries by task; its module is imported when it is asked for."""
 
-    return _named(IMPORTERS)
+    def names() -> list[str]:
+        found = getattr(import_module(module), name)
+        if isinstance(found, Registry):
+            return _named(found)
+        return [one for task, own in found.items() for one in _named(own, dict.fromkeys(own, task).get)]
 
-
-def _executors() -> list[str]:
-    from compute.engine.executors import EXECUTORS
-
-    return _named(EXECUTORS)
-
-
-def _predictors() -> list[str]:
-    from compute.prediction.predictors import PREDICTORS
-
-    return _named(PREDICTORS)
+    return names
 
 
 _KINDS: dict[str, Callable[[], Iterable[str]]] = {
     "tasks": _tasks,
     "languages": _languages,
     "families": _families,
-    "methods": _methods,
-    "measures": _measures,
-    "classifiers": _classifiers,
-    "collections": _collections,
+    "methods": _registry("compute.embeddings.mappings", "METHODS"),
+    "measures": _registry("compute.embeddings.isometry", "MEASURES"),
+    "classifiers": _registry("compute.embeddings.downstream", "CLASSIFIERS"),
+    "collections": _registry("compute.embeddings.downstream", "COLLECTIONS"),
     "plugins": _plugins,
-    "importers": _importers,
-    "executors": _executors,
-    "predictors": _predictors,
+    "importers": _registry("compute.importers", "IMPORTERS"),
+    "executors": _registry("compute.engine.executors", "EXECUTORS"),
+    "predictors": _registry("compute.prediction.predictors", "PREDICTORS"),
 }
 
 

@@ -11,6 +11,7 @@ import duckdb
 import yaml
 
 from compute import __version__
+from compute.store.database import named_rows
 from compute.store.warehouse import Warehouse
 
 _NO_LANGUAGE = ("mul", "und")
@@ -119,11 +120,9 @@ def _parts(config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 def _rows(connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """Return rows by column; None where a table is not there, or is of another version."""
     try:
-        answer = connection.execute(query, dict(values))
+        return named_rows(connection.execute(query, dict(values)))
     except (duckdb.CatalogException, duckdb.BinderException):
         return None
-    names = [column[0] for column in answer.description]
-    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 def card(known: Card, base: str, commit: str | None) -> str:

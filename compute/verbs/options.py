@@ -6,14 +6,16 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from compute.errors import where_stderr_is_full
 from compute.names import UnknownName
 from compute.store.database import read_place
 
 YAML = (".yml", ".yaml")
+CELL = "TASK/LANGUAGE"
 
 Options = argparse.Namespace
 """What was asked of a verb, its paths taken from the project's folder."""
@@ -33,6 +35,10 @@ class TypedStudy(TypedPath):
 
 class Parser(argparse.ArgumentParser):
     """Says a mistake in one line, with the nearest valid word."""
+
+    def add_several(self, option: str, text: str, metavar: str | None = None, kind: Callable[[str], Any] = str) -> None:
+        """Add an option that may be repeated, each time for one more entry of a list."""
+        self.add_argument(option, action="append", default=[], type=kind, metavar=metavar, help=text)
 
     def error(self, message: str) -> NoReturn:
         wrong = re.fullmatch(r"argument (.*): invalid choice: '(.*)' \(choose from (.*)\)", message)
@@ -93,18 +99,12 @@ def number(text: str) -> float:
 
 def seconds(text: str) -> float:
     """Return a time, 0 or more and finite."""
-    found = number(text)
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, found {text!r}")
-    return found
+    return _amount(text, "seconds")
 
 
 def price(text: str) -> float:
     """Return a price, 0 or more and finite."""
-    found = number(text)
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a price, 0 or more, found {text!r}")
-    return found
+    return _amount(text, "a price")
 
 
 def points(text: str) -> float:
@@ -119,6 +119,13 @@ def say(text: str) -> None:
     """Tell what is going on, on stderr: stdout is for what was asked."""
     with where_stderr_is_full():
         print(f"transfer: {text}", file=sys.stderr, flush=True)
+
+
+def _amount(text: str, what: str) -> float:
+    found = number(text)
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected {what}, 0 or more, found {text!r}")
+    return found
 
 
 def _at_least(least: int, text: str) -> int:

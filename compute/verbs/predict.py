@@ -10,36 +10,16 @@ from compute.prediction.grid import Cell, Model
 from compute.prediction.reading import Asked
 from compute.store.warehouse import Warehouse
 from compute.verbs.chosen import study_name
-from compute.verbs.options import Options, Parser, add_study, add_warehouse, say
+from compute.verbs.options import CELL, Options, Parser, add_study, add_warehouse, say
 from compute.verbs.predicting import predict
 
 
 def add_arguments(parser: Parser) -> None:
     """Add what the verb takes."""
-    parser.add_argument(
-        "--source",
-        action="append",
-        type=cell,
-        default=[],
-        metavar="TASK/LANGUAGE",
-        help="a source that the study does not have; may be repeated",
-    )
-    parser.add_argument(
-        "--target",
-        action="append",
-        type=cell,
-        default=[],
-        metavar="TASK/LANGUAGE",
-        help="a target that the study does not have; may be repeated",
-    )
-    parser.add_argument(
-        "--model",
-        action="append",
-        type=new_model,
-        default=[],
-        metavar="NAME[,family=F][,parameters=N]",
-        help="a model that the study does not have, and what is known of it; may be repeated",
-    )
+    parser.add_several("--source", "a source that the study does not have; may be repeated", CELL, cell)
+    parser.add_several("--target", "a target that the study does not have; may be repeated", CELL, cell)
+    text = "a model that the study does not have, and what is known of it; may be repeated"
+    parser.add_several("--model", text, "NAME[,family=F][,parameters=N]", new_model)
     add_study(parser)
     add_warehouse(parser)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,19 +20,11 @@ from compute.prediction.reading import Asked, StudyGrid, digest, grids
 from compute.store.building import only_builder
 from compute.store.raw_schema import FITTED_TABLES
 from compute.store.warehouse import Warehouse
-from compute.verbs.asked import built_warehouse, count
+from compute.verbs.asked import Told, built_warehouse, count
 
 _SHOWN = 10
 _MARTS = ("rpt_predictions", "rpt_prediction_fits", "rpt_predictors")
 Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Told:
-    """What is printed, and the exit code."""
-
-    text: str
-    code: int
 
 
 def predict(warehouse: Warehouse, study: str, asked: Asked) -> Told:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from compute.errors import UserError
 from compute.project import REPORT, REPORTS
-from compute.store.database import exists
+from compute.store.database import BUILD_FIRST, require
 from compute.store.files import write_whole
 from compute.verbs.chosen import study_name
 from compute.verbs.options import Options, Parser, TypedPath, add_study, add_warehouse, say
@@ -26,8 +25,7 @@ def run(options: Options) -> int:
     from report.page import write_report  # seconds to import
 
     study = study_name(options)
-    if not exists(options.warehouse):
-        raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` and `transfer build` first")
+    require(options.warehouse, BUILD_FIRST)
     page = options.output or REPORTS / f"{study}.html"
     if options.output is None:
         REPORTS.mkdir(exist_ok=True)

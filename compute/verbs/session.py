@@ -34,6 +34,7 @@ from compute.store.segments import Damage
 from compute.store.warehouse import Warehouse
 from compute.study.file import read_study
 from compute.study.remarks import remarks
+from compute.verbs.asked import count
 
 if TYPE_CHECKING:
     from compute.verbs.adaptive import Rounds
@@ -225,8 +226,8 @@ class Session:
         self.say(f"{plan.study.study}: {len(plan.jobs)} jobs, {len(plan.pending)} to run {where}")
 
     def _tell(self, summary: Summary) -> None:
-        for failure in summary.failures:
-            self.say(f"failed: {failure}")
+        if summary.failures:  # each was told as it happened
+            self.say(f"failed: {count(len(summary.failures), 'job')}, as `transfer status` lists")
         if summary.blocked:
             self.say(f"not run because an input failed: {len(summary.blocked)} jobs")
         if summary.left:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from compute.errors import UserError
-from compute.store.database import exists, opening
+from compute.store.database import opening, require
 from compute.verbs.options import Options, Parser, add_warehouse
 
 
@@ -23,8 +23,7 @@ def run(options: Options) -> int:
     Raises:
         UserError: no such warehouse, or duckdb-cli is not installed.
     """
-    if not exists(options.warehouse):
-        raise UserError(f"{options.warehouse}: no such warehouse; run `transfer compute` first")
+    require(options.warehouse)
     shell = Path(sys.executable).with_name("duckdb")
     if not shell.exists():
         raise UserError(f"{shell}: not found; install it with `{sys.executable} -m pip install duckdb-cli`")

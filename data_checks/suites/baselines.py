@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from data_checks.check import Check
+from data_checks.check import Check, alike
+
+_ASKED = ("target_task", "target_language", "prompt")
 
 CHECKS = (
     Check(
@@ -10,7 +12,7 @@ CHECKS = (
         severity="error",
         description="Every model, target and prompt that a tuned model was scored on has exactly one score of the base "
         "model (its own variant's, else the default one).",
-        sql="""
+        sql=f"""
             with baselines as (
                 select model, variant, target_task, target_language, prompt, metric, count(*) as n_baselines
                 from fct_scores
@@ -25,11 +27,8 @@ CHECKS = (
                     select 1
                     from baselines
                     where
-                        baselines.model = cells.model
+                        {alike("baselines", "cells", "model", *_ASKED)}
                         and baselines.variant in (cells.variant, 'default')
-                        and baselines.target_task = cells.target_task
-                        and baselines.target_language = cells.target_language
-                        and baselines.prompt is not distinct from cells.prompt
                 )
             )
 
@@ -87,18 +86,10 @@ CHECKS = (
         severity="warning",
         description="No base model is at chance on a target (at most 2 standard errors of a guesser above it) while "
         "the median of the other languages of that task, two at least, is 20 points or more above chance.",
-        sql="""
+        sql=f"""
             with baselines as (
                 select
-                    scores.model,
-                    scores.variant,
-                    scores.target_task,
-                    scores.target_language,
-                    scores.prompt,
-                    scores.metric,
-                    scores.score,
-                    scores.n_items,
-                    tasks.chance
+                    model, variant, target_task, target_language, prompt, metric, score, n_items, tasks.chance
                 from fct_scores as scores
                 inner join tasks on scores.target_task = tasks.task and scores.metric = tasks.primary_metric
                 where scores.source_task is null and scores.source_language is null
@@ -116,12 +107,8 @@ CHECKS = (
                     count(distinct sibling.target_language) as n_siblings
                 from baselines as target
                 inner join baselines as sibling
-                    on target.model = sibling.model
-                    and target.variant = sibling.variant
-                    and target.target_task = sibling.target_task
+                    on {alike("target", "sibling", "model", "variant", "target_task", "prompt", "metric")}
                     and target.target_language != sibling.target_language
-                    and target.prompt is not distinct from sibling.prompt
-                    and target.metric is not distinct from sibling.metric
                 group by all
             )
 

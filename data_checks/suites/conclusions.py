@@ -6,95 +6,90 @@ from collections.abc import Iterator, Sequence
 
 from data_checks.check import Check
 
-_CELL = ("model", "source_task", "source_language", "control", "target_task", "target_language", "prompt")
-_CONTRAST = ("contrast", "variant", "prompt", "target_task", "target_language")
-_ITEM = ("variant", "prompt_pool", "target_task", "parallel_id", "target_language", "item_id")
-_PAIR = ("variant", "prompt_pool", "source_task", "source_language", "target_task", "target_language")
-_ROLE = ("variant", "prompt_pool", "scope", "axis", "within", "entity")
-_REGIME = ("variant", "prompt_pool", "scope", "regime")
-_METHODS = ("variant", "vectors", "method", "other_method", "dictionary_size", "retrieval")
+_POOL = ("variant", "prompt_pool")
+_PAIR = (*_POOL, "source_task", "source_language", "target_task", "target_language")
+
+_KEYS = {
+    "fct_transfer_probability": (
+        "model", "source_task", "source_language", "control", "target_task", "target_language", "prompt",
+    ),
+    "rpt_contrasts": ("contrast", "variant", "prompt", "target_task", "target_language"),
+    "rpt_items": (*_POOL, "target_task", "parallel_id", "target_language", "item_id"),
+    "rpt_advice": _PAIR,
+    "rpt_advice_coverage": ("variant", "prompt"),
+    "rpt_advice_eval": (*_POOL, "recommender", "held_out_kind", "held_out", "k"),
+    "rpt_advice_worth": ("variant", "prompt", "held_out_kind", "recommender", "k"),
+    "rpt_bli_methods": ("variant", "vectors", "method", "dictionary_size", "retrieval", "scope"),
+    "rpt_bli_method_pairs": ("variant", "vectors", "method", "other_method", "dictionary_size", "retrieval"),
+    "rpt_consistency": (*_POOL, "regime", "source_task", "source_language"),
+    "rpt_probability": ("variant", "regime"),
+    "rpt_regimes": (*_POOL, "scope", "regime"),
+    "rpt_roles": (*_POOL, "scope", "axis", "within", "entity"),
+    "rpt_source_effects": _PAIR,
+}  # fmt: skip
+"""By mart, what names a row."""
 
 _PROBABILITIES = {
-    "fct_transfer_probability": (_CELL, ("p_value", "q_value")),
-    "rpt_contrasts": (_CONTRAST, ("p_value", "q_value", "p_harm", "q_harm")),
-    "rpt_items": (_ITEM, ("p_lost", "q_lost", "p_gained", "q_gained")),
-    "rpt_advice": (_PAIR, ("p_harm", "p_null_harm", "p_shown_harm")),
-    "rpt_source_effects": (_PAIR, ("q_value", "q_harm")),
-    "rpt_roles": (_ROLE, ("p_top",)),
-    "rpt_consistency": (
-        ("variant", "prompt_pool", "regime", "source_task", "source_language"), ("p_value", "specific_p_value"),
-    ),
-    "rpt_bli_method_pairs": (_METHODS, ("p_value",)),
-    "rpt_advice_eval": (("variant", "prompt_pool", "recommender", "held_out_kind", "held_out", "k"), ("ndcg",)),
-    "rpt_advice_worth": (("variant", "prompt", "held_out_kind", "recommender", "k"), ("ndcg",)),
-}  # fmt: skip
-"""By mart, what names a row, and the columns that lie between 0 and 1."""
+    "fct_transfer_probability": ("p_value", "q_value"),
+    "rpt_contrasts": ("p_value", "q_value", "p_harm", "q_harm"),
+    "rpt_items": ("p_lost", "q_lost", "p_gained", "q_gained"),
+    "rpt_advice": ("p_harm", "p_null_harm", "p_shown_harm"),
+    "rpt_source_effects": ("q_value", "q_harm"),
+    "rpt_roles": ("p_top",),
+    "rpt_consistency": ("p_value", "specific_p_value"),
+    "rpt_bli_method_pairs": ("p_value",),
+    "rpt_advice_eval": ("ndcg",),
+    "rpt_advice_worth": ("ndcg",),
+}
+"""By mart, the columns that lie between 0 and 1."""
 
 _ADJUSTED = {
-    "fct_transfer_probability": (_CELL, (("p_value", "q_value"),)),
-    "rpt_contrasts": (_CONTRAST, (("p_value", "q_value"), ("p_harm", "q_harm"))),
-    "rpt_items": (_ITEM, (("p_lost", "q_lost"), ("p_gained", "q_gained"))),
+    "fct_transfer_probability": (("p_value", "q_value"),),
+    "rpt_contrasts": (("p_value", "q_value"), ("p_harm", "q_harm")),
+    "rpt_items": (("p_lost", "q_lost"), ("p_gained", "q_gained")),
 }
-"""By mart, what names a row, and p with its q."""
+"""By mart, p with its q."""
 
 _INTERVALS = {
-    "fct_transfer_probability": (_CELL, (("ci_low", "delta_pp", "ci_high"),)),
-    "rpt_contrasts": (_CONTRAST, (("ci_low", "difference_pp", "ci_high"),)),
-    "rpt_advice": (
-        _PAIR, (("ci_low", "expected_gain_pp", "ci_high"), ("new_model_low", "expected_gain_pp", "new_model_high")),
-    ),
-    "rpt_source_effects": (_PAIR, (("ci_low", "mean_pp", "ci_high"),)),
-    "rpt_regimes": (_REGIME, (("ci_low", "mean_pp", "ci_high"),)),
+    "fct_transfer_probability": (("ci_low", "delta_pp", "ci_high"),),
+    "rpt_contrasts": (("ci_low", "difference_pp", "ci_high"),),
+    "rpt_advice": (("ci_low", "expected_gain_pp", "ci_high"), ("new_model_low", "expected_gain_pp", "new_model_high")),
+    "rpt_source_effects": (("ci_low", "mean_pp", "ci_high"),),
+    "rpt_regimes": (("ci_low", "mean_pp", "ci_high"),),
     "rpt_roles": (
-        _ROLE,
-        (
-            ("donor_ci_low", "donor_pp", "donor_ci_high"),
-            ("donor_effect_low", "donor_effect_pp", "donor_effect_high"),
-            ("recipient_ci_low", "recipient_pp", "recipient_ci_high"),
-            ("recipient_effect_low", "recipient_effect_pp", "recipient_effect_high"),
-            ("gain_over_placebo_low", "gain_over_placebo_pp", "gain_over_placebo_high"),
-        ),
+        ("donor_ci_low", "donor_pp", "donor_ci_high"),
+        ("donor_effect_low", "donor_effect_pp", "donor_effect_high"),
+        ("recipient_ci_low", "recipient_pp", "recipient_ci_high"),
+        ("recipient_effect_low", "recipient_effect_pp", "recipient_effect_high"),
+        ("gain_over_placebo_low", "gain_over_placebo_pp", "gain_over_placebo_high"),
     ),
-    "rpt_bli_method_pairs": (_METHODS, (("ci_low", "difference", "ci_high"),)),
-    "rpt_bli_methods": (
-        ("variant", "vectors", "method", "dictionary_size", "retrieval", "scope"),
-        (("map_low", "mean_map", "map_high"),),
-    ),
-}  # fmt: skip
-"""By mart, what names a row, and the columns lower bound, estimate, upper bound."""
-
-_VERDICTS = {
-    "rpt_contrasts": (_CONTRAST, ("ci_low", "ci_high", "q_value", "q_harm")),
-    "rpt_source_effects": (_PAIR, ("ci_low", "ci_high", "q_value", "q_harm")),
+    "rpt_bli_method_pairs": (("ci_low", "difference", "ci_high"),),
+    "rpt_bli_methods": (("map_low", "mean_map", "map_high"),),
 }
-"""By mart with a column verdict, what names a row, and the bounds and rates that it follows from."""
+"""By mart, the columns lower bound, estimate, upper bound."""
+
+_WITH_VERDICTS = ("rpt_contrasts", "rpt_source_effects")
 
 _PARTS = {
     "rpt_items": (
-        _ITEM,
-        (
-            ("n_losing", "n_could_lose"), ("n_gaining", "n_could_gain"), ("n_could_lose", "n_adapters"),
-            ("n_could_gain", "n_adapters"),
-        ),
+        ("n_losing", "n_could_lose"), ("n_gaining", "n_could_gain"), ("n_could_lose", "n_adapters"),
+        ("n_could_gain", "n_adapters"),
     ),
     "rpt_probability": (
-        ("variant", "regime"),
-        (
-            ("n_by_accuracy", "n_cells"), ("n_by_probability", "n_cells"),
-            ("n_gain_less_probable + n_loss_more_probable", "n_cells"),
-        ),
+        ("n_by_accuracy", "n_cells"), ("n_by_probability", "n_cells"),
+        ("n_gain_less_probable + n_loss_more_probable", "n_cells"),
     ),
-    "rpt_advice_coverage": (("variant", "prompt"), (("in_grid_pct", "100"), ("in_new_model_pct", "100"))),
+    "rpt_advice_coverage": (("in_grid_pct", "100"), ("in_new_model_pct", "100")),
 }  # fmt: skip
-"""By mart, what names a row, and what is a part with what it is a part of."""
+"""By mart, what is a part with what it is a part of."""
 
 
-def _offenders(broken: Iterator[tuple[str, Sequence[str], str, Sequence[str]]]) -> str:
-    """SQL of the rows of several marts: (mart, what names a row, the condition that is broken, columns to show)."""
+def _offenders(broken: Iterator[tuple[str, str, Sequence[str]]]) -> str:
+    """SQL of the rows of several marts: (mart, the condition that is broken, columns to show)."""
     return "\nunion all\n".join(
-        f"select '{mart}' as mart, row({', '.join(key)})::varchar as which, row({', '.join(shown)})::varchar as found"
-        f" from {mart} where {condition}"
-        for mart, key, condition, shown in broken
+        f"select '{mart}' as mart, row({', '.join(_KEYS[mart])})::varchar as which,"
+        f" row({', '.join(shown)})::varchar as found from {mart} where {condition}"
+        for mart, condition, shown in broken
     )
 
 
@@ -104,8 +99,8 @@ CHECKS = (
         severity="error",
         description="Probabilities (p, q, NDCG and p_top too) lie between 0 and 1.",
         sql=_offenders(
-            (mart, key, f"{column} not between 0 and 1", (column,))
-            for mart, (key, columns) in _PROBABILITIES.items()
+            (mart, f"{column} not between 0 and 1", (column,))
+            for mart, columns in _PROBABILITIES.items()
             for column in columns
         ),
     ),
@@ -114,8 +109,8 @@ CHECKS = (
         severity="error",
         description="q is at least p, and known where p is.",
         sql=_offenders(
-            (mart, key, f"{q} < {p} - 1e-12 or ({p} is null) != ({q} is null)", (p, q))
-            for mart, (key, pairs) in _ADJUSTED.items()
+            (mart, f"{q} < {p} - 1e-12 or ({p} is null) != ({q} is null)", (p, q))
+            for mart, pairs in _ADJUSTED.items()
             for p, q in pairs
         ),
     ),
@@ -126,12 +121,11 @@ CHECKS = (
         sql=_offenders(
             (
                 mart,
-                key,
                 f"{estimate} not between {low} - 1e-9 and {high} + 1e-9 or ({low} is null) != ({high} is null)"
                 f" or not isfinite({low}) or not isfinite({high})",
                 (low, estimate, high),
             )
-            for mart, (key, intervals) in _INTERVALS.items()
+            for mart, intervals in _INTERVALS.items()
             for low, estimate, high in intervals
         ),
     ),
@@ -143,16 +137,15 @@ CHECKS = (
         sql=_offenders(
             (
                 mart,
-                key,
-                f"""(verdict is null) != ({low} is null) or not case verdict
-                    when 'gain' then {low} > 0 and {q} <= 0.05
-                    when 'harm' then {high} < 0 and {q_harm} <= 0.05
+                """(verdict is null) != (ci_low is null) or not case verdict
+                    when 'gain' then ci_low > 0 and q_value <= 0.05
+                    when 'harm' then ci_high < 0 and q_harm <= 0.05
                     when 'none' then true
                     else verdict = 'undecided'
                 end""",
-                ("verdict", low, high, q, q_harm),
+                ("verdict", "ci_low", "ci_high", "q_value", "q_harm"),
             )
-            for mart, (key, (low, high, q, q_harm)) in _VERDICTS.items()
+            for mart in _WITH_VERDICTS
         ),
     ),
     Check(
@@ -180,8 +173,8 @@ CHECKS = (
         description="A part is no larger than what it is a part of, and not below 0: items lost and gained, cells that "
         "stand out, changes that advice foresaw.",
         sql=_offenders(
-            (mart, key, f"{part} > {whole} + 1e-9 or {part} < 0", (part, whole))
-            for mart, (key, pairs) in _PARTS.items()
+            (mart, f"{part} > {whole} + 1e-9 or {part} < 0", (part, whole))
+            for mart, pairs in _PARTS.items()
             for part, whole in pairs
         ),
     ),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from compute.store.raw_schema import BOOKKEEPING_TABLES, TABLES
-from data_checks.check import Check
+from data_checks.check import CELL, Check, alike
+
+_ASKED = tuple(column for column in CELL if column != "source")
+_MAPPING = ("method", "variant", "vectors", "source_language", "target_language", "dictionary_size", "seed")
 
 # The loader upserts tables with a primary key, so the row that a job landed may since have become another job's.
 _LANDED_TABLES = [table for table in TABLES.values() if table.name not in BOOKKEEPING_TABLES and not table.primary_key]
@@ -82,7 +85,7 @@ CHECKS = (
         name="landed_scores_are_in_fct_scores",
         severity="error",
         description="Every scoring job that landed, base model or tuned, is in fct_scores.",
-        sql="""
+        sql=f"""
             select
                 model, variant, source, control, seed, target_task, target_language, prompt
             from planned_jobs as planned
@@ -90,17 +93,12 @@ CHECKS = (
                 select 1
                 from fct_scores as scores
                 where
-                    scores.model = planned.model
-                    and scores.variant = planned.variant
+                    {alike("scores", "planned", *_ASKED)}
                     and (
                         scores.source is not distinct from planned.source
                         or scores.source_task || '/' || scores.source_language = planned.source
                     )
-                    and scores.control is not distinct from planned.control
                     and (planned.source_task is null or scores.seed is not distinct from planned.seed)
-                    and scores.target_task = planned.target_task
-                    and scores.target_language = planned.target_language
-                    and scores.prompt is not distinct from planned.prompt
             )
             order by all
         """,
@@ -110,10 +108,10 @@ CHECKS = (
         severity="error",
         description="Every transfer cell that landed is in fct_transfer, with all its seeds and at least one item "
         "(old files that were imported do not count theirs).",
-        sql="""
+        sql=f"""
             with planned as (
                 select
-                    model, variant, source, control, target_task, target_language, prompt,
+                    {", ".join(CELL)},
                     count(*) as n_seeds
                 from planned_jobs
                 where state = 'landed' and target_task is not null and source_task is not null and fraction is null
@@ -127,13 +125,8 @@ CHECKS = (
                 cells.n_items
             from planned
             left join fct_transfer as cells
-                on planned.model = cells.model
-                and planned.variant = cells.variant
+                on {alike("planned", "cells", *_ASKED)}
                 and planned.source in (cells.source, cells.source_task || '/' || cells.source_language)
-                and planned.control is not distinct from cells.control
-                and planned.target_task = cells.target_task
-                and planned.target_language = cells.target_language
-                and planned.prompt is not distinct from cells.prompt
             where
                 cells.n_seeds is distinct from planned.n_seeds
                 or cells.n_items = 0
@@ -145,27 +138,16 @@ CHECKS = (
         name="landed_mappings_are_in_fct_bli",
         severity="error",
         description="Every lexicon-induction job that landed is in fct_bli.",
-        sql="""
+        sql=f"""
             with planned as (
-                select label, method, variant, vectors, source_language, target_language, dictionary_size, seed
+                select label, {", ".join(_MAPPING)}
                 from planned_jobs
                 where plugin = 'bli' and state = 'landed'
             )
 
-            select planned.*
+            select *
             from planned
-            where not exists (
-                select 1
-                from fct_bli as mapped
-                where
-                    mapped.method = planned.method
-                    and mapped.variant = planned.variant
-                    and mapped.vectors = planned.vectors
-                    and mapped.source_language = planned.source_language
-                    and mapped.target_language = planned.target_language
-                    and mapped.dictionary_size = planned.dictionary_size
-                    and mapped.seed is not distinct from planned.seed
-            )
+            anti join fct_bli as mapped on {alike("mapped", "planned", *_MAPPING)}
             order by all
         """,
     ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from data_checks.check import Check, not_null, repeated
+from data_checks.check import CELL, Check, not_null, repeated
 
 _ITEM_SCORE = ("job_key", "model", "target_task", "target_language", "item_id")
-_CELL = ("model", "variant", "source", "control", "target_task", "target_language", "prompt")
-_MAPPING = ("method", "variant", "vectors", "source_language", "target_language", "dictionary_size", "seed")
+_NAMES_OF_CELL = ("model", "source_task", "source_language", "source", "target_task", "target_language", "metric")
+_MAPPED = ("method", "vectors", "source_language", "target_language", "dictionary_size")
+_MAPPING = (*_MAPPED, "variant", "seed")
 _DOWNSTREAM_ITEM = ("job_key", "task", "classifier", "item_id")
 
 CHECKS = (
@@ -50,19 +51,19 @@ CHECKS = (
         name="tuned_scores_are_unique",
         severity="error",
         description="A tuned model has one score for a seed, target, prompt and metric.",
-        sql=repeated("fct_scores", (*_CELL, "seed", "metric"), where="source_task is not null"),
+        sql=repeated("fct_scores", (*CELL, "seed", "metric"), where="source_task is not null"),
     ),
     Check(
         name="items_are_whole",
         severity="error",
         description="Items name their task, language, id, split and prompt; choice items their gold and choices too.",
-        sql=not_null("items", ("task", "language", "item_id"), ("task", "language", "item_id", "split", "prompt"))
-        + "union all by name"
-        + not_null(
+        sql=not_null(
             "items",
             ("task", "language", "item_id"),
-            ("gold", "choices"),
-            where="task in (select task from tasks where kind = 'choice')",
+            {
+                "true": ("task", "language", "item_id", "split", "prompt"),
+                "task in (select task from tasks where kind = 'choice')": ("gold", "choices"),
+            },
         ),
     ),
     Check(
@@ -70,23 +71,16 @@ CHECKS = (
         severity="error",
         description="Item scores have their keys, and log-probabilities with gold and lengths (in tokens where "
         "computed here: other programs do not write them), or else a verdict.",
-        sql=not_null("item_scores", _ITEM_SCORE, ("model", "target_task", "target_language", "prompt", "item_id"))
-        + "union all by name"
-        + not_null(
+        sql=not_null(
             "item_scores",
             _ITEM_SCORE,
-            ("gold", "char_counts", "byte_counts"),
-            where="logprobs is not null",
-        )
-        + "union all by name"
-        + not_null(
-            "item_scores",
-            _ITEM_SCORE,
-            ("token_counts",),
-            where="logprobs is not null and (select origin from studies) = 'computed'",
-        )
-        + "union all by name"
-        + not_null("item_scores", _ITEM_SCORE, ("logprobs", "correct"), where="logprobs is null and correct is null"),
+            {
+                "true": ("model", "target_task", "target_language", "prompt", "item_id"),
+                "logprobs is not null": ("gold", "char_counts", "byte_counts"),
+                "logprobs is not null and (select origin from studies) = 'computed'": ("token_counts",),
+                "logprobs is null and correct is null": ("logprobs", "correct"),
+            },
+        ),
     ),
     Check(
         name="cells_are_whole",
@@ -95,18 +89,13 @@ CHECKS = (
         "computed ones a score, seeds and prompt too.",
         sql=not_null(
             "fct_transfer",
-            _CELL,
-            ("model", "source_task", "source_language", "source", "target_task", "target_language", "metric"),
-        )
-        + "union all by name"
-        + not_null(
-            "fct_transfer",
-            _CELL,
-            ("regime",),
-            where="source_task not in ('mul', 'und') and source_language not in ('mul', 'und')",
-        )
-        + "union all by name"
-        + not_null("fct_transfer", _CELL, ("prompt", "score", "n_seeds", "n_items"), where="origin = 'computed'"),
+            CELL,
+            {
+                "true": _NAMES_OF_CELL,
+                "source_task not in ('mul', 'und') and source_language not in ('mul', 'und')": ("regime",),
+                "origin = 'computed'": ("prompt", "score", "n_seeds", "n_items"),
+            },
+        ),
     ),
     Check(
         name="mixtures_have_parts",
@@ -133,17 +122,7 @@ CHECKS = (
         sql=not_null(
             "bli_ranks",
             ("job_key", "retrieval", "pair_number"),
-            (
-                "method",
-                "vectors",
-                "source_language",
-                "target_language",
-                "dictionary_size",
-                "retrieval",
-                "pair_number",
-                "query",
-                "gold",
-            ),
+            {"true": (*_MAPPED, "retrieval", "pair_number", "query", "gold")},
         ),
     ),
     Check(
@@ -151,10 +130,14 @@ CHECKS = (
         severity="error",
         description="Items of downstream tasks have their keys and the right answer (a document may be of no class), "
         "and of inference the one given (a search may find nothing).",
-        sql=not_null("downstream_items", _DOWNSTREAM_ITEM, ("task", "classifier", "item_id"))
-        + "union all by name"
-        + not_null("downstream_items", _DOWNSTREAM_ITEM, ("gold",), where="task != 'cldc'")
-        + "union all by name"
-        + not_null("downstream_items", _DOWNSTREAM_ITEM, ("prediction",), where="task = 'xnli'"),
+        sql=not_null(
+            "downstream_items",
+            _DOWNSTREAM_ITEM,
+            {
+                "true": ("task", "classifier", "item_id"),
+                "task != 'cldc'": ("gold",),
+                "task = 'xnli'": ("prediction",),
+            },
+        ),
     ),
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from data_checks.check import Check
+from data_checks.check import Check, alike
+
+_SOURCE = ("model", "variant", "source", "prompt")
+_TARGET = ("target_task", "target_language")
 
 CHECKS = (
     Check(
@@ -19,7 +22,7 @@ CHECKS = (
         name="tuning_beats_placebo",
         severity="warning",
         description="On the cell it was tuned on (MT-ML), a source gains more than its placebo (labels permuted).",
-        sql="""
+        sql=f"""
             select
                 tuned.model,
                 tuned.variant,
@@ -29,10 +32,7 @@ CHECKS = (
                 placebo.delta_pp as placebo_delta_pp
             from fct_transfer as tuned
             inner join fct_transfer as placebo
-                on tuned.model = placebo.model
-                and tuned.variant = placebo.variant
-                and tuned.source = placebo.source
-                and tuned.prompt is not distinct from placebo.prompt
+                on {alike("tuned", "placebo", *_SOURCE)}
                 and placebo.control = 'placebo'
                 and placebo.regime = 'MT-ML'
             where tuned.control is null and tuned.regime = 'MT-ML' and tuned.delta_pp <= placebo.delta_pp
@@ -45,7 +45,7 @@ CHECKS = (
         description="Off the cell it was tuned on, a source moves scores further than its placebo (labels permuted) "
         "does: the mean of delta_pp squared less its squared standard error, which sampling alone would make, is "
         "larger than over the same cells of the placebo (4 cells or more).",
-        sql="""
+        sql=f"""
             with pairs as (
                 select
                     tuned.model,
@@ -55,12 +55,7 @@ CHECKS = (
                     placebo.delta_pp ** 2 - coalesce(placebo.delta_se, 0) ** 2 as placebo_squared
                 from fct_transfer as tuned
                 inner join fct_transfer as placebo
-                    on tuned.model = placebo.model
-                    and tuned.variant = placebo.variant
-                    and tuned.source = placebo.source
-                    and tuned.target_task = placebo.target_task
-                    and tuned.target_language = placebo.target_language
-                    and tuned.prompt is not distinct from placebo.prompt
+                    on {alike("tuned", "placebo", *_SOURCE, *_TARGET)}
                     and placebo.control = 'placebo'
                 where
                     tuned.control is null
@@ -88,7 +83,7 @@ CHECKS = (
         description="No target gains alike from whatever a model is tuned on, as one does whose base model was not "
         "asked in a way it understands: of 4 sources or more, in 2 tasks or more and the target itself apart, 80 % "
         "give it between half and one and a half times their median gain, that being 5 points or more.",
-        sql="""
+        sql=f"""
             with cells as (
                 select * from fct_transfer
                 where control is null and regime != 'MT-ML' and delta_pp is not null
@@ -112,11 +107,7 @@ CHECKS = (
                 )) as alike_pct
             from medians
             inner join cells
-                on medians.model = cells.model
-                and medians.variant = cells.variant
-                and medians.target_task = cells.target_task
-                and medians.target_language = cells.target_language
-                and medians.prompt is not distinct from cells.prompt
+                on {alike("medians", "cells", "model", "variant", *_TARGET, "prompt")}
             group by all
             having alike_pct >= 80
             order by all
@@ -126,7 +117,7 @@ CHECKS = (
         name="trained_and_asked_alike",
         severity="warning",
         description="On the task it was tuned on, a model is asked with the prompt it was tuned with.",
-        sql="""
+        sql=f"""
             with trained as (
                 select
                     model,
@@ -146,9 +137,7 @@ CHECKS = (
                 cells.prompt as asked_with
             from fct_transfer as cells
             inner join trained
-                on cells.model = trained.model
-                and cells.variant = trained.variant
-                and cells.source = trained.source
+                on {alike("cells", "trained", "model", "variant", "source")}
             where cells.source_task = cells.target_task and not list_contains(trained.prompts, cells.prompt)
             order by all
         """,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 
-from compute.errors import UserError
+from compute.errors import UserError, writing
 from compute.names import UnknownName
 from compute.store.database import Place
 from compute.store.files import write_whole
@@ -49,15 +49,13 @@ def export_figures(warehouse: Place, study: str, file_format: str, folder: Path,
     ]
     names = file_names([panel.name for _, panel in shown])
     written = []
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, (_, panel) in zip(names, shown, strict=True):
             written.append(folder / f"{name}.{file_format}")
             write_whole(written[-1], FORMATS[file_format](panel.drawing))
         figures = (_figure(name, *blocks) for name, blocks in zip(names, shown, strict=True))
         write_whole(folder / CAPTIONS, f"% study {one_line(study)}\n{''.join(figures)}".encode())
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
     return written
 
 

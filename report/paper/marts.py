@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from compute.errors import UserError
+from compute.errors import UserError, writing
 from compute.names import UnknownName
 from compute.store.database import Place
 from compute.store.warehouse import Warehouse
@@ -27,6 +27,12 @@ class Format:
 
     suffix: str
     write: Callable[[duckdb.DuckDBPyConnection, str, str, Path], None]
+
+
+_NOT_PUBLISHED = (
+    "`transfer check` publishes a study that passes, and `--warehouse warehouse.duckdb` exports one that was not "
+    "checked"
+)
 
 
 def export_marts(
@@ -50,24 +56,16 @@ def export_marts(
         raise UserError(str(UnknownName("format", file_format, FORMATS)))
     if width is not None and file_format != "latex":
         raise UserError(f"--width is of tables in latex; {file_format} has none")
-    if not warehouse.exists():
-        raise UserError(
-            f"{warehouse.path}: no such warehouse; `transfer check` publishes a study that passes, and "
-            "`--warehouse warehouse.duckdb` exports one that was not checked"
-        )
-    with warehouse.connect(read_only=True) as connection:
+    with warehouse.of_study(study, _NOT_PUBLISHED) as connection:
         known = _marts(connection, warehouse.path)
         wanted = list(dict.fromkeys(marts)) or known
         for mart in wanted:
             if mart not in known:
                 raise UserError(f"{warehouse.path}: {UnknownName('mart', mart, known)}")
-        _require_study(connection, warehouse.path, study)
         form = FORMATS[file_format] if width is None else Format(".tex", _latex(width))
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             return [_write(connection, mart, study, folder / f"{mart}{form.suffix}", form) for mart in wanted]
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def _marts(connection: duckdb.DuckDBPyConnection, path: Place) -> list[str]:
@@ -77,12 +75,6 @@ def _marts(connection: duckdb.DuckDBPyConnection, path: Place) -> list[str]:
     if not rows:
         raise UserError(f"{path}: it has no marts; run `transfer build` first")
     return [name for (name,) in rows]
-
-
-def _require_study(connection: duckdb.DuckDBPyConnection, path: Place, study: str) -> None:
-    known = [name for (name,) in connection.execute("select study from raw.studies order by study").fetchall()]
-    if study not in known:
-        raise UserError(f"{path}: {UnknownName('study', study, known)}")
 
 
 def _write(connection: duckdb.DuckDBPyConnection, mart: str, study: str, path: Path, form: Format) -> Path:

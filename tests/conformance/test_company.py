@@ -31,7 +31,8 @@ from compute.language_models.loading import load_model
 from compute.language_models.probes import Trial, try_adapters
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
-from compute.language_models.training import TrainedAdapter, TrainingSource, train_stack
+from compute.language_models.training import train_stack
+from compute.language_models.training_records import TrainedAdapter, TrainingSource
 from compute.tasks.task import Item
 from tests.helpers.families import FAMILIES, SHAPE, byte_level, save_tiny
 

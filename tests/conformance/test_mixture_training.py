@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from compute.language_models.adapters import load_adapter
 from compute.language_models.loading import load_model
-from compute.language_models.lora import load_adapter
-from compute.language_models.training import TrainingSource
+from compute.language_models.training_records import TrainingSource
 from compute.plugin import Context
 from compute.plugins.transfer import Transfer
 from compute.store.artifacts import ArtifactStore

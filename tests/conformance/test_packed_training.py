@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from compute.language_models.adapters import initial_adapter
 from compute.language_models.branching import can_branch
 from compute.language_models.loading import load_model
-from compute.language_models.lora import LoraStack, initial_adapter
+from compute.language_models.lora import LoraStack
 from compute.language_models.micro_batches import TrainingRow, answer_losses, collate, line_capacity
 from compute.language_models.settings import Lora
 from tests.helpers.families import FAMILIES, WINDOW, save_tiny

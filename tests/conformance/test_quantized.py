@@ -13,7 +13,8 @@ from compute.language_models.loading import load_model
 from compute.language_models.probes import try_adapters
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
-from compute.language_models.training import TrainedAdapter, TrainingSource, train_stack
+from compute.language_models.training import train_stack
+from compute.language_models.training_records import TrainedAdapter, TrainingSource
 from tests.helpers.families import save_tiny
 from tests.helpers.tiny_model import tiny_items
 

@@ -14,12 +14,14 @@ from torch import Tensor
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging
 
+from compute.language_models.adapters import Adapter, initial_adapter
 from compute.language_models.encoding import encode_items
 from compute.language_models.loading import load_model
-from compute.language_models.lora import Adapter, LoraStack, initial_adapter
+from compute.language_models.lora import LoraStack
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
-from compute.language_models.training import TrainedAdapter, TrainingSource, item_order, train_stack
+from compute.language_models.training import item_order, train_stack
+from compute.language_models.training_records import TrainedAdapter, TrainingSource
 from compute.tasks.task import Item
 from tests.helpers.families import FAMILIES, save_tiny
 from tests.helpers.tiny_model import tiny_items, tiny_model

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from typing import Any
+
+import duckdb
 
 from tests.helpers.warehouse_fixture import Cell, RawRows
 
@@ -14,6 +18,14 @@ EVERYTHING, IMPORTED = "everything", "imported"
 STUDIES = (EVIL, TRANSFER_ONLY, EMBEDDINGS_ONLY, NOTHING_LANDED, SEVERAL_WAYS, EVERYTHING, IMPORTED)
 CONTRASTS = {"parity or read": {"a": {"source": "parity/de"}, "b": {"source": "read/de"}}}
 MODELS_IN_FILE = {"models": [{"name": "m"}], "sources": {"tasks": ["t"]}}
+
+
+def one_row(warehouse: Path, sql: str, *parameters: str) -> tuple[Any, ...]:
+    """Return the first row of a query, which has one."""
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        row = connection.execute(sql, parameters).fetchone()
+    assert row is not None
+    return tuple(row)
 
 
 def _transfer(raw: RawRows, study: str, model: str, tasks: tuple[str, str], placebo: bool = True, **keys: str) -> None:

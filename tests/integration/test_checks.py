@@ -19,7 +19,7 @@ from data_checks import runner
 from data_checks.check import Check
 from data_checks.runner import Finding, run_checks
 from data_checks.suites import SUITES
-from data_checks.views import MARTS, NotCheckableError, require, statements
+from data_checks.views import MARTS, UserError, require, statements
 from tests.helpers.damage import CELL, DAMAGE
 from tests.helpers.warehouse_fixture import Cell, RawRows
 
@@ -319,7 +319,7 @@ def test_command_says_in_a_line_that_docs_cannot_be_written(healthy: Path, tmp_p
 
 
 def test_unknown_study_is_named_with_the_known_ones(healthy: Path) -> None:
-    with pytest.raises(NotCheckableError, match="no study 'nope'; it has: both halves, "):
+    with pytest.raises(UserError, match="no study 'nope'; it has: both halves, "):
         require(healthy, "nope")
 
 
@@ -327,12 +327,12 @@ def test_column_that_an_old_build_lacks_is_named(healthy: Path, tmp_path: Path) 
     warehouse = Path(shutil.copy(healthy, tmp_path))
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("alter table marts.fct_bli drop column p_at_5")
-    with pytest.raises(NotCheckableError, match=r"bli_scores_are_shares.*p_at_5.*transfer build"):
+    with pytest.raises(UserError, match=r"bli_scores_are_shares.*p_at_5.*transfer build"):
         run_checks(warehouse, STUDY)
 
 
 def test_file_that_is_no_warehouse_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.duckdb").write_text("not a database " * 1000)
     for name in ("text.duckdb", "absent.duckdb"):
-        with pytest.raises(NotCheckableError, match=name):
+        with pytest.raises(UserError, match=name):
             require(tmp_path / name, STUDY)

@@ -12,6 +12,7 @@ from tests.helpers.pages import Page
 from tests.helpers.reported import (
     EMBEDDINGS_ONLY,
     EVERYTHING,
+    one_row,
 )
 
 
@@ -35,13 +36,12 @@ def test_the_mapping_of_a_pair_is_named_as_the_study_asks(pages: dict[str, Page]
 def test_flaws_of_dictionaries_and_map_without_them(pages: dict[str, Page], reported: Path) -> None:
     page = pages[EVERYTHING]
     assert ["de → en", "100", "5", "2", "1", "0", "3"] in page.table_rows["methods"]
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        both = connection.execute(
-            "select avg(map) filter (not clean), avg(map) filter (clean) from marts.fct_bli "
-            "where study = ? and method = 'RCSLS' and retrieval = 'csls'",
-            [EVERYTHING],
-        ).fetchone()
-    assert both is not None
+    both = one_row(
+        reported,
+        "select avg(map) filter (not clean), avg(map) filter (clean) from marts.fct_bli "
+        "where study = ? and method = 'RCSLS' and retrieval = 'csls'",
+        EVERYTHING,
+    )
     assert ["RCSLS, 300", "6", *map(printed.share, both)] in page.table_rows["methods"]
     assert "No test pair was trained on" in pages[EMBEDDINGS_ONLY].text["methods"]
 

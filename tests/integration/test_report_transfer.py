@@ -18,38 +18,31 @@ from tests.helpers.reported import (
     EVERYTHING,
     EVIL,
     TRANSFER_ONLY,
+    one_row,
 )
 
 
 def test_verdicts_are_told(pages: dict[str, Page], reported: Path) -> None:
     page = pages[EVERYTHING]
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        best = connection.execute(
-            "select source_task || '/' || source_language, expected_gain_pp from marts.rpt_advice"
-            " where study = ? and target_task = 'read' and target_language = 'fi' and rank = 1",
-            [EVERYTHING],
-        ).fetchone()
-    assert best is not None
+    source, gain = one_row(
+        reported,
+        "select source_task || '/' || source_language, expected_gain_pp from marts.rpt_advice"
+        " where study = ? and target_task = 'read' and target_language = 'fi' and rank = 1",
+        EVERYTHING,
+    )
     line = next(row for row in page.table_rows["advice"] if row[0] == "read/fi")
-    assert line[1:3] == [best[0], signed(best[1])]
+    assert line[1:3] == [source, signed(gain)]
     assert "what the first pick falls short" in page.text["summary"]
     assert "more alike than chance" in page.text["agreement"] and "model × source" in page.text["agreement"]
     assert "that takes two models" in pages[TRANSFER_ONLY].text["advice"]
     assert "agreement takes two models" in pages[TRANSFER_ONLY].text["agreement"]
 
 
-def _one(reported: Path, sql: str, study: str) -> tuple[object, ...]:
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        row = connection.execute(sql, [study]).fetchone()
-    assert row is not None
-    return row
-
-
 def test_what_is_undecided_is_pale_and_what_is_decided_bold(pages: dict[str, Page], reported: Path) -> None:
     (drawing,) = re.findall(
         r'<svg role="img" aria-label="Mean change by source.*?</svg>', pages[EVERYTHING].html, re.DOTALL
     )
-    decided, undecided = _one(
+    decided, undecided = one_row(
         reported,
         "select count_if(verdict != 'undecided'), count_if(verdict = 'undecided') from marts.rpt_source_effects"
         " where study = ?",
@@ -63,7 +56,7 @@ def test_what_is_undecided_is_pale_and_what_is_decided_bold(pages: dict[str, Pag
 def test_the_page_leads_with_regimes_and_says_what_is_shown(pages: dict[str, Page], reported: Path) -> None:
     page = pages[EVERYTHING]
     assert re.findall(r"<dt>(..-..) ", page.html) == ["MT-CL", "CT-ML", "CT-CL", "MT-ML"]
-    harmed, noise, shown = _one(
+    harmed, noise, shown = one_row(
         reported,
         "select harm_pct, null_harm_pct, verdict_harm_pct from marts.rpt_regimes"
         " where study = ? and scope = 'all' and regime = 'transfer'",
@@ -78,7 +71,7 @@ def test_the_page_leads_with_regimes_and_says_what_is_shown(pages: dict[str, Pag
 
 
 def test_the_best_and_the_worst_carry_interval_and_shrunk_value(pages: dict[str, Page], reported: Path) -> None:
-    effect, low, high, shrunk = _one(
+    effect, low, high, shrunk = one_row(
         reported,
         "select donor_effect_pp, donor_effect_low, donor_effect_high, donor_effect_shrunk_pp from marts.rpt_roles"
         " where study = ? and scope = 'all' and axis = 'cell' and within is null and donor_rank = 1",
@@ -86,7 +79,7 @@ def test_the_best_and_the_worst_carry_interval_and_shrunk_value(pages: dict[str,
     )
     donor = f"{signed(effect)} pp on an average target (95 % interval of this grid {printed.interval(low, high)}; "  # type: ignore[arg-type]
     assert f"{donor}shrunk {signed(shrunk)}; no placebo)" in pages[EVERYTHING].text["summary"]  # type: ignore[arg-type]
-    worst, low, high = _one(
+    worst, low, high = one_row(
         reported,
         "select worst_pp, worst_low, worst_high from marts.rpt_source_risks where study = ? order by worst_pp limit 1",
         EVIL,
@@ -97,7 +90,7 @@ def test_the_best_and_the_worst_carry_interval_and_shrunk_value(pages: dict[str,
 
 
 def test_that_none_is_rare_stands_where_verdicts_are_read(pages: dict[str, Page], reported: Path) -> None:
-    (error,) = _one(
+    (error,) = one_row(
         reported,
         "select median_se_pp from marts.rpt_regimes where study = ? and scope = 'all' and regime = 'transfer'",
         EVERYTHING,
@@ -110,12 +103,12 @@ def test_that_none_is_rare_stands_where_verdicts_are_read(pages: dict[str, Page]
 
 
 def test_where_bases_stand_is_said_where_cells_are_read(pages: dict[str, Page], reported: Path) -> None:
-    chance, n = _one(
+    chance, n = one_row(
         reported, "select count_if(stands_at = 'chance'), count(*) from marts.rpt_baselines where study = ?", EVERYTHING
     )
     assert f"Of {n} pairs of model and target, {chance} stand at chance" in pages[EVERYTHING].text["cells"]
     assert " · chance" in pages[EVERYTHING].html
-    constant, tuned = _one(
+    constant, tuned = one_row(
         reported, "select sum(n_constant), sum(n_tuned) from marts.rpt_baselines where study = ?", EVERYTHING
     )
     assert (constant, tuned) == (0, 108)
@@ -124,7 +117,7 @@ def test_where_bases_stand_is_said_where_cells_are_read(pages: dict[str, Page], 
 
 def test_contrasts_say_who_is_better_on_all_targets(pages: dict[str, Page], reported: Path) -> None:
     page = pages[EVERYTHING]
-    difference, low, high, verdict = _one(
+    difference, low, high, verdict = one_row(
         reported,
         "select difference_pp, ci_low, ci_high, verdict from marts.rpt_contrasts"
         " where study = ? and target_task is null and not is_trained_cell",
@@ -140,7 +133,7 @@ def test_contrasts_say_who_is_better_on_all_targets(pages: dict[str, Page], repo
 
 
 def test_cells_at_odds_with_the_finer_outcome_are_listed(pages: dict[str, Page], reported: Path) -> None:
-    less, more = _one(
+    less, more = one_row(
         reported,
         "select sum(n_gain_less_probable), sum(n_loss_more_probable) from marts.rpt_probability where study = ?",
         EVERYTHING,
@@ -153,7 +146,9 @@ def test_cells_at_odds_with_the_finer_outcome_are_listed(pages: dict[str, Page],
 
 
 def test_items_that_most_adapters_lose_stand_with_their_text(pages: dict[str, Page], reported: Path) -> None:
-    (shown,) = _one(reported, "select count(*) from marts.rpt_items where study = ? and is_lost_by_most", TRANSFER_ONLY)
+    (shown,) = one_row(
+        reported, "select count(*) from marts.rpt_items where study = ? and is_lost_by_most", TRANSFER_ONLY
+    )
     page = pages[TRANSFER_ONLY]
     assert ("None is shown to be so" in page.text["items"]) == (shown == 0)
     losing = next(line for line in page.table_rows["items"] if line[0] == "read")
@@ -168,7 +163,7 @@ def test_a_grid_wider_than_a_page_is_told_by_task(
     monkeypatch.setattr(page_module, "MOST_ROWS", 4)
     write_report(reported, EVERYTHING, tmp_path / "wide.html")
     page = Page((tmp_path / "wide.html").read_text(encoding="utf-8"))
-    (mean,) = _one(
+    (mean,) = one_row(
         reported,
         "select mean_pp from marts.rpt_task_effects where study = ? and model = 'a@1' and source_task = 'parity'"
         " and source_language = 'de' and target_task = 'read'",
@@ -188,11 +183,10 @@ def test_each_regime_has_its_own_bars(pages: dict[str, Page], reported: Path) ->
         r'<svg role="img" aria-label="Shares of the variance.*?</svg>', pages[EVERYTHING].html, flags=re.DOTALL
     )
     groups = [one for one in ElementTree.fromstring(drawing).iter() if "mark-rect role-mark" in one.get("class", "")]
-    with duckdb.connect(str(reported), read_only=True) as connection:
-        known = connection.execute(
-            "select count(*) from marts.rpt_variance where study = ? and share is not null", [EVERYTHING]
-        ).fetchone()
-    assert known is not None and sum(len(group) for group in groups) == known[0]
+    (known,) = one_row(
+        reported, "select count(*) from marts.rpt_variance where study = ? and share is not null", EVERYTHING
+    )
+    assert sum(len(group) for group in groups) == known
 
 
 def test_what_is_expected_stands_apart_from_what_was_measured(pages: dict[str, Page], reported: Path) -> None:
@@ -206,7 +200,7 @@ def test_what_is_expected_stands_apart_from_what_was_measured(pages: dict[str, P
     every = tables[len(head)]
     cell = ["read/de", "parity/nl", "CT-CL", "+1.2", "[−1.5, +4.0]", "[−4.2, +6.8]"]
     assert cell in every and ["read/de", "parity/nl", "CT-CL", "+3.5", *["only one was measured"] * 2] in every
-    (measured,) = _one(
+    (measured,) = one_row(
         reported,
         "select delta_pp from marts.fct_transfer where study = ? and model = 'a@1' and source_task = 'parity'"
         " and source_language = 'de' and target_task = 'read' and target_language = 'en'",
@@ -214,7 +208,7 @@ def test_what_is_expected_stands_apart_from_what_was_measured(pages: dict[str, P
     )
     (_, line) = tables[len(head) + 2]
     assert line[:2] == ["read/en", "parity/de"] and line[3] == "−70.0"
-    assert line[6:] == [signed(measured), "no"]  # type: ignore[arg-type]
+    assert line[6:] == [signed(measured), "no"]
     fits = next(line for line in page.table_rows["predictions"] if line[0] == "transfer")
     assert fits == ["transfer", "90", "3", "90", "0.250", "50.0", "96.0", "1", "0.0"]
     assert "have changed since" in page.text["predictions"]

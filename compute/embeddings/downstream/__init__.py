@@ -26,54 +26,50 @@ if TYPE_CHECKING:
     from compute.embeddings.downstream.classifiers import Classifier
     from compute.embeddings.downstream.collections import Collection
 
-CLASSIFIERS: dict[str, Registry[type[Classifier]]] = {
-    task: Registry(
-        f"classifier of {task}",
-        f"transfer.{task}_classifiers",
-        {name: f"compute.embeddings.downstream.{place}" for name, place in ours.items()},
-        f"compute.embeddings.downstream.classifiers:{base}",
-    )
-    for task, base, ours in (
-        ("cldc", "DocumentClassifier", {"averages": "averages:AverageVectors", "cnn": "cnn:ConvolutionalNetwork"}),
-        (
-            "clir",
+_Part = TypeVar("_Part")
+
+
+def _by_task(kind: str, module: str, ours: Mapping[str, tuple[str, dict[str, str]]]) -> dict[str, Registry[_Part]]:
+    """Return a registry a task; `ours`: task -> base class of its parts, and those of ours by name."""
+    here = "compute.embeddings.downstream"
+    return {
+        task: Registry(
+            f"{kind} of {task}",
+            f"transfer.{task}_{kind}s",
+            {name: f"{here}.{place}" for name, place in parts.items()},
+            f"{here}.{module}:{base}",
+        )
+        for task, (base, parts) in ours.items()
+    }
+
+
+CLASSIFIERS: dict[str, Registry[type[Classifier]]] = _by_task(
+    "classifier",
+    "classifiers",
+    {
+        "cldc": ("DocumentClassifier", {"averages": "averages:AverageVectors", "cnn": "cnn:ConvolutionalNetwork"}),
+        "clir": (
             "RetrievalModel",
             {"query_likelihood": "query_likelihood:QueryLikelihood", "agg_idf": "agg_idf:WeightedAverages"},
         ),
-        ("xnli", "InferenceModel", {"esim": "esim:EnhancedSequentialInference"}),
-    )
-}
+        "xnli": ("InferenceModel", {"esim": "esim:EnhancedSequentialInference"}),
+    },
+)
 """By task."""
 
-COLLECTIONS: dict[str, Registry[type[Collection]]] = {
-    task: Registry(
-        f"collection of {task}",
-        f"transfer.{task}_collections",
-        {name: f"compute.embeddings.downstream.{place}" for name, place in ours.items()},
-        f"compute.embeddings.downstream.collections:{base}",
-    )
-    for task, base, ours in (
-        (
-            "cldc",
-            "Classification",
-            {"sib-200": "sib_200:Sib200", "ted": "ted:Ted", "folder": "own_files:OwnDocuments"},
-        ),
-        (
-            "clir",
+COLLECTIONS: dict[str, Registry[type[Collection]]] = _by_task(
+    "collection",
+    "collections",
+    {
+        "cldc": ("Classification", {"sib-200": "sib_200:Sib200", "ted": "ted:Ted", "folder": "own_files:OwnDocuments"}),
+        "clir": (
             "Retrieval",
-            {
-                "xquad": "xquad:Xquad",
-                "ntrex": "ntrex:Ntrex",
-                "clef": "clef:Clef",
-                "folder": "own_files:OwnSearch",
-            },
+            {"xquad": "xquad:Xquad", "ntrex": "ntrex:Ntrex", "clef": "clef:Clef", "folder": "own_files:OwnSearch"},
         ),
-        ("xnli", "Inference", {"xnli": "xnli:Xnli", "folder": "own_files:OwnPairs"}),
-    )
-}
+        "xnli": ("Inference", {"xnli": "xnli:Xnli", "folder": "own_files:OwnPairs"}),
+    },
+)
 """By task."""
-
-_Part = TypeVar("_Part")
 
 
 def of_task(registries: Mapping[str, Registry[_Part]], task: str) -> Registry[_Part]:
@@ -81,17 +77,3 @@ def of_task(registries: Mapping[str, Registry[_Part]], task: str) -> Registry[_P
     if task not in registries:
         raise UnknownName("downstream task", task, registries)
     return registries[task]
-
-
-def load_classifier(task: str, name: str) -> type[Classifier]:
-    """Return the class of a task's classifier; `load_classifier(task, name)(**settings)` is the classifier itself.
-
-    Raises:
-        compute.names.UnknownName: no such task, or it has no such classifier.
-    """
-    return of_task(CLASSIFIERS, task).load(name)
-
-
-def load_collection(task: str, name: str) -> type[Collection]:
-    """Return the class of a task's collection. Raises as `load_classifier` does."""
-    return of_task(COLLECTIONS, task).load(name)

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from compute.embeddings.downstream.texts import Texts
 from compute.embeddings.vectors import Vectors
+from compute.values import Section
 
 Labels = NDArray[np.int64]
 """[n]: classes, from 0."""
@@ -19,10 +19,8 @@ Probabilities = NDArray[np.float64]
 """[n, classes]"""
 
 
-class Classifier(BaseModel):
+class Classifier(Section):
     """A classifier with its settings: the fields are what a study may set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     version: ClassVar[str] = "1"
     """Raise it when the same settings would give other numbers: the keys of its jobs depend on it."""

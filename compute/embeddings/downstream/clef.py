@@ -83,19 +83,22 @@ def _of(folder: Path, language: str) -> list[Path]:
 
 
 def _documents(path: Path) -> Iterator[tuple[str, str]]:
-    for document in _DOCUMENT.finditer(_read(path)):
-        number = _NUMBER.search(document[1])
-        if number is None:
-            raise UserError(f"{path}: a <DOC> without a <DOCNO>: {document[0][:60]!r}")
-        yield number[1], _plain(" ".join(part[2] for part in _TEXT.finditer(document[1])))
+    return _numbered(path, _DOCUMENT, _NUMBER, _TEXT, "a <DOC> without a <DOCNO>")
 
 
 def _topics(path: Path) -> Iterator[tuple[str, str]]:
-    for topic in _TOPIC.finditer(_read(path)):
-        number = _TOPIC_NUMBER.search(topic[1])
+    return _numbered(path, _TOPIC, _TOPIC_NUMBER, _TOPIC_TEXT, "a topic without a <num>")
+
+
+def _numbered(
+    path: Path, element: re.Pattern[str], its_number: re.Pattern[str], text: re.Pattern[str], lacking: str
+) -> Iterator[tuple[str, str]]:
+    """Yield number and text of each element of a file; UserError, which calls it `lacking`, for one without number."""
+    for found in element.finditer(_read(path)):
+        number = its_number.search(found[1])
         if number is None:
-            raise UserError(f"{path}: a topic without a <num>: {topic[0][:60]!r}")
-        yield number[1], _plain(" ".join(part[2] for part in _TOPIC_TEXT.finditer(topic[1])))
+            raise UserError(f"{path}: {lacking}: {found[0][:60]!r}")
+        yield number[1], _plain(" ".join(part[2] for part in text.finditer(found[1])))
 
 
 def _relevant(path: Path) -> Iterator[tuple[str, str]]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from compute.embeddings.content import content_digest
 from compute.embeddings.downstream.collections import (
     Classification,
+    Collection,
     Inference,
     Labelled,
     Problem,
@@ -25,11 +25,12 @@ from compute.embeddings.downstream.collections import (
 from compute.errors import UserError
 from compute.names import UnknownName
 from compute.plugin import digest
+from compute.store.digests import content_digest
 from compute.tasks.reading import Place, Record, identifier, known_keys_only, read_json_lines, text, texts
 
 
-class OwnDocuments(Classification):
-    """One problem; its classes are the labels of the training documents."""
+class _TrainAndTest(Collection):
+    """A file that is learnt from, and one that is asked."""
 
     reads_folder = True
 
@@ -38,6 +39,10 @@ class OwnDocuments(Classification):
 
     def digest(self, source: str, target: str) -> str:
         return files_digest([_train(self.root, source), _test(self.root, target)])
+
+
+class OwnDocuments(_TrainAndTest, Classification):
+    """One problem; its classes are the labels of the training documents."""
 
     def problems(self, source: str, target: str) -> list[Problem]:
         return [Problem(_labelled(_train(self.root, source)), _labelled(_test(self.root, target)))]
@@ -84,16 +89,8 @@ class OwnSearch(Retrieval):
         return self.root / language / "documents.jsonl"
 
 
-class OwnPairs(Inference):
+class OwnPairs(_TrainAndTest, Inference):
     """Pairs of sentences; the relations are the labels of the training pairs."""
-
-    reads_folder = True
-
-    def covers(self, source: str, target: str) -> bool:
-        return _train(self.root, source).is_file() and _test(self.root, target).is_file()
-
-    def digest(self, source: str, target: str) -> str:
-        return files_digest([_train(self.root, source), _test(self.root, target)])
 
     def train(self, source: str) -> list[SentencePair]:
         return _pairs(_train(self.root, source))

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, load_classifier, load_collection, of_task
+from compute.embeddings.downstream import CLASSIFIERS, COLLECTIONS, of_task
 from compute.embeddings.downstream.classifiers import Classifier
 from compute.embeddings.downstream.collections import Collection
 from compute.names import UnknownName
 from compute.project import expand
-from compute.values import RandomSeeds, check_settings
+from compute.values import RandomSeeds, Section, check_settings
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
-class ClassifierEntry(BaseModel):
+class ClassifierEntry(Section):
     """A classifier with its settings; a bare name means its defaults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(description="as `transfer ls classifiers` lists it")
     label: Label | None = Field(None, description="what its rows are called, where it is listed more than once")
@@ -37,10 +35,8 @@ class ClassifierEntry(BaseModel):
         return self.label or self.name
 
 
-class Downstream(BaseModel):
+class Downstream(Section):
     """One task on one collection, for every mapping of the study whose languages the collection has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     task: str = Field(description="cldc, clir or xnli")
     collection: str = Field(description="where its items come from")
@@ -76,12 +72,12 @@ class Downstream(BaseModel):
             if entry.shown in shown[:position]:
                 raise ValueError(f"{entry.shown!r} is listed twice: give one of them a `label`")
         for position, entry in enumerate(classifiers if "task" in info.data else ()):
-            check_settings(load_classifier(info.data["task"], entry.name), entry.settings, (position, "settings"))
+            check_settings(CLASSIFIERS[info.data["task"]].load(entry.name), entry.settings, (position, "settings"))
         return classifiers
 
     @model_validator(mode="after")
     def _folder_fits(self) -> Downstream:
-        reads_folder = load_collection(self.task, self.collection).reads_folder
+        reads_folder = COLLECTIONS[self.task].load(self.collection).reads_folder
         if reads_folder and self.folder is None:
             raise ValueError(f"collection {self.collection!r} is read from a folder of yours: say which, as `folder`")
         if not reads_folder and self.folder is not None:
@@ -90,7 +86,7 @@ class Downstream(BaseModel):
 
     def build(self, entry: ClassifierEntry) -> Classifier:
         """Return one of its classifiers with its settings."""
-        return load_classifier(self.task, entry.name)(**entry.settings)
+        return CLASSIFIERS[self.task].load(entry.name)(**entry.settings)
 
     def open(self) -> Collection:
         """Its collection."""
@@ -119,4 +115,4 @@ class Downstream(BaseModel):
 
 def open_collection(task: str, name: str, folder: str | None) -> Collection:
     """Return a collection. Raises compute.names.UnknownName: no such task, or it has no such collection."""
-    return load_collection(task, name)(None if folder is None else expand(folder).absolute())
+    return of_task(COLLECTIONS, task).load(name)(None if folder is None else expand(folder).absolute())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from compute.embeddings.downstream.collections import Classification, Labelled, Problem
 from compute.embeddings.downstream.own_files import files_digest
-from compute.errors import UserError
+from compute.errors import UserError, reading
 from compute.plugin import digest
 
 SIDES = ("positive", "negative")
@@ -82,11 +82,7 @@ def _folder(root: Path, language: str, other: str) -> Path | None:
 
 
 def _talk(path: Path) -> str:
-    try:
+    with reading(path):
         words = path.read_text(encoding="utf-8").split()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     bare = (_LANGUAGE.sub("", word) for word in words)
     return " ".join(word for word in bare if word.strip("_") != _UNKNOWN)

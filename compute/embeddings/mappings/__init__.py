@@ -15,10 +15,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from compute.embeddings.vectors import Matrix, Vectors
 from compute.registry import Registry
+from compute.values import Section
 
 Supervision = Literal["supervised", "semi-supervised", "unsupervised"]
 
@@ -58,10 +58,8 @@ def _mapped(vectors: Vectors, by: Matrix | None, mean: Matrix | None) -> Vectors
     return vectors.moved(matrix if by is None else matrix @ by)
 
 
-class MappingMethod(BaseModel, ABC):
+class MappingMethod(Section, ABC):
     """A method with its settings: the fields are what a study may set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     supervision: ClassVar[Supervision] = "supervised"
     """An unsupervised method is planned once a pair, with `dictionary_size` 0, and given no seed pairs."""

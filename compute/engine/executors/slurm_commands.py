@@ -78,9 +78,9 @@ class Slurm:
                 found.append(Task(task_id, int(added) + int(known["index"]), *said))
         return found
 
-    def submit(self, options: Sequence[str], script: str) -> str:
-        """Submit a script and return the job's number."""
-        return _ask("sbatch", "--parsable", *options, given=script).strip().partition(";")[0]
+    def submit(self, options: Sequence[str], script: str) -> None:
+        """Submit a script."""
+        _ask("sbatch", "--parsable", *options, given=script)
 
     def cancel(self, name: str, state: str | None = None) -> None:
         """Cancel my tasks of arrays of a name, or those in one state."""

@@ -18,13 +18,13 @@ from gensim.models.fasttext import save_facebook_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.embeddings.content import content_digest
 from compute.embeddings.download import download
 from compute.embeddings.formats import stream, text
 from compute.embeddings.reading import read_stream, read_vectors
 from compute.embeddings.vectors import Vectors
 from compute.embeddings.writing import export_mapping, write_word2vec_text
 from compute.errors import JobError
+from compute.store.digests import content_digest
 
 WORDS = ["uno", "cuarenta y ocho", "dix-sept", "ноль"]
 LETTERS = st.text(st.characters(exclude_characters="\n\r", exclude_categories=("Cs",)), min_size=1)
@@ -348,19 +348,20 @@ def test_a_download_that_fails_is_one_line(server: str) -> None:
 
 
 def test_a_large_files_digest_is_remembered_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compute.embeddings import content
+    from compute.store import digests
 
-    monkeypatch.setattr(content, "REMEMBERED_BYTES", 1)
-    monkeypatch.setattr(content.pooch, "os_cache", lambda name: str(tmp_path / "cache"))
+    monkeypatch.setattr(digests, "REMEMBERED_BYTES", 1)
+    monkeypatch.setattr(digests.pooch, "os_cache", lambda name: str(tmp_path / "cache"))
     path = text_file(tmp_path, "one")
     first = content_digest(path)
     (note,) = (tmp_path / "cache" / "digests").iterdir()
-    monkeypatch.setattr(content, "_digest", lambda path: pytest.fail("read again"))
-    assert content_digest(path) == first
-    monkeypatch.undo()
-    monkeypatch.setattr(content, "REMEMBERED_BYTES", 1)
-    monkeypatch.setattr(content.pooch, "os_cache", lambda name: str(tmp_path / "cache"))
+    with monkeypatch.context() as unread:
+        unread.setattr(digests, "sha256_of", lambda path: pytest.fail("read again"))
+        assert content_digest(path) == first
+        digests._digest.cache_clear()  # as another process
+        assert content_digest(path) == first
     note.write_text("damaged")
+    digests._digest.cache_clear()
     assert content_digest(path) == first
     path.write_text("other")
     assert content_digest(path) != first

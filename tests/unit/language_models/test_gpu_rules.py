@@ -16,11 +16,13 @@ from compute.embeddings.mappings import METHODS, load_method
 from compute.embeddings.mappings.vecmap_induction import StochasticInduction
 from compute.embeddings.retrieval import Ranker
 from compute.language_models import training_loop
+from compute.language_models.adapters import initial_adapter
 from compute.language_models.generation import generate_items
-from compute.language_models.lora import LoraStack, initial_adapter
+from compute.language_models.lora import LoraStack
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
-from compute.language_models.training import TrainedAdapter, TrainingSource, train_stack
+from compute.language_models.training import train_stack
+from compute.language_models.training_records import TrainedAdapter, TrainingSource
 from tests.helpers.clustered import NO_SEEDS, clustered
 from tests.helpers.pretended_gpu import PretendedGpu, pretended_gpu
 from tests.helpers.tiny_model import tiny_items, tiny_model

@@ -14,7 +14,8 @@ from compute.language_models.hidden_states import token_states
 from compute.language_models.regimes import reads_alone, regime_of
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
-from compute.language_models.training import TrainedAdapter, TrainingSource, train_stack
+from compute.language_models.training import train_stack
+from compute.language_models.training_records import TrainedAdapter, TrainingSource
 from compute.tasks.task import Item
 from tests.helpers.tiny_model import tiny_model
 

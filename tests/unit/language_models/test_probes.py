@@ -27,7 +27,8 @@ from compute.language_models.adapters import save_adapter
 from compute.language_models.probes import try_adapters
 from compute.language_models.settings import Lora
 from compute.language_models.targets import find_targets
-from compute.language_models.training import TrainedAdapter, TrainingSource, train_stack
+from compute.language_models.training import train_stack
+from compute.language_models.training_records import TrainedAdapter, TrainingSource
 from tests.helpers.tiny_model import tiny_items, tiny_model
 
 ITEMS = tiny_items()[:6]

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from compute.language_models.adapters import Adapter, initial_adapter, load_adapter, save_adapter
 from compute.language_models.dropout import drop, row_keys, token_keys
 from compute.language_models.loading import LoadingError, load_model
-from compute.language_models.lora import Adapter, LoraStack, initial_adapter, load_adapter, save_adapter
+from compute.language_models.lora import LoraStack
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
 from tests.helpers.families import FAMILIES, save_tiny

@@ -17,19 +17,12 @@ from pydantic import ValidationError
 from transformers import get_linear_schedule_with_warmup
 
 from compute.language_models import training_loop
+from compute.language_models.adapters import Adapter, initial_adapter
 from compute.language_models.encoding import Encoding
-from compute.language_models.lora import Adapter, initial_adapter
 from compute.language_models.optimiser import share_of_peak
 from compute.language_models.settings import Family, Lora
-from compute.language_models.training import (
-    TrainedAdapter,
-    TrainingFailure,
-    TrainingLogRow,
-    TrainingSource,
-    item_order,
-    shuffle_labels,
-    train_stack,
-)
+from compute.language_models.training import item_order, shuffle_labels, train_stack
+from compute.language_models.training_records import TrainedAdapter, TrainingFailure, TrainingLogRow, TrainingSource
 from compute.tasks.task import Item
 from tests.helpers.tiny_model import tiny_items, tiny_model
 

@@ -21,7 +21,7 @@ def test_what_sql_reads_is_declared() -> None:
         *(ROOT / "report").rglob("*.sql"),
     ]
     read = {key for file in files for key in re.findall(r"config ->> '\$\.(\w+)", file.read_text())}
-    assert read - OF_A_STUDY <= {key.name for key in CONFIG_KEYS}
+    assert read - OF_A_STUDY <= set(CONFIG_KEYS)
 
 
 def test_one_staging_model_reads_all_that_is_declared() -> None:
@@ -29,11 +29,11 @@ def test_one_staging_model_reads_all_that_is_declared() -> None:
         file.stem: set(re.findall(r"config ->> '\$\.(\w+)", file.read_text()))
         for file in (ROOT / "models").rglob("*.sql")
     }
-    assert read.pop("stg_study_jobs") == {key.name for key in CONFIG_KEYS}
+    assert read.pop("stg_study_jobs") == set(CONFIG_KEYS)
     assert {name for name, keys in read.items() if keys - OF_A_STUDY} == set()
 
 
 def test_what_is_declared_is_there_in_some_job() -> None:
     studies = [read_study(ROOT / "tests" / "studies" / name) for name in ("tiny.yml", "mixed.yml")]
     jobs = [job for study in studies for job in study_jobs(study).values()]
-    assert {key.name for key in CONFIG_KEYS} <= {key for job in jobs for key in job.config.identity()}
+    assert set(CONFIG_KEYS) <= {key for job in jobs for key in job.config.identity()}
