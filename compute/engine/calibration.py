@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from compute.engine.devices import threads_a_worker
+from compute.engine.devices import default_workers, threads_a_worker
 from compute.engine.plan import study_jobs
 from compute.engine.runner import Batch, Workplace, limit_threads, run_batch
 from compute.engine.work import make_batches
@@ -57,35 +57,57 @@ class Calibration:
 
 
 def calibrate(study: Path, device: str, seconds: float) -> Calibration:
-    """Run samples of the study in a file for at most so many seconds, in a process of their own, and measure them.
+    """Run samples of the study in a file for at most so many seconds, in processes of their own, and measure them.
+
+    On a CPU there are as many as a run has workers, each with the same samples: cores share caches, and often more than
+    those.
 
     Raises:
         UserError: a plugin cannot plan a sample.
     """
     limit_threads(threads_a_worker(device, 1))  # inherited: libraries read it when they are imported
     with tempfile.TemporaryDirectory(prefix="transfer-calibrate-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        processes = multiprocessing.get_context("spawn")
-        arguments = (study.absolute(), Path.cwd(), folder, device, time.time(), os.getpid())
-        process = processes.Process(target=_run_samples, args=arguments)
-        process.start()
+        folders = [Path(name, str(number)) for number in range(default_workers(device) if device == "cpu" else 1)]
+        context = multiprocessing.get_context("spawn")
+        processes = [
+            context.Process(
+                target=_run_samples, args=(study.absolute(), Path.cwd(), folder, device, time.time(), os.getpid())
+            )
+            for folder in folders
+        ]
+        for process in processes:
+            process.start()
+        end = time.monotonic() + seconds
         try:
-            process.join(seconds)
+            for process in processes:
+                process.join(max(0.0, end - time.monotonic()))
         finally:
-            process.kill()
-            process.join()
-        with suppress(FileNotFoundError):
-            raise UserError(f"{study}: a sample of it cannot be planned: {read_record(folder / _REFUSED)['reason']}")
-        measured, failed = [], []
-        for size in _SIZES:
-            landing = Landing(folder / str(size) / _LANDING)
-            measured += landed_runs(landing, device)
-            records = landing.failures(landing.failed_keys())
-            failed += [f"{record['label']}: {record['error']}" for record in records.values()]
-        start = 0.0
-        with suppress(FileNotFoundError):
-            start = float(read_record(folder / _START)["seconds"])
-        return Calibration(measured, start, process.exitcode == 0, failed)
+            for process in processes:
+                process.kill()
+                process.join()
+        found = [_found(study, folder, device) for folder in folders]
+        return Calibration(
+            [one for each in found for one in each.measured],
+            max(each.start_seconds for each in found),
+            all(process.exitcode == 0 for process in processes),
+            list(dict.fromkeys(failure for each in found for failure in each.failed)),
+        )
+
+
+def _found(study: Path, folder: Path, device: str) -> Calibration:
+    """Return what one process has left. Raises UserError as `calibrate`."""
+    with suppress(FileNotFoundError):
+        raise UserError(f"{study}: a sample of it cannot be planned: {read_record(folder / _REFUSED)['reason']}")
+    measured, failed = [], []
+    for size in _SIZES:
+        landing = Landing(folder / str(size) / _LANDING)
+        measured += landed_runs(landing, device)
+        records = landing.failures(landing.failed_keys())
+        failed += [f"{record['label']}: {record['error']}" for record in records.values()]
+    start = 0.0
+    with suppress(FileNotFoundError):
+        start = float(read_record(folder / _START)["seconds"])
+    return Calibration(measured, start, True, failed)
 
 
 def _run_samples(study: Path, project: Path, folder: Path, device: str, started: float, parent: int) -> None:
