@@ -2,13 +2,12 @@
 
 A row holds for the digest of the task and language that it names, and for no other: after a change of the files or of
 how they are read, nothing is said until the table is written anew, where the files can be had:
-`python -m compute.tasks.sizes > sizes.tsv`, then `mv sizes.tsv compute/tasks/`.
+`python -m maintenance.task_sizes > sizes.tsv`, then `mv sizes.tsv compute/tasks/`.
 """
 
 from __future__ import annotations
 
 import csv
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,22 +33,3 @@ def _table() -> dict[tuple[str, str, str], dict[Split, int]]:
             (row["task"], row["language"], row["digest"]): {split: int(row[split]) for split in SPLITS}
             for row in csv.DictReader(file, delimiter="\t")
         }
-
-
-def main() -> None:
-    """Write the table, of every task whose files have digests."""
-    from compute.tasks import TASKS
-    from compute.tasks.cataloged import CatalogedTask
-
-    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
-    writer.writerow(("task", "language", "digest", *SPLITS))
-    for name in TASKS:
-        task = TASKS.load(name)
-        if isinstance(task, CatalogedTask) and type(task).size is CatalogedTask.size:
-            for language in task.languages:
-                numbers = (len(task.questions(language, split)) for split in SPLITS)
-                writer.writerow((name, language, task.digest(language), *numbers))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,9 @@ from compute.plugins.items import Items, TaskData
 from compute.store.artifacts import ArtifactStore
 from compute.tasks import cataloged, emotion, emotion_lines
 from compute.tasks.emotion import EMOTION, MALFORMED, REPEATED, SEVERAL, UNSAFE
-from compute.tasks.emotion_lines import PROJECTIONS, Line, derive, known_lines, normalized
+from compute.tasks.emotion_lines import PROJECTIONS, Line, known_lines, normalized
+from maintenance import emotion_lines as maintained
+from maintenance.emotion_lines import derive
 
 FILMS = [f"1990/{number}" for number in range(100, 140)]
 LINES = 12
@@ -29,7 +31,7 @@ def german(film: str, line: int) -> str:
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of XED's form: 40 films of 12 annotated lines, projected into every language."""
-    monkeypatch.setattr(emotion_lines, "_DRAWS", 200)
+    monkeypatch.setattr(maintained, "_DRAWS", 200)
     files: dict[str, list[str]] = {"subtitle-retrieval/students/student_annotations.csv": ["\tdb_id\tphrase"]}
     annotated = files["subtitle-retrieval/students/student_annotations.csv"]
     pairs: list[str] = []

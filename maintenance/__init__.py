@@ -1,0 +1,1 @@
+"""What only maintainers run: it writes tables that the product ships with."""
