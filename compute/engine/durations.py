@@ -16,7 +16,7 @@ from compute.store.experience import Measured
 
 _ENOUGH_JOBS, _ENOUGH_SECONDS = 2, 10.0
 """Of a kind of work: so many jobs, or so long ones that what a process imports for the first does not tell."""
-_FAR, _NEARER = 8.0, 2.0
+_FAR, _NEARER = 32.0, 2.0
 """A job whose cost is so many times beyond those of its kind that were measured is like others of a more general kind
 too, where their cost is so many times nearer to its own. Costs of unlike models or tasks compare only roughly."""
 _SPREAD_FREE = 2
