@@ -8,8 +8,6 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-import pooch  # type: ignore[import-untyped]
-
 from compute.store.files import sha256_of, write_whole
 
 REMEMBERED_BYTES = 64 << 20
@@ -34,6 +32,8 @@ def _digest(path: Path, *version: int) -> str:
     """Return the digest of a version of a file: its size, time of change and inode."""
     if version[0] < REMEMBERED_BYTES:
         return sha256_of(path)
+    import pooch  # type: ignore[import-untyped]  # which scoring by itself does without
+
     named = hashlib.sha256(json.dumps([str(path), *version]).encode()).hexdigest()
     note = Path(pooch.os_cache("transfer-warehouse")) / "digests" / named
     with suppress(OSError, ValueError):

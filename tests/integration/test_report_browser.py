@@ -70,9 +70,12 @@ def test_every_chart_is_drawn_and_filters_work(reported: Path, tmp_path: Path) -
     found = json.loads(html.unescape(body[1]))
     assert len(found["drawings"]) == text.count("<svg ")
     assert [label for label, is_seen, marks in found["drawings"] if not is_seen or marks < 5] == []
-    (cells,) = found["choices"]
+    cells, *others = found["choices"]
     assert cells[0] == ["all", ["0", "1", "2"] * 2]  # three models: a drawing and a table each
     assert cells[1:] == [[str(i), [str(i)] * 2] for i in range(3)]
+    for (name, seen), *single in others:  # what was predicted, by model: one choice shows what is of it
+        assert (name, set(seen)) == ("all", {choice for choice, _ in single})
+        assert all(set(shown) == {choice} for choice, shown in single)
 
 
 BROKEN = """<script>

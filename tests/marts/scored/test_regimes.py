@@ -56,7 +56,7 @@ def test_the_items_part_of_an_error_is_that_of_a_bootstrap(
 
 
 def test_significant_harms_are_harms_of_small_q(warehouse: Path) -> None:
-    of_grid = "control is null and delta_pp is not null and source = source_task || '/' || source_language"
+    of_grid = "control is null and delta_pp is not null and not is_mixture"
     cells = query(warehouse, f"select * from marts.fct_transfer where {of_grid}")
     complete = "scope = 'all' and regime != 'transfer' and study != 'holes'"
     for row in query(warehouse, f"select * from marts.rpt_regimes where {complete}"):
