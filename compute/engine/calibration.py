@@ -120,7 +120,8 @@ def _run_samples(study: Path, project: Path, folder: Path, device: str, started:
     try:
         samples = {size: make_batches(study_jobs(sample(asked, size)).values(), {}) for size in _SIZES}
     except UserError as error:
-        write_record(folder / _REFUSED, {"reason": str(error)})
+        with suppress(OSError):  # a full disk
+            write_record(folder / _REFUSED, {"reason": str(error)})
         return
     for name in {batch.jobs[0].plugin for batch in samples[_SIZES[0]]}:
         with suppress(ImportError):  # its jobs say so

@@ -140,7 +140,8 @@ class Outlook:
         whole, alone = found.whole, found.undisturbed_seconds
         if whole.unknown:
             where = "nothing like them has run here"
-            yield f"unknown: {whole.unknown:,} jobs, left out above: {where}; {_CALIBRATE.format(self.study)}"
+            how = (_LONGER if self.calibrated else _CALIBRATE).format(self.study)
+            yield f"unknown: {whole.unknown:,} jobs, left out above: {where}; {how}"
         if whole.beyond_seconds > _TOLD * whole.seconds:
             yield (
                 f"guessed from smaller or larger jobs: {whole.beyond_seconds / whole.seconds:.0%} of the time is of "
@@ -177,6 +178,7 @@ class Outlook:
 
 
 _CALIBRATE = "`transfer calibrate --study {}` measures a sample in half a minute"
+_LONGER = "`transfer calibrate --study {} --seconds 180` gives the sample longer"
 
 
 def look_ahead(

@@ -78,6 +78,7 @@ def test_what_is_unknown_is_counted_and_other_load_is_told() -> None:
     found = outlook(device="cpu", workers=1)
     text = "\n".join(found.lines())
     assert "unknown: 1 jobs" in text
+    assert "--seconds 180` gives the sample longer" in text  # half a minute did not reach them
     assert "computed 50% of their time" in text
     assert "undisturbed it is 1 hours" in text
     assert found.values()["whole"]["unknown"] == 1
