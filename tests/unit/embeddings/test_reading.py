@@ -348,10 +348,12 @@ def test_a_download_that_fails_is_one_line(server: str) -> None:
 
 
 def test_a_large_files_digest_is_remembered_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pooch  # type: ignore[import-untyped]
+
     from compute.store import digests
 
     monkeypatch.setattr(digests, "REMEMBERED_BYTES", 1)
-    monkeypatch.setattr(digests.pooch, "os_cache", lambda name: str(tmp_path / "cache"))
+    monkeypatch.setattr(pooch, "os_cache", lambda name: str(tmp_path / "cache"))
     path = text_file(tmp_path, "one")
     first = content_digest(path)
     (note,) = (tmp_path / "cache" / "digests").iterdir()
