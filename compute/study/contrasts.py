@@ -22,7 +22,7 @@ class Arm(Section):
     """The adapters as asked for, or those on permuted labels."""
     model: str | None = Field(None, min_length=1, description="a model's name")
     source: str | None = Field(
-        None, min_length=1, description="the cell tuned on, as task/language, or the name of a mixture"
+        None, min_length=1, description="the cell tuned on, as task/language, or the name of a mixture or given source"
     )
     prompt: str | None = Field(None, min_length=1, description="the prompt evaluated with (imports)")
 

@@ -154,10 +154,11 @@ def _of_contrasts(study: Study) -> Iterator[Rule]:
         for grid in (study.sources, study.targets)
     )
     given = [source for model in study.models for source in model.sources]
+    names_of_given = [name for source in given for name in (source.name, "/".join(source.cell))]
     known = {
         "variant": list(dict.fromkeys(["default", *study.variants, *(source.label for source in given)])),
         "model": [model.name for model in study.models],
-        "source": list(dict.fromkeys([*sources, *study.mixtures, *("/".join(source.cell) for source in given)])),
+        "source": list(dict.fromkeys([*sources, *study.mixtures, *names_of_given])),
     }
     for name, contrast in study.contrasts.items():
         for label, arm in (("a", contrast.a), ("b", contrast.b)):

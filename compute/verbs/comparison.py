@@ -116,6 +116,8 @@ def parsed_arm(study: str, text: str, known: dict[str, list[str]]) -> Arm:
     for word in text.split(","):
         key, _, name = word.partition("=") if word.partition("=")[0] in known else ("", "", word)
         keys = [key] if key else [one for one, names in known.items() if name in names]
+        if keys == ["variant", "source"]:  # a given source's name, which is its variant too
+            keys = ["source"]
         if len(keys) > 1:
             raise UserError(f"study {study!r}: {name!r} is a {' and a '.join(keys)}; write {keys[0]}={name}")
         if not keys or name not in known[keys[0]]:

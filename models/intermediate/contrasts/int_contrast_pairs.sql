@@ -19,6 +19,7 @@ transfer_cells as (
     select * from {{ ref('int_transfer_cells') }}
 ),
 
+-- A given source's name is its variant too, unless it was given another: who says the one has said the other.
 cells as (
     select
         study,
@@ -35,6 +36,7 @@ cells as (
         prompt,
         prompt_pool,
         split_part(prompt, '@', 1) as prompt_name,
+        variant = source_name and source_name != source as is_named,
         coalesce(regime = 'MT-ML', false) as is_trained_cell,
         baseline_score,
         score,
@@ -104,9 +106,17 @@ final as (
         and arm_a.contrast = arm_b.contrast
         and arm_a.target_task = arm_b.target_task
         and arm_a.target_language = arm_b.target_language
-        and (arm_a.by_variant or arm_a.variant = arm_b.variant)
+        and (
+            arm_a.by_variant
+            or arm_a.variant = arm_b.variant
+            or (arm_a.by_source and (arm_a.is_named or arm_b.is_named))
+        )
         and (arm_a.by_model or arm_a.model = arm_b.model)
-        and (arm_a.by_source or arm_a.source = arm_b.source)
+        and (
+            arm_a.by_source
+            or arm_a.source = arm_b.source
+            or (arm_a.by_variant and arm_a.is_named and arm_b.is_named)
+        )
         and (arm_a.by_prompt or arm_a.prompt is not distinct from arm_b.prompt)
 )
 

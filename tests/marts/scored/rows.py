@@ -109,10 +109,10 @@ def add_given(raw: RawRows) -> None:
     ]  # fmt: skip
     other = {"name": "one-two", "sources": [named[2] | {"name": "another model's", "variant": "default"}]}
     whose = {"a": {"variant": "mine"}, "b": {"variant": "theirs"}}
-    by_name = {arm: said | {"source": said["variant"]} for arm, said in whose.items()}
-    raw.study(
-        "given", models=[{"name": "one", "sources": named}, other], contrasts={"whose": whose, "by name": by_name}
-    )
+    by_name = {arm: {"source": said["variant"]} for arm, said in whose.items()}
+    unlike = {"a": {"variant": "mine"}, "b": {"variant": "chat"}}  # of two cells
+    contrasts = {"whose": whose, "by name": by_name, "unlike": unlike}
+    raw.study("given", models=[{"name": "one", "sources": named}, other], contrasts=contrasts)
     for target in [(task, language) for task in ("add", "read") for language in ("de", "en")]:
         common: dict[str, Any] = {
             "model": "one@1", "target": target, "prompt": "given@1", "parallel_ids": [f"p{i}" for i in range(20)]

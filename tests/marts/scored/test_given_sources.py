@@ -8,6 +8,7 @@ import pytest
 
 from compute.store.warehouse import Warehouse
 from compute.verbs.advice import advise
+from compute.verbs.comparison import contrast_rows
 from compute.verbs.harms import harms
 from report.page import write_report
 from tests.helpers.pages import Page
@@ -77,3 +78,11 @@ def test_two_given_sources_are_set_against_each_other(warehouse: Path) -> None:
     assert all(row["difference_pp"] == pytest.approx(37.5) for row in rows)
     named = query(warehouse, "select * from marts.rpt_contrasts where study = 'given' and contrast = 'by name'")
     assert [row["difference_pp"] for row in named] == [row["difference_pp"] for row in rows]
+    unlike = query(warehouse, "select * from marts.rpt_contrasts where study = 'given' and contrast = 'unlike'")
+    assert [row["difference_pp"] for row in unlike] == [pytest.approx(2.5)] * 5
+
+
+@pytest.mark.parametrize("arms", [("mine", "theirs"), ("source=mine", "theirs"), ("variant=mine", "variant=theirs")])
+def test_what_is_asked_of_names_is_answered(arms: tuple[str, str], warehouse: Path) -> None:
+    rows, _ = contrast_rows(Warehouse(warehouse, 1, print), "given", *arms)
+    assert [row.difference_pp for row in rows] == [pytest.approx(37.5)] * 5
