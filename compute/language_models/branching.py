@@ -89,32 +89,36 @@ def forward_arguments(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> d
 
     Rows are padded on the right: no token sees the padding after it, and nothing is predicted there.
     """
-    device = model.device
-    longest = max(len(row.tokens) for row in batch)
-
-    def padded(values: Iterable[list[int]], fill: int) -> Tensor:
-        return to_device(torch.tensor([[*row, *[fill] * (longest - len(row))] for row in values]), device)
-
-    ids = padded((row.tokens for row in batch), 0)
-    arguments: dict[str, Any] = {"input_ids": ids, "use_cache": False}
+    arguments: dict[str, Any] = {"input_ids": _padded(model, [row.tokens for row in batch]), "use_cache": False}
     if any(row.branches[-1] > 1 for row in batch):
-        branches = padded((row.branches for row in batch), 0)
-        positions = padded((row.positions for row in batch), 0)
-        arguments |= branch_arguments(model, branches, positions)
+        arguments |= branch_arguments(model, *_branches(model, batch))
     return arguments
+
+
+def _padded(model: PreTrainedModel, values: Sequence[list[int]]) -> Tensor:
+    longest = max(map(len, values))
+    return to_device(torch.tensor([[*row, *[0] * (longest - len(row))] for row in values]), model.device)
+
+
+def _branches(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> tuple[Tensor, Tensor]:
+    """Branches and positions, each int64 [rows, n]."""
+    return _padded(model, [row.branches for row in batch]), _padded(model, [row.positions for row in batch])
 
 
 def branch_arguments(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Any]:
     """Return what to call the model with besides so that tokens see their own branch and branch 0 alone, int64 [rows,
     n]."""
-    masks = _masks(model, branches, positions)
-    # Models of one type of layer take its mask, others the masks by type.
-    (first, *others) = masks.values()
-    return {"attention_mask": masks if others else first, "position_ids": positions}
+    return {"attention_mask": branch_masks(model, branches, positions), "position_ids": positions}
 
 
-def _masks(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[str, Tensor]:
-    """By layer type, what is added to attention [rows, 1, n, n]: 0 where a token is seen, else the least number."""
+def row_masks(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> Tensor | dict[str, Tensor]:
+    """Return the masks of rows, as `branch_masks` does."""
+    return branch_masks(model, *_branches(model, batch))
+
+
+def branch_masks(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> Tensor | dict[str, Tensor]:
+    """Return what is added to attention [rows, 1, n, n], 0 where a token is seen, else the least number: one mask for a
+    model of one type of layer, else one a type."""
     n = branches.shape[1]
     earlier = torch.ones(n, n, dtype=torch.bool, device=branches.device).tril()
     keys, queries = branches[:, None, :], branches[:, :, None]
@@ -127,7 +131,8 @@ def _masks(model: PreTrainedModel, branches: Tensor, positions: Tensor) -> dict[
             mask = seen & (positions[:, :, None] - positions[:, None, :] < config.sliding_window)
         unseen = torch.finfo(model.dtype).min
         masks[kind] = torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill(~mask, unseen)[:, None]
-    return masks
+    (first, *others) = masks.values()
+    return masks if others else first
 
 
 def _layer_types(model: PreTrainedModel) -> set[str]:

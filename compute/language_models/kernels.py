@@ -31,15 +31,20 @@ _ROUNDING = 1e-6
 @contextmanager
 def quick_kernels(model: PreTrainedModel, row_tokens: int) -> Iterator[None]:
     """Compute with the quickest kernels of full float32 in the block, for rows of so many tokens, padding included."""
-    config = model.config.get_text_config(decoder=True)
-    is_float32_here = model.dtype == torch.float32 and model.device.type == "cpu"
     with ExitStack() as stack:
-        if is_float32_here and row_tokens > 1 and getattr(config, "hidden_size", 0) >= _NARROW:
+        if row_tokens > 1 and has_quick_kernels(model):
             if _onednn_is_quicker_and_exact():
                 stack.enter_context(_by_onednn())
             if row_tokens <= (_SHORT_IN_TRAINING if torch.is_grad_enabled() else _SHORT):
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield
+
+
+def has_quick_kernels(model: PreTrainedModel) -> bool:
+    """Return whether it is wide enough for them, of float32, and on the processor."""
+    config = model.config.get_text_config(decoder=True)
+    is_float32_here = model.dtype == torch.float32 and model.device.type == "cpu"
+    return is_float32_here and getattr(config, "hidden_size", 0) >= _NARROW
 
 
 @contextmanager

@@ -18,11 +18,13 @@ class Limits:
         tokens: padding included.
         logits: rows of logits over the vocabulary.
         full: so many tokens keep the device busy, and a larger batch holds no more padding than `PADDING_SHARE`.
+        is_padded: whether texts are padded to the longest.
     """
 
     tokens: int
     logits: int
     full: int = 1 << 62
+    is_padded: bool = True
 
 
 PADDING_SHARE = 0.08
@@ -34,14 +36,18 @@ _TOKENS = {"cpu": 2048, "cuda": 16384}
 
 _FULL = {"cpu": 256, "cuda": 8192}
 
+_UNPADDED = 1024
+"""Tokens of a batch without padding, on a CPU."""
+
 _LOGITS = {"cpu": 2**26, "cuda": 2**29}
 """Numbers; 1 GiB of bfloat16 on a GPU."""
 
 
-def default_limits(device: str | torch.device, vocabulary: int) -> Limits:
+def default_limits(device: str | torch.device, vocabulary: int, is_padded: bool = True) -> Limits:
     """Limits that suit a device and a vocabulary's size."""
     kind = "cpu" if torch.device(device).type == "cpu" else "cuda"
-    return Limits(_TOKENS[kind], max(1, _LOGITS[kind] // vocabulary), _FULL[kind])
+    tokens = _TOKENS[kind] if is_padded else _UNPADDED
+    return Limits(tokens, max(1, _LOGITS[kind] // vocabulary), _FULL[kind], is_padded)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def _next_batch(loads: Sequence[Load], left: Sequence[int], limits: Limits) -> l
     for i in left:
         logits += loads[i].logits
         tokens += loads[i].tokens
-        padded = (len(batch) + 1) * loads[left[0]].tokens
+        padded = (len(batch) + 1) * loads[left[0]].tokens if limits.is_padded else tokens
         is_padding = padded > limits.full and padded - tokens > PADDING_SHARE * padded
         if batch and (padded > limits.tokens or logits > limits.logits or is_padding):
             break

@@ -16,6 +16,7 @@ from compute.language_models.kernels import quick_kernels
 from compute.language_models.logits import logits_at
 from compute.language_models.memory import Limits, Load, default_limits, run_in_batches, to_device
 from compute.language_models.regimes import Regime, reads_alone, regime_of
+from compute.language_models.unpadded import Line, can_be_unpadded
 from compute.tasks.task import Item
 
 _SOFTMAX_ROWS = 256
@@ -64,7 +65,8 @@ def score_items(
     """
     encoded = encode_items(model, tokenizer, items, encoding)
     columns = _columns(encoded)
-    limits = default_limits(device, model.config.get_text_config(decoder=True).vocab_size)
+    vocabulary = model.config.get_text_config(decoder=True).vocab_size
+    limits = default_limits(device, vocabulary, is_padded=not can_be_unpadded(model))
     if batch_tokens is not None:
         limits = replace(limits, tokens=batch_tokens)
     alone = reads_alone(model)
@@ -141,13 +143,8 @@ def _by_regime(
 
 def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> Tensor:
     """float64 [targets of all rows], on the model's device."""
-    arguments = forward_arguments(model, batch)
-    n = arguments["input_ids"].shape[1]
     predicting = [row.predicting() for row in batch]
-    places = torch.tensor([i * n + after for i, afters in enumerate(predicting) for after in afters])
-    with quick_kernels(model, n):
-        logits = logits_at(model, to_device(places, model.device), **arguments)
-
+    logits = (_logits_of_line if can_be_unpadded(model) else _logits_of_padded)(model, batch, predicting)
     at, start = [], 0
     for row, afters in zip(batch, predicting, strict=True):
         order = {after: start + k for k, after in enumerate(afters)}
@@ -155,6 +152,23 @@ def _target_logprobs(model: PreTrainedModel, batch: Sequence[BranchedRow]) -> Te
         start += len(afters)
     tokens = [target.token for row in batch for target in row.targets]
     return _picked_logprobs(logits, torch.tensor(at), torch.tensor(tokens))
+
+
+def _logits_of_padded(model: PreTrainedModel, batch: Sequence[BranchedRow], predicting: list[list[int]]) -> Tensor:
+    """[places of all rows, vocabulary]."""
+    arguments = forward_arguments(model, batch)
+    n = arguments["input_ids"].shape[1]
+    places = torch.tensor([i * n + after for i, afters in enumerate(predicting) for after in afters])
+    with quick_kernels(model, n):
+        return logits_at(model, to_device(places, model.device), **arguments)
+
+
+def _logits_of_line(model: PreTrainedModel, batch: Sequence[BranchedRow], predicting: list[list[int]]) -> Tensor:
+    """[places of all rows, vocabulary], without padding."""
+    line = Line(batch)
+    places = [start + after for start, afters in zip(line.starts, predicting, strict=True) for after in afters]
+    with quick_kernels(model, line.longest), line.attention():
+        return logits_at(model, torch.tensor(places), **line.arguments(model))
 
 
 def _picked_logprobs(logits: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
