@@ -26,6 +26,7 @@ from transformers.pytorch_utils import Conv1D
 
 from compute.language_models.adapters import Adapter
 from compute.language_models.dropout import drop
+from compute.language_models.kernels import has_quick_kernels
 from compute.language_models.targets import features, matrix, number_type
 
 
@@ -66,11 +67,16 @@ class StackedLinear(nn.Module):
         """[groups * rows, ..., in] -> [groups * rows, ..., out]."""
         stack = self._stack[0]
         groups = x.reshape(len(self.a), -1, x.shape[-1])
+        if self._is_quicker_merged(groups.shape[1]):
+            weight = torch.addmm(matrix(self.base), self.b[0], self.a[0], alpha=stack.scaling)
+            return nn.functional.linear(x, weight, self.bias)
         output: Tensor = self.base(groups)
         dropped = stack.drop(groups, self._number)
         narrow = torch.bmm(dropped, self.a.transpose(1, 2))
         if self.magnitude is None:
-            output = torch.baddbmm(output, narrow, self.b.transpose(1, 2), alpha=stack.scaling)
+            # In place where nothing else has the output: as a copy, it would be written twice.
+            add = output.baddbmm_ if type(self.base) is nn.Linear else output.baddbmm
+            output = add(narrow, self.b.transpose(1, 2), alpha=stack.scaling)
         else:
             scale = self.magnitude / self.norms()
             if dropped is not groups:
@@ -80,6 +86,13 @@ class StackedLinear(nn.Module):
             update = torch.bmm(narrow, self.b.transpose(1, 2)) * stack.scaling
             output = output + (scale - 1)[:, None].to(x.dtype) * plain + scale[:, None].to(x.dtype) * update
         return output.view(*x.shape[:-1], -1)
+
+    def _is_quicker_merged(self, tokens: int) -> bool:
+        """Whether the update of the weight is fewer products than that of the output of so many tokens."""
+        if torch.is_grad_enabled() or len(self.a) > 1 or self.magnitude is not None or not self._stack[0].may_merge:
+            return False
+        inputs, outputs = features(self.base)
+        return tokens * (inputs + outputs) > inputs * outputs
 
     @torch.no_grad()
     def norms(self) -> Tensor:
@@ -196,6 +209,7 @@ class LoraStack:
             raise ValueError("stacked adapters must be of one rank and scaling")
         self.layers: dict[str, StackedLinear] = {}
         self._model = model
+        self.may_merge = has_quick_kernels(model)  # in fewer bits a merged weight is another
         self._fan_in_fan_out = adapters[0].fan_in_fan_out
         self._size = len(adapters)
         self._dropout: tuple[float, Tensor] | None = None

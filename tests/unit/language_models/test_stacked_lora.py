@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from compute.language_models import kernels
 from compute.language_models.adapters import Adapter, initial_adapter, load_adapter, save_adapter
 from compute.language_models.dropout import drop, row_keys, token_keys
 from compute.language_models.loading import LoadingError, load_model
-from compute.language_models.lora import LoraStack
+from compute.language_models.lora import LoraStack, StackedLinear
 from compute.language_models.scoring import score_items
 from compute.language_models.settings import Lora
 from tests.helpers.families import FAMILIES, save_tiny
@@ -77,6 +78,33 @@ def test_every_family_goes_to_peft_and_back(family: str, tmp_path: Path) -> None
         start, end = "base_model.model.", ".lora_A.default.weight"
         layers = {n[len(start) : -len(end)] for n, _ in theirs.named_parameters() if n.endswith(end)}
         assert layers == adapters[1].matrices.keys()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_merged_weight_says_what_the_update_says(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many tokens the update goes into the weight, of few it is added to the output."""
+    save_tiny(family, tmp_path)
+    model, _ = load_model(tmp_path)
+    ids = torch.randint(3, 60, (4, 40), generator=torch.Generator().manual_seed(1))
+    adapter = _moved(initial_adapter(model, SETTINGS, 1), 1)
+    merged: list[bool] = []
+    decide = StackedLinear._is_quicker_merged
+
+    def told(self: StackedLinear, tokens: int) -> bool:
+        merged.append(decide(self, tokens))
+        return merged[-1]
+
+    monkeypatch.setattr(StackedLinear, "_is_quicker_merged", told)
+    found = []
+    for width, asked in ((0, ids), (256, ids), (0, ids[:1, :1])):
+        monkeypatch.setattr(kernels, "_NARROW", width)
+        merged.clear()
+        with LoraStack(model, [adapter]), torch.no_grad():
+            found.append(model(asked).logits)
+        assert set(merged) == {width == 0 and asked is ids}
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-4 * found[1].abs().max().item())
 
 
 def test_gradients_are_those_of_peft() -> None:
