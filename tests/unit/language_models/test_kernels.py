@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor
@@ -77,3 +81,26 @@ def test_products_of_fewer_bits_are_told_from_float32() -> None:
 def test_other_processors_keep_to_mkl(capabilities: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert not kernels._onednn_is_quicker_and_exact.__wrapped__()
+
+
+_FAULTS = """
+import resource, torch
+from compute.language_models.kernels import keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(8 * 2**20 // 4), torch.ones(8 * 2**20 // 4)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+taken_back = faults()
+keep_freed_memory()
+faults()
+print(taken_back, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library allocates")
+def test_freed_memory_is_kept() -> None:
+    """In a process of its own: what is asked of glibc holds for good."""
+    done = subprocess.run([sys.executable, "-c", _FAULTS], capture_output=True, text=True, check=True)
+    taken_back, kept = map(int, done.stdout.split())
+    assert kept < 100 < taken_back, (kept, taken_back)
