@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 from compute.embeddings.dictionary import GoldPair
 from compute.numeral_words import number_word
@@ -53,14 +53,12 @@ def seed_dictionary(source: str, target: str, size: int, highest: int, seed: int
         compute.names.UnknownName: a language that is not of the numerals world.
         ValueError: more rows than there are training numbers.
     """
-    order = _shuffled_numbers(highest, seed)
-    return _rows(source, target, size, order[: int(TRAINING_SHARE * len(order))], "seed")
+    return _rows(source, target, size, _training_numbers(highest, seed), "seed")
 
 
 def test_dictionary(source: str, target: str, size: int, highest: int, seed: int) -> list[GoldPair]:
     """`size` rows to test a map on; the same promises and errors as `seed_dictionary`."""
-    order = _shuffled_numbers(highest, seed)
-    return _rows(source, target, size, order[int(TRAINING_SHARE * len(order)) :], "test")
+    return _rows(source, target, size, _test_numbers(highest, seed), "test")
 
 
 test_dictionary.__test__ = False  # type: ignore[attr-defined]  # its name would make pytest collect it
@@ -75,10 +73,32 @@ def dictionary_limit(role: str, highest: int) -> int:
 def _rows(source: str, target: str, size: int, pool: tuple[int, ...], role: str) -> list[GoldPair]:
     if not 1 <= size <= len(pool):
         raise ValueError(f"{role} dictionary {source}-{target} of {size} rows: 1 to {len(pool)} are possible")
-    return [GoldPair(str(n), number_word(n, source), number_word(n, target)) for n in pool[:size]]
+    columns = _digits(pool), _words(pool, source), _words(pool, target)
+    return list(map(GoldPair, *(column[:size] for column in columns)))
 
 
-@lru_cache(maxsize=16)
+@cache
+def _digits(pool: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(map(str, pool))
+
+
+@cache
+def _words(pool: tuple[int, ...], language: str) -> tuple[str, ...]:
+    """Return the numbers' words: each language is in many dictionaries."""
+    return tuple(number_word(n, language) for n in pool)
+
+
+def _training_numbers(highest: int, seed: int) -> tuple[int, ...]:
+    order = _shuffled_numbers(highest, seed)
+    return order[: int(TRAINING_SHARE * len(order))]
+
+
+def _test_numbers(highest: int, seed: int) -> tuple[int, ...]:
+    order = _shuffled_numbers(highest, seed)
+    return order[int(TRAINING_SHARE * len(order)) :]
+
+
+@cache
 def _shuffled_numbers(highest: int, seed: int) -> tuple[int, ...]:
     numbers = list(range(highest + 1))
     random.Random(_digest("dictionary", highest, seed)).shuffle(numbers)

@@ -79,7 +79,7 @@ class NumeralDictionary(Dictionary):
 def _digest_of_numerals(source: str, target: str, highest: int, seed: int, part: Part, size: int | None) -> str:
     """Return `NumeralDictionary.digest`: all methods and variants of a study ask for the same few."""
     pairs = NumeralDictionary(source=source, target=target, highest=highest, seed=seed).pairs(part, size)
-    return digest([list(pair) for pair in pairs])
+    return digest(pairs)
 
 
 class XlingDictionary(Dictionary):
@@ -118,7 +118,7 @@ class FileDictionary(Dictionary):
         return pairs[:size]
 
     def digest(self, part: Part, size: int | None) -> str:
-        return digest([list(pair) for pair in self.pairs(part, size)])
+        return digest(self.pairs(part, size))
 
     def _file(self, part: Part) -> tuple[Path, tuple[str, str]]:
         """Return the file, of this direction or of the other where there is none of this, and the languages of its

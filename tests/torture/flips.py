@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from compute.errors import JobError, UserError
 from compute.store.artifacts import ArtifactStore
 from compute.store.landing import Landing
 from compute.store.warehouse import Warehouse
-from tests.torture.project import Project
+from tests.torture.project import Project, is_alike
 
 
 def flip(file: Path, draw: random.Random) -> str:
@@ -69,7 +70,8 @@ def _is_found(project: Project, file: Path, whole: Project) -> bool:
 def through_a_rerun(number: int, seed: int, folder: Path, whole: Project) -> list[str]:
     """Flip a bit in what has landed or an artifact, lose the warehouse, and compute; return what was wrong.
 
-    Of an artifact the jobs that read it are withdrawn too, as nobody would read it otherwise.
+    Of an artifact the jobs that read it are withdrawn too, as nobody would read it otherwise. An adapter is then tuned
+    by itself that was tuned among others, which is the same up to rounding.
     """
     draw = random.Random(f"reruns {seed} {number}")
     project = whole.copy(folder, "landing", "artifacts")
@@ -91,6 +93,6 @@ def through_a_rerun(number: int, seed: int, folder: Path, whole: Project) -> lis
     code, again_said, _ = project.run("compute")
     if code:
         wrong.append(f"{said}: computed again with exit code {code}: {again_said[-500:]}")
-    elif project.raw() != whole.raw():
+    elif not (is_alike if kind == "artifacts" else operator.eq)(project.raw(), whole.raw()):
         wrong.append(f"{said}: raw differs")
     return wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -29,6 +30,8 @@ _OF_THIS_RUN = {
 
 _DIGITS = 9
 """To which marts are compared: a sum over floats depends on the order of the rows in its last few."""
+
+_ROUNDING = 1e-5
 
 Contents = dict[str, list[tuple[object, ...]]]
 
@@ -113,6 +116,17 @@ def _read(path: Path, left_out: dict[str, str]) -> Contents:
 
 def _rounded(value: object) -> object:
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+
+
+def is_alike(one: object, other: object) -> bool:
+    """Return whether two contents are equal, numbers to what float32 leaves of a training in other company."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_alike, one, other))
+    return one == other
 
 
 def undisturbed(folder: Path) -> tuple[Project, dict[str, float]]:
