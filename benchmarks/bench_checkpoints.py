@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=96, help="scored, of each task")
     parser.add_argument("--batch-sizes", nargs="+", default=["4", "8", "16"], help="the harness's")
     parser.add_argument("--repeats", type=int, default=3, help="of scoring")
+    parser.add_argument("--rounds", type=int, default=1, help="of scoring, in which contenders take turns")
     parser.add_argument("--training-items", type=int, default=32, help="a source")
     parser.add_argument("--target-items", type=int, default=12, help="of each of a cell's eight targets")
     parser.add_argument("--only", choices=("scoring", "training"), help="one half")
@@ -37,8 +38,8 @@ def main() -> int:
             profile(checkpoint, given.items, given.training_items)
             continue
         runs = {
-            "scoring": ["--items", str(given.items), "--repeats", str(given.repeats), "--batch-sizes",
-                        *given.batch_sizes],
+            "scoring": ["--items", str(given.items), "--repeats", str(given.repeats), "--rounds",
+                        str(given.rounds), "--batch-sizes", *given.batch_sizes],
             "training": ["--sources", "4", "--stacks", "1", "4", "--published-sources", "1", "--epochs", "1",
                          "--items", str(given.training_items), "--target-items", str(given.target_items)],
         }  # fmt: skip

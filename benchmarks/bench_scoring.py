@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--items", type=int, help="of each kind; 64 on a CPU, 1024 on a GPU")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the quickest counts")
+    parser.add_argument("--rounds", type=int, default=1, help="in which contenders take turns; medians are told")
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--batch-sizes", type=int, nargs="+", help="the harness's")
     parser.add_argument("--parts", choices=(OURS, LM_EVAL, STAND_IN), nargs="+", help="ours, and the harness's or its")
@@ -87,7 +89,8 @@ def main() -> None:
     print(
         f"{_kind_of_model(arguments)}, {facts['parameters'] / 1e6:.1f} M parameters, vocabulary {facts['vocabulary']}, "
         f"{arguments.dtype}, {facts['machine']}, load before {facts['load']:.1f}; {arguments.items} items of each "
-        f"kind, best of {arguments.repeats}; matrix products at {facts['matmul_rate'] / 1e12:.3g} TFLOP/s"
+        f"kind, median of {arguments.rounds} rounds, best of {arguments.repeats} in each; matrix products at "
+        f"{facts['matmul_rate'] / 1e12:.3g} TFLOP/s"
     )
     for kind, text in _kinds(arguments).items():
         print_table(text, facts, facts["work"][kind], {name: found[kind] for name, found in results.found.items()})
@@ -96,25 +99,36 @@ def main() -> None:
 
 
 def compare(arguments: argparse.Namespace) -> tuple[Results, int]:
-    """Runs the contenders asked for, one after the other; all findings, and how many contenders broke."""
+    """Runs the contenders asked for, by turns: a machine's rate changes by the minute; all findings, and how many
+    contenders broke."""
     import torch
     import transformers
 
-    names = ("device", "dtype", "items", "repeats", "threads")
+    names = ("device", "dtype", "items", "repeats", "rounds", "threads")
     settings = {name: getattr(arguments, name) for name in names} | {"shape": _kind_of_model(arguments)}
     results = Results(
         arguments.result, settings | {"torch": torch.__version__, "transformers": transformers.__version__}
     )
     results.facts = (prepare_checkpoint if arguments.checkpoint else prepare)(arguments) | {"load": os.getloadavg()[0]}
-    broken = 0
-    for part in arguments.parts:
-        for name in [OURS] if part == OURS else [f"{part} {size}" for size in arguments.batch_sizes]:
-            found = run_contender(arguments, name)
-            if found is None:
-                broken += 1
-            else:
-                results.add(name, found)
-    return results, broken
+    contenders = [
+        name
+        for part in arguments.parts
+        for name in ([OURS] if part == OURS else [f"{part} {size}" for size in arguments.batch_sizes])
+    ]
+    turns = [(name, run_contender(arguments, name)) for _ in range(arguments.rounds) for name in contenders]
+    whole = [name for name in contenders if all(found is not None for of, found in turns if of == name)]
+    for name in whole:
+        results.add(name, _median_of([found for of, found in turns if of == name and found is not None]))
+    return results, len(contenders) - len(whole)
+
+
+def _median_of(rounds: Sequence[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """One contender's results by kind of choices."""
+    figures = ("seconds", "cpu_seconds", "bytes")
+    return {
+        kind: one | {name: statistics.median(found[kind][name] for found in rounds) for name in figures}
+        for kind, one in rounds[0].items()
+    }
 
 
 def _kind_of_model(arguments: argparse.Namespace) -> str:
