@@ -16,7 +16,7 @@ from compute.language_models.kernels import quick_kernels
 from compute.language_models.logits import logits_at
 from compute.language_models.memory import Limits, Load, default_limits, run_in_batches, to_device
 from compute.language_models.regimes import Regime, reads_alone, regime_of
-from compute.language_models.unpadded import Line, can_be_unpadded
+from compute.language_models.unpadded import Line, can_be_unpadded, last_layer_at
 from compute.tasks.task import Item
 
 _SOFTMAX_ROWS = 256
@@ -166,9 +166,11 @@ def _logits_of_padded(model: PreTrainedModel, batch: Sequence[BranchedRow], pred
 def _logits_of_line(model: PreTrainedModel, batch: Sequence[BranchedRow], predicting: list[list[int]]) -> Tensor:
     """[places of all rows, vocabulary], without padding."""
     line = Line(batch)
-    places = [start + after for start, afters in zip(line.starts, predicting, strict=True) for after in afters]
-    with quick_kernels(model, line.longest), line.attention():
-        return logits_at(model, torch.tensor(places), **line.arguments(model))
+    places = torch.tensor(
+        [start + after for start, afters in zip(line.starts, predicting, strict=True) for after in afters]
+    )
+    with quick_kernels(model, line.longest), line.attention(), last_layer_at(model, places):
+        return logits_at(model, places, **line.arguments(model))
 
 
 def _picked_logprobs(logits: Tensor, at: Tensor, tokens: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ from compute.language_models.kernels import has_quick_kernels
 _BY_ITSELF = frozenset({"falcon"})
 """Of the families whose rows may branch, those whose attention is not a function that can be replaced."""
 
+# The others call their layers `layers`, and what follows a layer's attention `mlp`: see `last_layer_at`.
+
 _SHORT = 128
 """Tokens of a row; longer ones go by blocks."""
 
@@ -74,6 +76,28 @@ class Line:
             yield
         finally:
             del functions["sdpa"]
+
+
+@contextmanager
+def last_layer_at(model: PreTrainedModel, places: Tensor) -> Iterator[None]:
+    """Compute the last layer's feed-forward part, which looks at no other token, at `places` of a line alone: what is
+    elsewhere goes nowhere. It is 0 there."""
+    part = model.get_decoder().layers[-1].mlp
+    tokens: list[int] = []
+
+    def pick(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        tokens.append(inputs[0].shape[1])
+        return (inputs[0].index_select(1, places),)
+
+    def lay_back(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return output.new_zeros(1, tokens.pop(), output.shape[-1]).index_copy_(1, places, output)
+
+    handles = [part.register_forward_pre_hook(pick), part.register_forward_hook(lay_back)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class _Attention:

@@ -14,7 +14,7 @@ from compute.language_models import kernels
 from compute.language_models.branching import BranchedRow, forward_arguments, rows
 from compute.language_models.loading import load_model
 from compute.language_models.logits import logits_at
-from compute.language_models.unpadded import Line, can_be_unpadded
+from compute.language_models.unpadded import Line, can_be_unpadded, last_layer_at
 from tests.helpers.families import FAMILIES, save_tiny
 
 UNPADDED = {"gemma2", "gemma3", "gemma3_text", "gpt_neox", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3"}
@@ -58,8 +58,13 @@ def test_a_line_says_what_each_row_says_by_itself(
         return
     line = Line(batch)
     everywhere = torch.arange(sum(len(row.tokens) for row in batch))
+    some = everywhere[3::7]
     with torch.inference_mode(), line.attention():
         found = logits_at(model, everywhere, **line.arguments(model))
+        with last_layer_at(model, some):
+            found_there = logits_at(model, some, **line.arguments(model))
+        torch.testing.assert_close(found_there, found[some], rtol=0, atol=2e-5)
+        assert torch.equal(logits_at(model, everywhere, **line.arguments(model)), found)
     for start, row in zip(line.starts, batch, strict=True):
         torch.testing.assert_close(found[start : start + len(row.tokens)], by_itself(model, row), rtol=0, atol=2e-5)
 
