@@ -91,6 +91,9 @@ class StackedLinear(nn.Module):
         """Whether the update of the weight is fewer products than that of the output of so many tokens."""
         if torch.is_grad_enabled() or len(self.a) > 1 or self.magnitude is not None or not self._stack[0].may_merge:
             return False
+        weight = self.weight
+        if type(weight) is not nn.Parameter or weight.dtype != torch.float32:
+            return False  # quantized: such layers may round what they are given, too
         inputs, outputs = features(self.base)
         return tokens * (inputs + outputs) > inputs * outputs
 

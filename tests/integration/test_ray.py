@@ -113,9 +113,12 @@ def test_artifacts_go_by_a_url_where_nodes_share_no_folder(
     driver = project.start("compute", *RAY)
     wait_for(lambda: project.landed() == 1 and len(task_processes()) == 2)  # a node each, and the first artifact there
     kill(driver)
+    wait_for(lambda: not task_processes())
+    driver = project.start("compute", *RAY)
+    wait_for(lambda: len(task_processes()) == 2)  # else one node could be done before the other begins
     project.release()
-    code, said = project.run("compute", *RAY)
-    assert code == 0 and "9 to run" in said, said
+    said, _ = driver.communicate(timeout=90)
+    assert driver.returncode == 0 and "9 to run" in said, said
     assert project.tables() == at_home.tables() and landed_once(project)
     assert not list(project.folder.glob("artifacts/*"))
     copies = [{path.name for path in cache.glob("transfer-warehouse/artifacts/*/*")} for cache in caches]
